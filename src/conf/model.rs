@@ -1,0 +1,216 @@
+//! What a dkms.conf says for one kernel, after every override and default is applied.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::error::{Error, exit};
+use crate::ids::{Arch, KernelRelease, ModuleId};
+
+/// The variables that a conf file may use (dkms(8), section DKMS.CONF).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// `$kernelver`.
+    pub kernel: KernelRelease,
+    /// `$arch`.
+    pub arch: Arch,
+    /// `$kernel_source_dir`: normally `/lib/modules/K/build`.
+    pub kernel_source_dir: PathBuf,
+    /// `$kernel_config`: `include/config/auto.conf` or `.config` of the headers, or `--config`.
+    /// The file need not exist; BUILD_EXCLUSIVE_CONFIG is not checked then.
+    pub kernel_config: PathBuf,
+    /// `$dkms_tree`, as the build sees it.
+    pub dkms_tree: PathBuf,
+    /// `$source_tree`, as the build sees it.
+    pub source_tree: PathBuf,
+    /// `$install_tree`, as the build sees it.
+    pub install_tree: PathBuf,
+    /// `$module` and `$module_version`; unset while a path is added whose name is not known yet.
+    pub module: Option<ModuleId>,
+    /// `$parallel_jobs`.
+    pub parallel_jobs: usize,
+    /// Forced values (`--directive NAME=value`), applied after all files.
+    pub directives: Vec<(String, String)>,
+}
+
+/// A dkms.conf as it applies to one kernel and architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conf {
+    /// PACKAGE_NAME as written (not checked against the name it was registered under).
+    pub package_name: String,
+    /// PACKAGE_VERSION as written.
+    pub package_version: String,
+    /// The modules that it builds, in index order.
+    pub records: Vec<Record>,
+    /// The make command for this kernel, before `-j` and `KERNELRELEASE=` are put in.
+    pub make: String,
+    /// Patches for this kernel, in the order they are applied.
+    pub patches: Vec<String>,
+    /// Names of modules that must be built before this one.
+    pub build_depends: Vec<String>,
+    /// BUILD_DEPENDS_REBUILD.
+    pub build_depends_rebuild: bool,
+    /// AUTOINSTALL.
+    pub autoinstall: bool,
+    /// NO_WEAK_MODULES.
+    pub no_weak_modules: bool,
+    /// Scripts with their arguments, as written.
+    pub scripts: Scripts,
+    /// OBSOLETE_BY.
+    pub obsolete_by: Option<String>,
+    /// Deprecated or doubtful things to tell the person who builds.
+    pub warnings: Vec<String>,
+    /// How the file was read.
+    pub reader: Reader,
+    /// Every directive by name and index, after all overrides: the input of the fingerprint.
+    pub values: BTreeMap<String, BTreeMap<usize, String>>,
+}
+
+/// One module (`.ko`) of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// BUILT_MODULE_NAME, without `.ko`.
+    pub built_name: String,
+    /// BUILT_MODULE_LOCATION: empty, or ending in `/`.
+    pub built_location: String,
+    /// DEST_MODULE_NAME, without `.ko`.
+    pub dest_name: String,
+    /// DEST_MODULE_LOCATION as written, e.g. `/updates`.
+    pub dest_location: String,
+    /// Whether debug information is removed.
+    pub strip: bool,
+    /// Why this record is left out for this kernel, in words that follow "because".
+    pub excluded: Option<String>,
+}
+
+/// PRE_BUILD and its siblings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scripts {
+    /// PRE_BUILD.
+    pub pre_build: Option<String>,
+    /// POST_BUILD.
+    pub post_build: Option<String>,
+    /// PRE_INSTALL.
+    pub pre_install: Option<String>,
+    /// POST_INSTALL.
+    pub post_install: Option<String>,
+    /// POST_REMOVE.
+    pub post_remove: Option<String>,
+    /// POST_ADD.
+    pub post_add: Option<String>,
+}
+
+/// How a conf was evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reader {
+    /// By our own reader; no process was started.
+    Own,
+    /// By bash, because of what stands in `line` of the first file that needs a shell.
+    Shell {
+        /// Line number, from 1.
+        line: usize,
+        /// What was found there.
+        why: String,
+    },
+}
+
+impl Conf {
+    /// When every record is excluded for this kernel: why (the first record's reason).
+    pub fn exclusion(&self) -> Option<&str> {
+        if self.records.is_empty() || self.records.iter().any(|r| r.excluded.is_none()) {
+            return None;
+        }
+        self.records.first().and_then(|r| r.excluded.as_deref())
+    }
+
+    /// The records that are built for this kernel.
+    pub fn wanted(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|r| r.excluded.is_none())
+    }
+}
+
+/// Why a conf gives no values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfError {
+    /// There is no such file, or it cannot be read.
+    #[error("cannot read {path}: {why}")]
+    Unreadable {
+        /// The file, as seen from inside the root.
+        path: PathBuf,
+        /// The system's reason.
+        why: String,
+    },
+    /// The values are not acceptable.
+    #[error("{path} is not a valid dkms.conf:\n  {}", .problems.join("\n  "))]
+    Invalid {
+        /// The file, as seen from inside the root.
+        path: PathBuf,
+        /// Every problem, one line each.
+        problems: Vec<String>,
+    },
+    /// It needs a shell and bash did not run it to its end.
+    #[error("bash could not evaluate {path}: {why}")]
+    Shell {
+        /// The file, as seen from inside the root.
+        path: PathBuf,
+        /// What bash said.
+        why: String,
+    },
+}
+
+impl From<ConfError> for Error {
+    fn from(err: ConfError) -> Self {
+        let (code, hint) = match &err {
+            ConfError::Unreadable { .. } => {
+                (exit::CONF_MISSING, "install the module's source again, or take it out with `dkms remove`")
+            }
+            ConfError::Invalid { .. } => {
+                (exit::CONF_INVALID, "correct the lines named above; dkms(8) describes every directive")
+            }
+            ConfError::Shell { .. } => {
+                (exit::CONF_INVALID, "try `bash -n` on the file; bash must be installed")
+            }
+        };
+        Error::new(code, err.to_string()).hint(hint)
+    }
+}
+
+/// framework.conf: settings of the whole program. Empty or `None` means the default of dkms(8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Framework {
+    /// `dkms_tree`.
+    pub dkms_tree: Option<PathBuf>,
+    /// `source_tree`.
+    pub source_tree: Option<PathBuf>,
+    /// `install_tree`.
+    pub install_tree: Option<PathBuf>,
+    /// `tmp_location`.
+    pub tmp_location: Option<PathBuf>,
+    /// `verbose`: any text switches it on.
+    pub verbose: bool,
+    /// `symlink_modules`: install links instead of copies.
+    pub symlink_modules: bool,
+    /// `autoinstall_all_kernels`: module packages build for every kernel, not only the newest.
+    pub autoinstall_all_kernels: bool,
+    /// `modprobe_on_install`.
+    pub modprobe_on_install: bool,
+    /// `parallel_jobs`.
+    pub parallel_jobs: Option<usize>,
+    /// `compress_gzip_opts`, shell words; `None` when not set.
+    pub compress_gzip_opts: Option<String>,
+    /// `compress_xz_opts`.
+    pub compress_xz_opts: Option<String>,
+    /// `compress_zstd_opts`.
+    pub compress_zstd_opts: Option<String>,
+    /// `build_environment`: a file sourced before each build.
+    pub build_environment: Option<PathBuf>,
+    /// `post_transaction`: a shell command.
+    pub post_transaction: Option<String>,
+    /// `sign_file`.
+    pub sign_file: Option<String>,
+    /// `mok_signing_key`.
+    pub mok_signing_key: Option<String>,
+    /// `mok_certificate`.
+    pub mok_certificate: Option<String>,
+    /// `try_sign_modules`: `true`, `false` or anything else for "not in a chroot".
+    pub try_sign_modules: Option<String>,
+}

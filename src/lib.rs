@@ -1,0 +1,13 @@
+//! dkms-hook keeps out-of-tree kernel modules working through every kernel upgrade.
+//!
+//! The library exists for the program and its tests. Its rooms, from the top down: [`cli`] and
+//! [`adapters`] turn what is asked into a [`request::Request`]; [`system`] observes; [`plan`]
+//! decides, purely; [`apply`] carries out; [`report`] tells. `docs/architecture.md` has the picture.
+
+pub mod conf;
+pub mod error;
+pub mod ids;
+pub mod layout;
+pub mod report;
+pub mod request;
+pub mod root;

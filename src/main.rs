@@ -1,0 +1,3 @@
+//! The program: `dkms-hook`, or `dkms` when called by that name.
+
+fn main() {}

@@ -1,0 +1,65 @@
+//! What is asked of the program, whoever asks: a person at a shell, a package manager's hook.
+
+use crate::ids::{Arch, KernelRelease, ModuleId};
+
+/// A state that some cells should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Bring everything for these kernels in line (all kernels on disk when `None`): what
+    /// `dkms-hook` does.
+    Reconcile {
+        /// The kernels, or all.
+        kernels: Option<Vec<KernelRelease>>,
+        /// Try again what failed before with the same inputs (a person asks).
+        retry: bool,
+    },
+    /// `dkms autoinstall`: every module with AUTOINSTALL for one kernel. Asked by a person, so
+    /// earlier failures are tried again.
+    Autoinstall {
+        /// The kernel.
+        kernel: KernelRelease,
+        /// The architecture.
+        arch: Arch,
+    },
+    /// `dkms add|build|install|uninstall|unbuild` of one module version for one kernel.
+    Bring {
+        /// The module version.
+        module: ModuleId,
+        /// The kernel.
+        kernel: KernelRelease,
+        /// The architecture.
+        arch: Arch,
+        /// The state it should have.
+        to: Goal,
+        /// `--force`.
+        force: bool,
+    },
+    /// `dkms remove`: the given cells are unbuilt; the module version leaves the tree when no
+    /// build of it is left.
+    Remove {
+        /// The module version.
+        module: ModuleId,
+        /// The kernels; none means only those cells that exist nowhere.
+        cells: Vec<(KernelRelease, Arch)>,
+    },
+    /// A kernel was or is being removed: purge what is ours for it (`dkms kernel_prerm`).
+    KernelRemoved {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
+}
+
+/// The state that a person asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Registered.
+    Added,
+    /// Built, not necessarily installed.
+    Built,
+    /// Installed.
+    Installed,
+    /// Built but not installed.
+    Uninstalled,
+    /// Registered, not built.
+    Unbuilt,
+}
