@@ -74,9 +74,9 @@ impl Error {
         let error = Self::new(exit::USAGE, format!("cannot {doing} {}: {err}", path.display()));
         match err.raw_os_error() {
             // ENOSPC and EDQUOT, errno(3)
-            Some(28 | 122) => error.hint(
-                "free some space on that file system, then run the same command again; nothing was lost",
-            ),
+            Some(28 | 122) => {
+                error.hint("free some space on that file system and try again; nothing was lost")
+            }
             // EROFS
             Some(30) => error.hint("the file system is mounted read-only; remount it read-write"),
             // EACCES and EPERM

@@ -133,6 +133,12 @@ impl Layout {
         self.verdict_dir(&cell.module).join(format!("{}-{}.log", cell.kernel, cell.arch))
     }
 
+    /// Exists while a failed build has not been shown in a summary: the cheap test that keeps apt
+    /// from starting us for nothing.
+    pub fn unreported(&self) -> PathBuf {
+        self.state().join("unreported")
+    }
+
     /// Directory of the verdicts of one module version.
     pub fn verdict_dir(&self, id: &ModuleId) -> PathBuf {
         self.state().join("verdicts").join(&id.name).join(&id.version)

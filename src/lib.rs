@@ -11,3 +11,4 @@ pub mod layout;
 pub mod report;
 pub mod request;
 pub mod root;
+pub mod version_order;

@@ -82,6 +82,14 @@ impl Root {
         }
     }
 
+    /// True when `inside` is a directory, or leads to one by links followed from inside the root.
+    pub fn is_dir(&self, inside: impl AsRef<Path>) -> bool {
+        if self.is_slash() {
+            return self.path(inside).is_dir();
+        }
+        self.resolve(inside).is_ok_and(|path| path.is_dir())
+    }
+
     /// Follows symbolic links as they would be followed from inside the root (an absolute target
     /// starts at the root again). The result is a path this process can open.
     ///
@@ -159,5 +167,6 @@ mod tests {
             dir.path().join("usr/src/headers/include")
         );
         assert!(root.resolve("/lib/modules/6.2").is_err());
+        assert!(root.is_dir("/lib/modules/6.1/build/include") && !root.is_dir("/lib/modules/6.2"));
     }
 }

@@ -1,0 +1,124 @@
+//! From conf files to values, by our own reader or by bash.
+//!
+//! Knows the shell's language and nothing of what a directive means.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::model::{ConfError, Reader};
+use super::own;
+use super::shell;
+use crate::root::Root;
+
+/// Values by name and index, as `Conf.values` has them.
+pub type Values = BTreeMap<String, BTreeMap<usize, String>>;
+
+/// What is asked of a reader.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// The variables that pass from a conf file to us, in the order in which they pass: a later one
+    /// may refer to an earlier one in single quotes.
+    pub exported: &'a [&'a str],
+    /// Variables that the files may use; `None` is one that is certainly not set.
+    pub given: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// A file that was read into memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The path by which this process opens it.
+    pub path: PathBuf,
+    /// Its content.
+    pub text: Vec<u8>,
+}
+
+/// What the files say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The exported variables that are set.
+    pub values: Values,
+    /// Who read them.
+    pub reader: Reader,
+    /// Complaints of bash that did not stop it, line by line.
+    pub complaints: Vec<String>,
+}
+
+/// Opens the files. Only regular files (a pipe would block, a device never end) of a sane size.
+///
+/// # Errors
+/// [`ConfError::Unreadable`] for the first that cannot be read.
+pub fn open(root: &Root, files: &[&Path]) -> Result<Vec<Source>, ConfError> {
+    const LARGEST: u64 = 4 << 20;
+    let read = |path: &Path| -> Result<Vec<u8>, String> {
+        let meta = std::fs::metadata(path).map_err(|e| e.to_string())?;
+        if !meta.is_file() {
+            return Err("it is not a regular file".to_owned());
+        }
+        if meta.len() > LARGEST {
+            return Err("it is larger than 4 MiB, which no conf file is".to_owned());
+        }
+        std::fs::read(path).map_err(|e| e.to_string())
+    };
+    files
+        .iter()
+        .map(|path| {
+            let text = read(path).map_err(|why| ConfError::Unreadable { path: root.inside(path), why })?;
+            Ok(Source { path: path.to_path_buf(), text })
+        })
+        .collect()
+}
+
+/// Evaluates the files, each on top of what those before it said.
+///
+/// # Errors
+/// [`ConfError::Shell`] when they need bash and bash does not get through them.
+pub fn evaluate(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Answer, ConfError> {
+    match with_own_reader(question, files) {
+        Ok(values) => Ok(Answer { values, reader: Reader::Own, complaints: Vec::new() }),
+        Err(own::NeedsShell { line, why }) => {
+            let (values, complaints) = with_bash(root, question, files)?;
+            Ok(Answer { values, reader: Reader::Shell { line, why }, complaints })
+        }
+    }
+}
+
+/// Evaluates the files without starting a process.
+///
+/// # Errors
+/// The first thing that only a shell can answer.
+pub fn with_own_reader(question: &Question<'_>, files: &[Source]) -> Result<Values, own::NeedsShell> {
+    text_of(own::read(question, files)?)
+        .map_err(|name| own::NeedsShell { line: 1, why: format!("{name}, which is not UTF-8 text") })
+}
+
+/// Evaluates the files with one bash, which also gives its complaints.
+///
+/// # Errors
+/// [`ConfError::Shell`] when bash cannot be started, does not end within a minute, finds a syntax
+/// error or is made to exit; or when a value is not UTF-8 text.
+pub fn with_bash(
+    root: &Root,
+    question: &Question<'_>,
+    files: &[Source],
+) -> Result<(Values, Vec<String>), ConfError> {
+    let (bytes, complaints) = shell::read(root, question, files)?;
+    let values = text_of(bytes).map_err(|name| ConfError::Shell {
+        path: files.first().map(|f| root.inside(&f.path)).unwrap_or_default(),
+        why: format!("{name} is not UTF-8 text"),
+    })?;
+    Ok((values, complaints))
+}
+
+/// Bytes as text, or the name of the first variable that is none.
+fn text_of(bytes: own::Bytes) -> Result<Values, String> {
+    bytes
+        .into_iter()
+        .map(|(name, elements)| {
+            let texts = elements
+                .into_iter()
+                .map(|(index, bytes)| String::from_utf8(bytes).map(|text| (index, text)))
+                .collect::<Result<_, _>>();
+            texts.map(|texts| (name.clone(), texts)).map_err(|_| name)
+        })
+        .collect()
+}

@@ -1,0 +1,98 @@
+//! Reads a declarative conf without starting a process.
+//!
+//! Most conf files only assign: literal text, quotes, `$kernelver`. Those are read here; everything
+//! else is refused with the line and the reason, and `shell.rs` asks bash. Being refused costs
+//! a few milliseconds, a wrong value costs a wrong module: in doubt, refuse.
+
+mod parser;
+mod syntax;
+mod variables;
+mod word;
+
+use std::collections::BTreeMap;
+
+use super::evaluation::{Question, Source};
+use variables::Variables;
+
+/// Why this reader does not read a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeedsShell {
+    /// Line number, from 1.
+    pub line: usize,
+    /// What stands there.
+    pub why: String,
+}
+
+/// Values as bytes: whether they are text is for the caller to judge.
+pub(super) type Bytes = BTreeMap<String, BTreeMap<usize, Vec<u8>>>;
+
+/// Evaluates `files` one after the other.
+///
+/// # Errors
+/// [`NeedsShell`] for the first thing that this reader is not certain about.
+pub(super) fn read(question: &Question<'_>, files: &[Source]) -> Result<Bytes, NeedsShell> {
+    let mut outer = Variables::default();
+    for name in question.exported {
+        outer.know(name);
+    }
+    for (name, value) in &question.given {
+        outer.know(name);
+        if let Some(value) = value {
+            outer.set(name, 0, value.clone(), 0);
+        }
+    }
+    for file in files {
+        let mut inner = outer.clone();
+        for assignment in parser::assignments(&file.text)? {
+            inner.assign(&assignment).map_err(|why| NeedsShell { line: assignment.line, why })?;
+        }
+        // What the file names for its own use is gone, and so certainly unset, outside of it.
+        outer.know_all_of(&inner);
+        hand_over(question, &inner, &mut outer)?;
+    }
+    let mut values = Bytes::new();
+    for name in question.exported {
+        let elements: BTreeMap<_, _> = outer.elements(name).map(|(i, e)| (i, e.bytes.clone())).collect();
+        if !elements.is_empty() {
+            values.insert((*name).to_owned(), elements);
+        }
+    }
+    Ok(values)
+}
+
+/// The second evaluation. DKMS writes each value, unquoted and so with its blanks collapsed, into an
+/// assignment between double quotes and lets the shell read that again; only directives pass. (It
+/// also lets patterns in values expand against the current directory; we do not.)
+fn hand_over(question: &Question<'_>, inner: &Variables, outer: &mut Variables) -> Result<(), NeedsShell> {
+    for name in question.exported {
+        for (index, element) in inner.elements(name) {
+            let at = |why: String| NeedsShell { line: element.line, why };
+            let line = requoted(&element.bytes);
+            let word = parser::whole_word(&line).map_err(|e| at(e.why))?;
+            let bytes = outer.expand(&word).map_err(at)?;
+            outer.set(name, index, bytes, element.line);
+        }
+    }
+    Ok(())
+}
+
+/// `"value"`, without one carriage return at its end and with runs of blanks collapsed.
+fn requoted(value: &[u8]) -> Vec<u8> {
+    let value = value.strip_suffix(b"\r").unwrap_or(value);
+    let mut out = vec![b'"'];
+    let mut after_blank = false;
+    for byte in value {
+        let blank = matches!(byte, b' ' | b'\t' | b'\n');
+        if !blank {
+            out.push(*byte);
+        } else if !after_blank {
+            out.push(b' ');
+        }
+        after_blank = blank;
+    }
+    out.push(b'"');
+    out
+}
+
+#[cfg(test)]
+mod tests;

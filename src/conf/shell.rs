@@ -1,0 +1,198 @@
+//! Lets bash evaluate conf files: one process for all of them, whatever they contain.
+//!
+//! The environment is empty but for a fixed PATH, the C locale and the variables that a conf may
+//! use, so that a result depends on the files alone. The current directory is `/`: that is where
+//! package managers run their hooks, and a conf must not mean something else in another directory.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::evaluation::{Question, Source};
+use super::model::ConfError;
+use super::own::Bytes;
+use crate::root::Root;
+
+const SCRIPT: &str = include_str!("evaluate.bash");
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Far longer than any conf takes; short enough not to hang a package manager.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Evaluates `files`; also gives what bash wrote to standard error.
+pub(super) fn read(
+    root: &Root,
+    question: &Question<'_>,
+    files: &[Source],
+) -> Result<(Bytes, Vec<String>), ConfError> {
+    let first = files.first().map(|f| root.inside(&f.path)).unwrap_or_default();
+    let failed = |why: String| ConfError::Shell { path: first.clone(), why };
+    let run = run(question, files, PATIENCE).map_err(failed)?;
+
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    let complaints: Vec<String> = said.lines().map(str::to_owned).collect();
+    for file in files {
+        if let Some(line) = complaints.iter().find_map(|line| syntax_error(line, &file.path)) {
+            return Err(ConfError::Shell { path: root.inside(&file.path), why: line });
+        }
+    }
+    let with_complaints = |why: String| match said.trim_end() {
+        "" => why,
+        said => format!("{why}\n{said}"),
+    };
+    let answer = parse(&run.stdout).map_err(|why| failed(with_complaints(why)))?;
+    for (index, file) in files.iter().enumerate() {
+        let why = match answer.fates.get(index) {
+            Some(Fate::Read) => continue,
+            // An override that exits says nothing, and what was read before it stays.
+            Some(Fate::Exit(_)) if index > 0 => continue,
+            Some(Fate::Exit(status)) => with_complaints(format!(
+                "it makes bash exit (with status {status}), so none of its values count"
+            )),
+            Some(Fate::Requote) => with_complaints("a value has an unbalanced quote".to_owned()),
+            None => "bash did not come to it".to_owned(),
+        };
+        return Err(ConfError::Shell { path: root.inside(&file.path), why });
+    }
+    Ok((answer.values, complaints))
+}
+
+/// What a process left behind.
+struct Run {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+fn run(question: &Question<'_>, files: &[Source], patience: Duration) -> Result<Run, String> {
+    let io = |e: std::io::Error| format!("cannot make a temporary file: {e}");
+    // Files, not pipes: a process that a conf leaves in the background cannot keep us waiting.
+    let (mut stdout, mut stderr) = (tempfile::tempfile().map_err(io)?, tempfile::tempfile().map_err(io)?);
+    let between = tempfile::NamedTempFile::new().map_err(io)?;
+    let mut command = Command::new("bash");
+    command
+        .args(["--noprofile", "--norc", "-c", SCRIPT, "dkms.conf"])
+        .arg(between.path())
+        .arg(question.exported.join(" "))
+        .args(files.iter().map(|file| absolute(&file.path)))
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", "C")
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(stdout.try_clone().map_err(io)?)
+        .stderr(stderr.try_clone().map_err(io)?)
+        .process_group(0);
+    for (name, value) in &question.given {
+        if let Some(value) = value {
+            command.env(name, OsString::from_vec(value.clone()));
+        }
+    }
+    let child = command.spawn().map_err(|e| format!("cannot start bash: {e}"))?;
+    let status = wait(child, patience)?;
+    let run = Run { stdout: content(&mut stdout).map_err(io)?, stderr: content(&mut stderr).map_err(io)? };
+    if status.success() || !run.stdout.is_empty() {
+        return Ok(run);
+    }
+    Err(format!("bash ended with {status}\n{}", String::from_utf8_lossy(&run.stderr).trim_end()))
+}
+
+/// bash runs in `/` and looks up a name without a slash in PATH.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+fn content(file: &mut File) -> std::io::Result<Vec<u8>> {
+    const MOST: u64 = 16 << 20;
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Waits for the end; after `patience`, kills the process with all that it started.
+fn wait(mut child: Child, patience: Duration) -> Result<ExitStatus, String> {
+    let io = |e: std::io::Error| format!("cannot wait for bash: {e}");
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(500);
+    loop {
+        if let Some(status) = child.try_wait().map_err(io)? {
+            return Ok(status);
+        }
+        if start.elapsed() >= patience {
+            if let Ok(group) = i32::try_from(child.id()) {
+                let _ =
+                    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::SIGKILL);
+            }
+            child.wait().map_err(io)?;
+            return Err(format!("it took longer than {} s and was stopped", patience.as_secs()));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// The complaint, when bash could not parse `file`. Messages are in English: LC_ALL is C.
+fn syntax_error(line: &str, file: &Path) -> Option<String> {
+    let rest = line.strip_prefix(absolute(file).to_str()?)?.strip_prefix(": ")?;
+    let (_, what) = rest.split_once(": ")?;
+    let wrong = what.starts_with("syntax error") || what.starts_with("unexpected EOF");
+    wrong.then(|| rest.to_owned())
+}
+
+/// What became of a file.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Read,
+    Exit(String),
+    Requote,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Parsed {
+    fates: Vec<Fate>,
+    values: Bytes,
+}
+
+/// Reads the answer of the script (its head has the format).
+fn parse(stdout: &[u8]) -> Result<Parsed, String> {
+    let mut parsed = Parsed::default();
+    let mut fields = stdout.split(|b| *b == 0);
+    while let Some(kind) = fields.next() {
+        let mut field = || fields.next().ok_or_else(|| "its answer is cut short".to_owned());
+        let mut text = || field().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        match kind {
+            b"read" => {
+                text()?;
+                parsed.fates.push(Fate::Read);
+            }
+            b"requote" => {
+                text()?;
+                parsed.fates.push(Fate::Requote);
+            }
+            b"exit" => {
+                text()?;
+                parsed.fates.push(Fate::Exit(text()?));
+            }
+            b"value" => {
+                let (name, index) = (text()?, text()?);
+                // An associative array has indexes of any kind; DKMS knows none of them.
+                let index = index.parse::<usize>();
+                let value = field()?.to_vec();
+                if let Ok(index) = index {
+                    parsed.values.entry(name).or_default().insert(index, value);
+                }
+            }
+            b"end" => return Ok(parsed),
+            _ => break,
+        }
+    }
+    Err("it did not get to the end".to_owned())
+}
+
+#[cfg(test)]
+mod tests;
