@@ -4,10 +4,16 @@
 //! [`adapters`] turn what is asked into a [`request::Request`]; [`system`] observes; [`plan`]
 //! decides, purely; [`apply`] carries out; [`report`] tells. `docs/architecture.md` has the picture.
 
+pub mod apply;
+pub mod chroot;
 pub mod conf;
+pub mod digest;
+pub mod elf;
 pub mod error;
 pub mod ids;
+pub mod kbuild;
 pub mod layout;
+pub mod process;
 pub mod report;
 pub mod request;
 pub mod root;

@@ -1,0 +1,165 @@
+//! What must be there before a build is worth starting.
+
+use std::path::{Path, PathBuf};
+
+use super::steps::make_command;
+use super::{Failure, Job};
+use crate::error::exit;
+use crate::kbuild::toolchain::Toolchain;
+use crate::process::find_program;
+
+/// The kernel's headers.
+pub(super) fn headers(job: &Job<'_>) -> Result<(), Failure> {
+    let include = job.context.kernel_source_dir.join("include");
+    if include.exists() {
+        return Ok(());
+    }
+    let kernel = &job.cell.kernel;
+    let what = format!(
+        "the headers of kernel {kernel} are not installed: there is no {}",
+        job.layout.shown(&include).display()
+    );
+    let hint = if is_debian(job.distro) {
+        format!("install them with `apt install linux-headers-{kernel}`")
+    } else {
+        format!(
+            "install the package with the headers (or -devel files) of {kernel}, or name their directory by --kernelsourcedir"
+        )
+    };
+    Err(Failure::new(exit::HEADERS, what).hint(hint))
+}
+
+/// The directory of the source, with its links followed.
+pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
+    let link = job.layout.source_link(&job.cell.module);
+    let shown = job.layout.shown(&link);
+    let dir = job.layout.root.resolve(&shown).ok().filter(|dir| dir.is_dir()).ok_or_else(|| {
+        let what = match std::fs::read_link(&link) {
+            Ok(target) => format!(
+                "the source of {} is gone: {} points at {}, which is no directory",
+                job.cell.module,
+                shown.display(),
+                target.display()
+            ),
+            Err(_) => format!("the source of {} is gone: there is no {}", job.cell.module, shown.display()),
+        };
+        let hint = format!(
+            "install the package with the source again, or take it out with `dkms remove {} --all`",
+            job.cell.module
+        );
+        Failure::new(exit::CONF_MISSING, what).hint(hint)
+    })?;
+    let entries = std::fs::read_dir(&dir).map_err(|e| Failure::io(job, "read", &dir, &e))?;
+    let visible = entries.flatten().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    if visible.take(2).count() < 2 {
+        let what = format!("{} holds no module source", job.layout.shown(&dir).display());
+        return Err(Failure::new(exit::CONF_INVALID, what));
+    }
+    Ok(dir)
+}
+
+/// The programs without which the build cannot end well.
+pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failure> {
+    if toolchain.path.is_none() {
+        let what =
+            format!("kernel {} needs the compiler {}, which is not installed", job.cell.kernel, toolchain.cc);
+        return Err(Failure::new(exit::MAKE, what).trouble().hint(install(job, &toolchain.package())));
+    }
+    if toolchain.version.is_empty() {
+        let what = format!("the compiler {} cannot be run", toolchain.cc);
+        let hint = format!("run `{} --version` to see why; reinstall its package", toolchain.cc);
+        return Err(Failure::new(exit::MAKE, what).trouble().hint(hint));
+    }
+    // The text changes exactly when it begins with a call of make.
+    let runs_make = make_command(&job.conf.make, 1, "k", false) != job.conf.make;
+    let needed = [("bash", true), ("make", runs_make), ("patch", !job.conf.patches.is_empty())];
+    for (program, needed) in needed {
+        if needed && find_program(program).is_none() {
+            let what = format!("the build needs {program}, which is not installed");
+            return Err(Failure::new(exit::MAKE, what).trouble().hint(install(job, program)));
+        }
+    }
+    Ok(())
+}
+
+/// BUILD_DEPENDS: each must be installed for this kernel. Returns them with the versions that a
+/// later run compares with (the newest that is built, as DKMS has it).
+pub(super) fn dependencies(job: &Job<'_>) -> Result<Vec<(String, String)>, Failure> {
+    let mut missing = Vec::new();
+    let mut found = Vec::new();
+    for name in job.conf.build_depends.iter().flat_map(|text| text.split_whitespace()) {
+        let Ok(id) = crate::ids::ModuleName::new(name) else {
+            missing.push(name);
+            continue;
+        };
+        let installed = job.layout.active_link(&id, &job.cell.kernel, &job.cell.arch).join("module").is_dir();
+        if !installed {
+            missing.push(name);
+        }
+        if let Some(version) = newest_built(job, &job.layout.module(&id)) {
+            found.push((name.to_owned(), version));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let missing = missing.join(" ");
+    if job.force {
+        job.report.warning(&format!("building although these are not installed: {missing}"));
+        return Ok(found);
+    }
+    let what =
+        format!("{} needs these to be installed for {} first: {missing}", job.cell.module, job.cell.kernel);
+    Err(Failure::new(exit::DEPENDS, what).hint("install them, or use --force to build without them"))
+}
+
+fn newest_built(job: &Job<'_>, module: &Path) -> Option<String> {
+    let versions = std::fs::read_dir(module).ok()?.flatten().filter(|entry| {
+        let cell = entry.path().join(&job.cell.kernel).join(&job.cell.arch);
+        entry.file_type().is_ok_and(|kind| kind.is_dir()) && cell.join("module").is_dir()
+    });
+    versions
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .max_by(|a, b| natural_key(a).cmp(&natural_key(b)))
+}
+
+/// Orders version texts by their numbers, as `sort -V` does for the versions that packages have.
+fn natural_key(version: &str) -> Vec<(u64, String)> {
+    let mut key = Vec::new();
+    let mut rest = version;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (text, after) = after.split_at(letters);
+        key.push((number.parse().unwrap_or(0), text.to_owned()));
+        rest = after;
+    }
+    key
+}
+
+fn is_debian(distro: &str) -> bool {
+    distro.starts_with("debian") || distro.starts_with("ubuntu")
+}
+
+fn install(job: &Job<'_>, package: &str) -> String {
+    if is_debian(job.distro) {
+        format!("install it with `apt install {package}`")
+    } else {
+        format!("install {package}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural_key;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        for (older, newer) in
+            [("2.9", "2.10"), ("1.0", "1.0.1"), ("550.54", "550.163.01"), ("1.0-rc1", "1.0-rc2")]
+        {
+            assert!(natural_key(older) < natural_key(newer), "{older} < {newer}");
+        }
+    }
+}

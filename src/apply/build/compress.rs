@@ -1,0 +1,108 @@
+//! Compression of built modules, as `Makefile.modinst` of the kernel does it.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::conf::model::Framework;
+use crate::elf::Compression;
+use crate::process::{Output, Process};
+
+/// Bytes of history that the kernel's own xz decoder is set up for (`--lzma2=dict=1MiB` in
+/// scripts/Makefile.modinst).
+const XZ_DICTIONARY: u32 = 1 << 20;
+
+/// Compresses the content of a module as `Makefile.modinst` of the kernel does: no time stamps, and
+/// for xz the CRC32 check and dictionary size that the kernel's decoder can handle.
+///
+/// # Errors
+/// Only when memory runs out or the encoder is at fault.
+pub fn pack(kind: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    match kind {
+        Compression::None => Ok(bytes.to_vec()),
+        Compression::Gzip => {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            out.write_all(bytes)?;
+            out.finish()
+        }
+        Compression::Xz => {
+            let mut options = lzma_rust2::XzOptions::with_preset(6);
+            options.set_check_sum_type(lzma_rust2::CheckType::Crc32);
+            options.lzma_options.dict_size = XZ_DICTIONARY;
+            let mut out = lzma_rust2::XzWriter::new(Vec::new(), options)?;
+            out.write_all(bytes)?;
+            Ok(out.finish()?)
+        }
+        Compression::Zstd => {
+            let mut out = zstd::stream::write::Encoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
+            out.include_checksum(true)?;
+            out.set_pledged_src_size(Some(bytes.len() as u64))?;
+            out.write_all(bytes)?;
+            out.finish()
+        }
+    }
+}
+
+/// Compresses a `.ko` file in place: the result takes its place beside it under the longer name.
+/// Options in framework.conf call for the program that they are options of; when it is missing or
+/// fails, a warning says so and we compress ourselves.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub(super) fn pack_file(
+    plain: &Path,
+    kind: Compression,
+    framework: &Framework,
+    warnings: &mut Vec<String>,
+) -> io::Result<()> {
+    let (program, options) = match kind {
+        Compression::None => return Ok(()),
+        Compression::Gzip => ("gzip", &framework.compress_gzip_opts),
+        Compression::Xz => ("xz", &framework.compress_xz_opts),
+        Compression::Zstd => ("zstd", &framework.compress_zstd_opts),
+    };
+    let packed = plain.with_extension(kind.suffix().trim_start_matches('.'));
+    if let Some(options) = options {
+        let run = Process::new(program).args(options.split_whitespace()).arg("-f").arg(plain);
+        match run.run(Output::Null) {
+            Ok(0) if packed.is_file() => {
+                // zstd keeps the input unless its options say otherwise.
+                return match std::fs::remove_file(plain) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+                    _ => Ok(()),
+                };
+            }
+            Ok(status) => warnings.push(format!("`{}` failed with exit status {status}", run.text())),
+            Err(error) => warnings.push(format!("cannot compress with the options given: {error}")),
+        }
+    }
+    let bytes = pack(kind, &std::fs::read(plain)?)?;
+    std::fs::write(&packed, bytes)?;
+    std::fs::remove_file(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_unpacks_to_what_went_in() {
+        let bytes: Vec<u8> = (0..300_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+        for kind in Compression::ALL {
+            let packed = pack(kind, &bytes).unwrap();
+            assert!(kind == Compression::None || packed.len() < bytes.len() / 2, "{kind:?}");
+            assert!(kind.unpack(packed).unwrap() == bytes, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn xz_has_the_check_that_the_kernel_can_do() {
+        let packed = pack(Compression::Xz, b"module").unwrap();
+        // Stream flags of the xz file format, section 2.1.1.2: 0x01 is CRC32.
+        assert_eq!(packed[..8], [0xfd, b'7', b'z', b'X', b'Z', 0, 0, 1]);
+    }
+
+    #[test]
+    fn gzip_has_no_time_stamp() {
+        assert_eq!(pack(Compression::Gzip, b"module").unwrap()[4..8], [0, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,167 @@
+//! What a build log says about why the build failed.
+
+use std::path::Path;
+
+/// How many lines a summary shows.
+const SHOWN: usize = 6;
+
+/// Characters of a line that a summary shows.
+const WIDTH: usize = 240;
+
+/// The findings in the last command of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The first errors, without the build directory's path.
+    pub errors: Vec<String>,
+    /// When the machine and not the source is at fault: what to do about it.
+    pub trouble: Option<String>,
+}
+
+/// Reads a log. One that cannot be read gives no findings.
+pub fn diagnose(log: &Path, build_dir: &Path, status: i32) -> Diagnosis {
+    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let mut found = findings(&text.unwrap_or_default(), &build_dir.to_string_lossy());
+    if found.trouble.is_none() && matches!(status, 126 | 127) {
+        found.trouble = Some("a program that the build runs cannot be started; see the log".to_owned());
+    }
+    found
+}
+
+fn findings(text: &str, build_dir: &str) -> Diagnosis {
+    let block = text.rsplit_once("\n# command: ").map_or(text, |(_, block)| block);
+    // The first line is the command itself.
+    let lines = || block.lines().skip(1).map(str::trim_end).filter(|line| !line.trim().is_empty());
+    let mut errors: Vec<&str> = Vec::new();
+    for line in lines().filter(|line| is_error(line)) {
+        if !errors.contains(&line) {
+            errors.push(line);
+        }
+    }
+    let machine = lines().find_map(machine_at_fault);
+    // A command that was not found may have been optional when the compiler found real errors.
+    let missing = lines().find_map(missing_command).filter(|_| errors.is_empty());
+    if errors.is_empty() {
+        errors = lines().filter(|line| line.contains("*** ") || missing_command(line).is_some()).collect();
+    }
+    if errors.is_empty() {
+        let output: Vec<&str> = lines().filter(|line| !is_footer(line)).collect();
+        errors = output[output.len().saturating_sub(3)..].to_vec();
+    }
+    let prefix = format!("{}/", build_dir.trim_end_matches('/'));
+    let errors = errors.into_iter().take(SHOWN).map(|line| shorten(&line.replace(&prefix, ""))).collect();
+    Diagnosis { errors, trouble: machine.map(str::to_owned).or(missing) }
+}
+
+/// The ways in which compilers, linkers, modpost, patch and configure scripts begin an error.
+fn is_error(line: &str) -> bool {
+    const INSIDE: [&str; 6] = [
+        ": error: ",
+        ": fatal error: ",
+        ": internal compiler error",
+        "undefined reference to",
+        "ERROR: modpost:",
+        "Hunk #",
+    ];
+    if line.starts_with("Hunk #") {
+        return line.contains("FAILED");
+    }
+    let line = line.trim_start();
+    INSIDE.iter().any(|text| line.contains(text)) || line.starts_with("error: ")
+}
+
+fn machine_at_fault(line: &str) -> Option<&'static str> {
+    const SIGNS: [(&str, &str); 9] = [
+        ("No space left on device", "free some space on the file system of the module tree"),
+        ("Disk quota exceeded", "free some space on the file system of the module tree"),
+        ("Read-only file system", "remount the file system of the module tree read-write"),
+        ("error while loading shared libraries", "reinstall the package of the program that cannot load it"),
+        ("cannot execute ", "reinstall the compiler"),
+        ("Exec format error", "install a compiler for this machine's architecture"),
+        ("Killed signal terminated program", "the machine ran out of memory; try fewer jobs (`-j 1`)"),
+        ("Cannot allocate memory", "the machine ran out of memory; try fewer jobs (`-j 1`)"),
+        ("virtual memory exhausted", "the machine ran out of memory; try fewer jobs (`-j 1`)"),
+    ];
+    SIGNS.iter().find(|(sign, _)| line.contains(sign)).map(|(_, advice)| *advice)
+}
+
+/// `bash: line 1: x: command not found`, `/bin/sh: 1: x: not found`, `make[1]: x: No such file or
+/// directory`: which package has x is for the person to find.
+fn missing_command(line: &str) -> Option<String> {
+    let rest = line
+        .strip_suffix(": command not found")
+        .or_else(|| line.strip_suffix(": not found").filter(|l| l.contains("sh: ")))
+        .or_else(|| {
+            let rest = line.strip_suffix(": No such file or directory")?;
+            (rest.starts_with("make") && !rest.contains("*** ")).then_some(rest)
+        })?;
+    let name = rest.rsplit(": ").next()?.trim();
+    (!name.is_empty()).then(|| format!("install {name}, which the build runs"))
+}
+
+fn is_footer(line: &str) -> bool {
+    line.starts_with("# exit code: ")
+        || line.starts_with("# elapsed time: ")
+        || line.trim_matches('-').is_empty()
+}
+
+fn shorten(line: &str) -> String {
+    let line = line.trim();
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "DKMS (x) make.log for m/v for kernel k (a)\nSat Nov 21\n\nApplying patch\n\
+        # command: patch -p1\npatching: error: not this one\n\n# exit code: 0\n\nBuilding module(s)\n\
+        # command: make -j2 KERNELRELEASE=k\n";
+
+    #[test]
+    fn the_first_compiler_errors_are_found() {
+        let log = format!(
+            "{HEAD}make: Entering directory '/usr/src/linux-headers-k'\n  CC [M]  /T/m/v/build/a.o\n\
+             /T/m/v/build/a.c: In function 'probe':\n\
+             /T/m/v/build/a.c:12:9: error: implicit declaration of function 'del_timer'\n\
+             /T/m/v/build/a.c:12:9: error: implicit declaration of function 'del_timer'\n\
+             cc1: some warnings being treated as errors\n\
+             make[2]: *** [scripts/Makefile.build:243: /T/m/v/build/a.o] Error 1\n\n\
+             # exit code: 2\n# elapsed time: 00:00:01\n---\n"
+        );
+        let found = findings(&log, "/T/m/v/build");
+        assert_eq!(found.errors, ["a.c:12:9: error: implicit declaration of function 'del_timer'"]);
+        assert_eq!(found.trouble, None);
+    }
+
+    #[test]
+    fn without_compiler_errors_make_or_the_last_lines_speak() {
+        let log = format!("{HEAD}make: *** No rule to make target 'modules'.  Stop.\n\n# exit code: 2\n");
+        assert_eq!(findings(&log, "/b").errors, ["make: *** No rule to make target 'modules'.  Stop."]);
+        let log =
+            format!("{HEAD}checking\nthis kernel is not for me\n\n# exit code: 2\n# elapsed time: x\n--\n");
+        assert_eq!(findings(&log, "/b").errors, ["checking", "this kernel is not for me"]);
+    }
+
+    #[test]
+    fn a_broken_machine_is_no_verdict_about_the_source() {
+        for (line, advice) in [
+            ("/T/x.c:1:1: fatal error: cannot write: No space left on device", "free some space"),
+            ("gcc: error while loading shared libraries: libisl.so.23: cannot open", "reinstall"),
+            (
+                "gcc-14: fatal error: cannot execute 'cc1': posix_spawnp: No such file",
+                "reinstall the compiler",
+            ),
+            ("/bin/sh: 1: gcc-14: not found", "install gcc-14"),
+            ("bash: line 1: flex: command not found", "install flex"),
+            ("make[1]: bc: No such file or directory", "install bc"),
+        ] {
+            let found = findings(&format!("{HEAD}{line}\n"), "/T");
+            assert!(found.trouble.clone().is_some_and(|t| t.contains(advice)), "{line}: {found:?}");
+        }
+        let both = format!("{HEAD}bash: line 1: git: command not found\na.c:1:1: error: unknown type\n");
+        assert_eq!(findings(&both, "/T").trouble, None);
+    }
+}

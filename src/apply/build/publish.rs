@@ -1,0 +1,258 @@
+//! From a finished build to `T/m/v/k/a`: staged beside it, synced, and put in place at once.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::tree_copy::remove_tree;
+use crate::ids::Cell;
+use crate::layout::Layout;
+
+/// A build result that nobody sees yet. Dropped, it disappears.
+#[derive(Debug)]
+pub struct Staging {
+    dir: TempDir,
+}
+
+fn prefix(cell: &Cell) -> String {
+    format!(".tmp_{}_", cell.arch)
+}
+
+/// The directory of one kernel below a module version.
+fn kernel_dir(layout: &Layout, cell: &Cell) -> PathBuf {
+    layout.version(&cell.module).join(&cell.kernel)
+}
+
+/// Removes what killed runs left for this cell. The caller holds the lock that keeps others from
+/// building it now.
+///
+/// # Errors
+/// When something cannot be removed.
+pub fn remove_leftovers(layout: &Layout, cell: &Cell) -> io::Result<()> {
+    let dir = kernel_dir(layout, cell);
+    let entries = match fs::read_dir(&dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix(cell)) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    remove_if_empty(&dir);
+    Ok(())
+}
+
+/// A kernel's directory without builds would look like a kernel that something is built for.
+pub fn remove_kernel_dir_if_empty(layout: &Layout, cell: &Cell) {
+    remove_if_empty(&kernel_dir(layout, cell));
+}
+
+fn remove_if_empty(dir: &Path) {
+    // rmdir(2) refuses directories that are not empty.
+    let _ = fs::remove_dir(dir);
+}
+
+impl Staging {
+    /// An empty one, with `log/` and `module/`.
+    ///
+    /// # Errors
+    /// When the directories cannot be made.
+    pub fn new(layout: &Layout, cell: &Cell) -> io::Result<Self> {
+        let parent = kernel_dir(layout, cell);
+        fs::create_dir_all(&parent)?;
+        let dir = tempfile::Builder::new().prefix(&prefix(cell)).rand_bytes(6).tempdir_in(&parent)?;
+        fs::create_dir(dir.path().join("log"))?;
+        fs::create_dir(dir.path().join("module"))?;
+        Ok(Self { dir })
+    }
+
+    /// Where the modules go.
+    pub fn modules(&self) -> PathBuf {
+        self.dir.path().join("module")
+    }
+
+    /// Where the log goes.
+    pub fn log(&self) -> PathBuf {
+        self.dir.path().join("log/make.log")
+    }
+
+    /// Makes it the build of the cell. A build that is there already takes the staging name and
+    /// is kept until [`Published::keep`], so that it can come back.
+    ///
+    /// # Errors
+    /// When it cannot be written to disk or put in place; the build that was there is unchanged.
+    pub fn publish(self, layout: &Layout, cell: &Cell) -> io::Result<Published> {
+        let target = layout.cell(cell);
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755))?;
+        sync_tree(self.dir.path())?;
+        let replaced = match fs::symlink_metadata(&target) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                fs::rename(self.dir.path(), &target)?;
+                false
+            }
+            Err(e) => return Err(e),
+            Ok(_) => {
+                exchange(self.dir.path(), &target)?;
+                true
+            }
+        };
+        let old = self.dir.keep();
+        sync_dir(target.parent().unwrap_or(Path::new("/")))?;
+        Ok(Published { target, old: replaced.then_some(old) })
+    }
+}
+
+/// A build in place, whose predecessor (if any) still exists.
+#[derive(Debug)]
+pub struct Published {
+    target: PathBuf,
+    old: Option<PathBuf>,
+}
+
+impl Published {
+    /// `T/m/v/k/a`.
+    pub fn dir(&self) -> &Path {
+        &self.target
+    }
+
+    /// Removes the predecessor.
+    ///
+    /// # Errors
+    /// When a part of it cannot be removed; the next build of the cell will.
+    pub fn keep(self) -> io::Result<()> {
+        self.old.as_deref().map_or(Ok(()), remove_tree)
+    }
+
+    /// Puts the predecessor back, or leaves the cell without a build when there was none.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn undo(self) -> io::Result<()> {
+        match &self.old {
+            None => remove_tree(&self.target),
+            Some(old) => {
+                exchange(old, &self.target)?;
+                remove_tree(old)
+            }
+        }
+    }
+}
+
+/// Swaps two directories: at once where the file system can (renameat2(2)), else by way of a third
+/// name, with an instant in which `b` does not exist.
+fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+    match exchange_at_once(a, b) {
+        Ok(()) => Ok(()),
+        Err(_) => exchange_by_turns(a, b),
+    }
+}
+
+fn exchange_by_turns(a: &Path, b: &Path) -> io::Result<()> {
+    let aside = a.with_extension("old");
+    fs::rename(b, &aside)?;
+    if let Err(error) = fs::rename(a, b) {
+        fs::rename(&aside, b)?;
+        return Err(error);
+    }
+    fs::rename(&aside, a)
+}
+
+#[cfg(target_env = "gnu")]
+fn exchange_at_once(a: &Path, b: &Path) -> io::Result<()> {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    renameat2(AT_FDCWD, a, AT_FDCWD, b, RenameFlags::RENAME_EXCHANGE).map_err(io::Error::from)
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn exchange_at_once(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Writes every file and directory of a tree to the disk.
+fn sync_tree(dir: &Path) -> io::Result<()> {
+    for entry in walkdir::WalkDir::new(dir).contents_first(true) {
+        let entry = entry?;
+        if !entry.file_type().is_symlink() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the names in a directory to the disk.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Arch, KernelRelease, ModuleId};
+    use crate::root::Root;
+
+    fn cell() -> Cell {
+        Cell {
+            module: ModuleId::new("m", "1").unwrap(),
+            kernel: KernelRelease::new("6.1").unwrap(),
+            arch: Arch::new("x86_64").unwrap(),
+        }
+    }
+
+    fn staged(layout: &Layout, text: &str) -> Staging {
+        let staging = Staging::new(layout, &cell()).unwrap();
+        fs::write(staging.modules().join("m.ko"), text).unwrap();
+        staging
+    }
+
+    fn entries(dir: &Path) -> Vec<String> {
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_build_can_replace_another_and_be_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let file = layout.built_modules(&cell()).join("m.ko");
+        staged(&layout, "one").publish(&layout, &cell()).unwrap().keep().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+        let mode = fs::metadata(layout.cell(&cell())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+
+        let second = staged(&layout, "two").publish(&layout, &cell()).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+        second.undo().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+
+        staged(&layout, "three").publish(&layout, &cell()).unwrap().keep().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "three");
+        assert_eq!(entries(&kernel_dir(&layout, &cell())), ["x86_64"]);
+    }
+
+    #[test]
+    fn exchanging_works_without_the_system_call() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&a, "a").unwrap();
+        fs::create_dir(&b).unwrap();
+        exchange_by_turns(&a, &b).unwrap();
+        assert!(a.is_dir() && b.is_file());
+        assert!(exchange_by_turns(&dir.path().join("missing"), &b).is_err());
+        assert!(b.is_file(), "a failed exchange leaves the old one in place");
+    }
+
+    #[test]
+    fn a_dropped_staging_and_leftovers_disappear() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        drop(staged(&layout, "x"));
+        fs::create_dir_all(kernel_dir(&layout, &cell()).join(".tmp_x86_64_AbCdEf/module")).unwrap();
+        fs::create_dir_all(kernel_dir(&layout, &cell()).join(".tmp_i386_AbCdEf")).unwrap();
+        remove_leftovers(&layout, &cell()).unwrap();
+        assert_eq!(entries(&kernel_dir(&layout, &cell())), [".tmp_i386_AbCdEf"]);
+    }
+}

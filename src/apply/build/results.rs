@@ -1,0 +1,135 @@
+//! What make left behind: checked, stripped, signed, compressed and put into the staging area.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::compress::pack_file;
+use super::publish::Staging;
+use super::sign::Signed;
+use super::tree_copy::copy_file;
+use super::workspace::Workspace;
+use super::{Failure, Job};
+use crate::conf::model::Record;
+use crate::elf::{self, Compression};
+use crate::error::exit;
+use crate::kbuild::{Recipe, Unsigned};
+use crate::process::{Output, Process};
+
+/// The records that this kernel gets, with their indices.
+fn wanted<'a>(job: &Job<'a>) -> impl Iterator<Item = (usize, &'a Record)> {
+    job.conf.records.iter().enumerate().filter(|(_, record)| record.excluded.is_none())
+}
+
+fn built_path(work: &Workspace, record: &Record) -> PathBuf {
+    work.dir.join(format!("{}{}.ko", record.built_location, record.built_name))
+}
+
+/// Every module that dkms.conf names must have been built, and for this kernel.
+pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
+    for (_, record) in wanted(job) {
+        let path = built_path(work, record);
+        let name = format!("{}{}.ko", record.built_location, record.built_name);
+        if !path.is_file() {
+            let what = format!("make succeeded, but built no {name}");
+            let hint = "check BUILT_MODULE_NAME and BUILT_MODULE_LOCATION in dkms.conf against the log";
+            return Err(Failure::new(exit::NOT_BUILT, what).hint(hint));
+        }
+        if record.dest_name.is_empty() || record.dest_name.contains('/') {
+            let what = format!("DEST_MODULE_NAME {:?} of {name} is not a file name", record.dest_name);
+            return Err(Failure::new(exit::CONF_INVALID, what));
+        }
+        let info = match elf::modinfo(&path) {
+            Ok(info) => info,
+            Err(error) => {
+                return Err(Failure::new(
+                    exit::NOT_BUILT,
+                    format!("what make built as {name} cannot be used: {error}"),
+                ));
+            }
+        };
+        let kernel = job.cell.kernel.as_str();
+        if info.kernel() != Some(kernel) {
+            let found = info.kernel().map_or("no kernel at all".to_owned(), |k| format!("kernel {k}"));
+            let what = format!("{name} was built for {found}, not for {kernel}: the kernel would refuse it");
+            let hint = "the module's Makefile probably asks `uname -r` instead of using KERNELRELEASE or \
+                        $kernel_source_dir";
+            return Err(Failure::new(exit::NOT_BUILT, what).hint(hint));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the finished modules into the staging area. Says whether they are signed.
+pub(super) fn stage(
+    job: &Job<'_>,
+    work: &Workspace,
+    staging: &Staging,
+    recipe: Result<&Recipe, &Unsigned>,
+    kind: Compression,
+) -> Result<Signed, Failure> {
+    let mut signed = match &recipe {
+        Ok(recipe) => match recipe.certificate_digest() {
+            Ok(certificate) => Signed::With { certificate },
+            Err(error) => Signed::Not(format!("cannot read the certificate: {error}")),
+        },
+        Err(unsigned) => Signed::Not(unsigned.why.clone()),
+    };
+    let symvers = work.dir.join("Module.symvers");
+    if symvers.is_file() {
+        let target = staging.modules().join("Module.symvers");
+        copy_file(&symvers, &target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+    }
+    for (_, record) in wanted(job) {
+        let target = staging.modules().join(format!("{}.ko", record.dest_name));
+        copy_file(&built_path(work, record), &target)
+            .map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o644))
+            .map_err(|e| Failure::io(job, "write", &target, &e))?;
+        if record.strip {
+            strip(job, work, &target);
+        }
+        if let (Ok(recipe), Signed::With { .. }) = (&recipe, &signed) {
+            let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            job.report.line(&format!("Signing module {name}"));
+            if let Err(why) = recipe.sign(&target, &work.environment) {
+                let warning = format!("{name} could not be signed: {why}");
+                work.warn(job, warning);
+                signed = Signed::Not(why);
+            }
+        }
+        let mut warnings = Vec::new();
+        pack_file(&target, kind, job.framework, &mut warnings)
+            .map_err(|e| Failure::io(job, "compress", &target, &e))?;
+        for warning in warnings {
+            work.warn(job, warning);
+        }
+    }
+    Ok(signed)
+}
+
+/// Removes debug information. A module with it still works, so a failure stops nothing.
+fn strip(job: &Job<'_>, work: &Workspace, module: &Path) {
+    let cc = work.environment.iter().rev().find(|(name, _)| name == "CC");
+    let clang = cc.is_some_and(|(_, value)| value.as_deref().is_some_and(|cc| cc == "clang"));
+    let program = if clang { "llvm-strip" } else { "strip" };
+    let process = Process::new(program).arg("-g").arg(module).envs(&work.environment);
+    match process.run(Output::Null) {
+        Ok(0) => {}
+        Ok(status) => {
+            work.warn(job, format!("{program} failed with exit status {status}; debug information stays"))
+        }
+        Err(error) => work.warn(job, format!("debug information stays: {error}")),
+    }
+}
+
+/// The finished modules in the cell, in record order.
+pub(super) fn list(job: &Job<'_>, dir: &Path, kind: Compression) -> Result<Vec<super::BuiltModule>, Failure> {
+    let modules = wanted(job).map(|(record, wanted)| {
+        let file = format!("{}{}", wanted.dest_name, kind.suffix());
+        let path = dir.join("module").join(&file);
+        let digest = crate::digest::file_digest(&path).map_err(|e| Failure::io(job, "read", &path, &e))?;
+        Ok(super::BuiltModule { record, file, digest })
+    });
+    modules.collect()
+}

@@ -1,0 +1,122 @@
+//! The commands that a dkms.conf asks for, run in the build directory and logged in make.log.
+
+use std::path::Path;
+
+use super::diagnose::diagnose;
+use super::workspace::Workspace;
+use super::{Failure, Job};
+use crate::apply::script;
+use crate::error::exit;
+use crate::process::{NotStarted, Process};
+
+/// The make command as it is run: `make` at its beginning gets the number of jobs and the kernel
+/// release, as DKMS does it; a text that begins otherwise is left alone.
+pub(super) fn make_command(make: &str, jobs: usize, kernel: &str, llvm: bool) -> String {
+    let mut command = match make.strip_prefix("make") {
+        Some(rest) if !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c)) => {
+            let jobs = if jobs == 0 { "-j".to_owned() } else { format!("-j{jobs}") };
+            format!("make {jobs} KERNELRELEASE={kernel}{rest}")
+        }
+        _ => make.to_owned(),
+    };
+    if llvm {
+        command.push_str(" LLVM=1");
+    }
+    command
+}
+
+/// Applies the patches for this kernel.
+pub(super) fn patch(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
+    for name in &job.conf.patches {
+        if Path::new(name).components().any(|part| part == std::path::Component::ParentDir) {
+            let what = format!("patch {name} in dkms.conf has a `..` in its path");
+            return Err(Failure::new(exit::PATCH_MISSING, what));
+        }
+        let file = work.dir.join("patches").join(name);
+        if !file.is_file() {
+            let what = format!("patch {name} in dkms.conf is missing: there is no {}", work.show(&file));
+            return Err(Failure::new(exit::PATCH_MISSING, what));
+        }
+        // Without --force, patch asks questions at the terminal when there is one.
+        let process = Process::new("patch").arg("--force").arg("-p1").stdin(&file);
+        let process = process.shown(format!("patch --force -p1 < ./patches/{name}"));
+        let status = logged(job, work, process, &format!("Applying patch {name}"))?;
+        if status != 0 {
+            let what = format!("patch {name} does not apply (patch ended with exit status {status})");
+            return Err(diagnosed(work, exit::INSTALL, what, status));
+        }
+    }
+    Ok(())
+}
+
+/// Runs PRE_BUILD or POST_BUILD. Its exit status becomes that of the build, as scripts expect.
+pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&str>) -> Result<(), Failure> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(()) };
+    let Some(found) = script::find(job.layout, &job.cell.module, text, &work.dir) else {
+        let missing = format!("the {kind} script {text} is not executable; going on without it");
+        work.warn(job, missing);
+        return Ok(());
+    };
+    let status = logged(job, work, found.process, &format!("Running the {kind} script"))?;
+    if status == 0 {
+        return Ok(());
+    }
+    let code = u8::try_from(status).unwrap_or(exit::MAKE);
+    Err(diagnosed(work, code, format!("the {kind} script ended with exit status {status}"), status))
+}
+
+/// Runs make.
+pub(super) fn make(job: &Job<'_>, work: &Workspace, llvm: bool) -> Result<(), Failure> {
+    let command = make_command(&job.conf.make, job.jobs, job.cell.kernel.as_str(), llvm);
+    let status = logged(job, work, Process::bash(&command), "Building module(s)")?;
+    if status == 0 {
+        return Ok(());
+    }
+    Err(diagnosed(work, exit::MAKE, format!("make failed with exit status {status}"), status))
+}
+
+fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
+    let process = process.in_dir_unless_set(&work.dir).envs(&work.environment);
+    job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
+    let result = process.run_logged(heading, &work.log);
+    job.report.end(*result.as_ref().unwrap_or(&127));
+    result.map_err(|error| {
+        let mut failure = Failure::new(exit::MAKE, error.to_string()).trouble();
+        if let NotStarted::Missing { program } = &error {
+            let program = program.to_string_lossy();
+            failure.hint = Some(format!("install {program}"));
+        }
+        failure
+    })
+}
+
+fn diagnosed(work: &Workspace, code: u8, what: String, status: i32) -> Failure {
+    let found = diagnose(&work.log, &work.dir, status);
+    let mut failure = Failure::new(code, what);
+    failure.first_errors = found.errors;
+    failure.toolchain_trouble = found.trouble.is_some();
+    failure.hint = found.trouble;
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_leading_make_is_rewritten() {
+        let cases = [
+            ("make -C x", 4, "make -j4 KERNELRELEASE=6.1 -C x"),
+            ("make", 0, "make -j KERNELRELEASE=6.1"),
+            ("make; cd ..", 1, "make -j1 KERNELRELEASE=6.1; cd .."),
+            ("'make' all", 4, "'make' all"),
+            ("V=1 make all", 4, "V=1 make all"),
+            ("makefoo all", 4, "makefoo all"),
+            ("./build.sh", 4, "./build.sh"),
+        ];
+        for (make, jobs, expected) in cases {
+            assert_eq!(make_command(make, jobs, "6.1", false), expected);
+        }
+        assert_eq!(make_command("make all", 2, "6.1", true), "make -j2 KERNELRELEASE=6.1 all LLVM=1");
+    }
+}

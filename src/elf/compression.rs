@@ -1,0 +1,91 @@
+//! The ways in which module files are compressed, told apart by their suffix.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The largest module we unpack, in bytes. The biggest in use (GPU drivers with debug
+/// information) are a few hundred MiB; more than this is a damaged or hostile file.
+const LARGEST: u64 = 2 << 30;
+
+/// How a module file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// `.ko`
+    None,
+    /// `.ko.gz`
+    Gzip,
+    /// `.ko.xz`
+    Xz,
+    /// `.ko.zst`
+    Zstd,
+}
+
+impl Compression {
+    /// Every kind, uncompressed first.
+    pub const ALL: [Self; 4] = [Self::None, Self::Gzip, Self::Xz, Self::Zstd];
+
+    /// What is put after the module's name, `.ko` included.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::None => ".ko",
+            Self::Gzip => ".ko.gz",
+            Self::Xz => ".ko.xz",
+            Self::Zstd => ".ko.zst",
+        }
+    }
+
+    /// The kind of a module file, by its name; `None` when the name is not that of a module.
+    pub fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        Self::ALL.into_iter().find(|kind| name.ends_with(kind.suffix()))
+    }
+
+    /// The content of a module file.
+    ///
+    /// # Errors
+    /// When the bytes are not of this kind, are cut short, or unpack to more than 2 GiB.
+    pub fn unpack(self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::None => Ok(bytes),
+            Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(&bytes[..])),
+            Self::Xz => read_all(lzma_rust2::XzReader::new(&bytes[..], true)),
+            Self::Zstd => read_all(zstd::stream::read::Decoder::new(&bytes[..])?),
+        }
+    }
+}
+
+fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    reader.take(LARGEST + 1).read_to_end(&mut out)?;
+    if out.len() as u64 > LARGEST {
+        return Err(io::Error::other("it unpacks to more than 2 GiB"));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_the_suffix() {
+        for (name, kind) in [
+            ("a/b.ko", Some(Compression::None)),
+            ("b.ko.gz", Some(Compression::Gzip)),
+            ("b.ko.xz", Some(Compression::Xz)),
+            ("b.ko.zst", Some(Compression::Zstd)),
+            ("Module.symvers", None),
+            ("b.ko.bak", None),
+        ] {
+            assert_eq!(Compression::of(Path::new(name)), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        for kind in [Compression::Gzip, Compression::Xz, Compression::Zstd] {
+            assert!(kind.unpack(b"not compressed at all".to_vec()).is_err(), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What a kernel module file says about itself.
+//!
+//! Reads `.ko` files, plain or compressed the way kernels compress them, without starting a
+//! process. Knows nothing of cells or of how a module came to be.
+
+mod compression;
+mod modinfo;
+
+pub use compression::Compression;
+pub use modinfo::{ModInfo, ModInfoError, has_signature, modinfo, modinfo_of_bytes, without_signature};

@@ -1,0 +1,12 @@
+//! What a kernel's own files say about building for it: compiler, compression, signing.
+//!
+//! Reads only. Observing needs the answers as much as building does: they are inputs of a build.
+
+mod compression;
+mod kernel_config;
+mod signing;
+pub mod toolchain;
+
+pub use compression::compression;
+pub use kernel_config::KernelConfig;
+pub use signing::{Recipe, Unsigned, recipe, signing_identity};

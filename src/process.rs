@@ -1,0 +1,374 @@
+//! The one place where child processes are started.
+//!
+//! A child gets a known state whoever started us: standard input is empty, nothing but the three
+//! standard files is open (a package manager's own pipes stay with us: a compiler daemon that kept
+//! one open would hang it), umask 022, and none of the variables that would bend a kernel build.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Once, OnceLock};
+use std::time::Instant;
+
+/// The variable by which a nested call of this program recognises that an ancestor of it holds the
+/// lock: that ancestor's process id.
+pub const PARENT_VARIABLE: &str = "DKMS_HOOK_PARENT";
+
+/// Variables of the caller that no child sees: they would change what a build produces. DKMS
+/// clears the first five.
+const CLEARED: [&str; 5] = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"];
+
+/// What a make that runs us tells its children; its job server is not open in ours.
+const FROM_MAKE: [&str; 5] = ["MAKELEVEL", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES"];
+
+static LOCK_HOLDER: AtomicU32 = AtomicU32::new(0);
+static PREPARED: Once = Once::new();
+static FORGOTTEN: OnceLock<Vec<&'static str>> = OnceLock::new();
+
+/// From now on no child sees these variables: they speak of the world outside a root that this
+/// process has entered. Only the first call counts.
+pub fn forget_variables(names: &[&'static str]) {
+    let _ = FORGOTTEN.set(names.to_vec());
+}
+
+/// Says who holds the lock, when it is an ancestor and not this process.
+pub fn set_lock_holder(pid: u32) {
+    LOCK_HOLDER.store(pid, Ordering::Relaxed);
+}
+
+/// Why no child was started.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// There is no such program.
+    #[error("{} is not installed", .program.to_string_lossy())]
+    Missing {
+        /// Its name or path.
+        program: OsString,
+    },
+    /// Anything else.
+    #[error("cannot run {}: {source}", .program.to_string_lossy())]
+    Failed {
+        /// Its name or path.
+        program: OsString,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file that takes its output cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// What a child left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// Exit status as a shell counts it: 128 + n when signal n ended it.
+    pub status: i32,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Where a child's output goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Output<'a> {
+    /// Where ours goes.
+    Inherit,
+    /// Nowhere.
+    Null,
+    /// Both streams into this file, at its position.
+    File(&'a File),
+}
+
+/// A child process to be started.
+#[derive(Debug, Clone)]
+pub struct Process {
+    program: OsString,
+    args: Vec<OsString>,
+    dir: Option<PathBuf>,
+    env: Vec<(OsString, Option<OsString>)>,
+    stdin: Option<PathBuf>,
+    shown: Option<String>,
+}
+
+impl Process {
+    /// A program by name (looked up in PATH) or path.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            dir: None,
+            env: Vec::new(),
+            stdin: None,
+            shown: None,
+        }
+    }
+
+    /// A text for bash, which is what evaluates the commands of a dkms.conf.
+    pub fn bash(text: &str) -> Self {
+        Self::new("bash").arg("-c").arg(text).shown(text)
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    /// Starts it in this directory.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Starts it in this directory when no other was named.
+    #[must_use]
+    pub fn in_dir_unless_set(mut self, dir: &Path) -> Self {
+        self.dir.get_or_insert_with(|| dir.to_path_buf());
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
+        self
+    }
+
+    /// Sets variables; one without a value is removed.
+    #[must_use]
+    pub fn envs<'a>(mut self, vars: impl IntoIterator<Item = &'a (OsString, Option<OsString>)>) -> Self {
+        self.env.extend(vars.into_iter().cloned());
+        self
+    }
+
+    /// Reads its standard input from this file.
+    #[must_use]
+    pub fn stdin(mut self, path: impl Into<PathBuf>) -> Self {
+        self.stdin = Some(path.into());
+        self
+    }
+
+    /// How logs show the command, when not as its words.
+    #[must_use]
+    pub fn shown(mut self, text: impl Into<String>) -> Self {
+        self.shown = Some(text.into());
+        self
+    }
+
+    /// The command as logs show it.
+    pub fn text(&self) -> String {
+        self.shown.clone().unwrap_or_else(|| {
+            let words = std::iter::once(&self.program).chain(&self.args);
+            words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        })
+    }
+
+    /// Runs it to its end. The status is as a shell counts it: 128 + n when signal n ended it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(&self, output: Output<'_>) -> Result<i32, NotStarted> {
+        let mut command = self.command()?;
+        match output {
+            Output::Inherit => {}
+            Output::Null => {
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+            }
+            Output::File(file) => {
+                let copy = || file.try_clone().map_err(|e| self.failed(e));
+                command.stdout(copy()?).stderr(copy()?);
+            }
+        }
+        Ok(status_number(command.status().map_err(|e| self.failed(e))?))
+    }
+
+    /// Runs it to its end and keeps what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn capture(&self) -> Result<Captured, NotStarted> {
+        let output = self.command()?.output().map_err(|e| self.failed(e))?;
+        Ok(Captured { status: status_number(output.status), stdout: output.stdout, stderr: output.stderr })
+    }
+
+    /// Runs it and appends a block to a log, in the form that DKMS's logs have: a heading, the
+    /// command, its output, exit status and duration.
+    ///
+    /// # Errors
+    /// When it cannot be started or the log cannot be written.
+    pub fn run_logged(&self, heading: &str, log: &Path) -> Result<i32, NotStarted> {
+        let wrote = |source| NotStarted::Log { path: log.to_path_buf(), source };
+        let mut file = File::options().append(true).create(true).open(log).map_err(wrote)?;
+        write!(file, "\n{heading}\n# command: {}\n", self.text()).map_err(wrote)?;
+        let begin = Instant::now();
+        let result = self.run(Output::File(&file));
+        let status = match &result {
+            Ok(status) => *status,
+            Err(error) => {
+                writeln!(file, "{error}").map_err(wrote)?;
+                127
+            }
+        };
+        let seconds = begin.elapsed().as_secs();
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        // A full disk loses only these lines: what the command printed is worth more.
+        let _ = write!(
+            file,
+            "\n# exit code: {status}\n# elapsed time: {hours:02}:{minutes:02}:{seconds:02}\n{}\n",
+            "-".repeat(64)
+        );
+        result
+    }
+
+    fn command(&self) -> Result<std::process::Command, NotStarted> {
+        PREPARED.call_once(prepare_inheritance);
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.args);
+        for name in CLEARED {
+            command.env_remove(name);
+        }
+        for name in FORGOTTEN.get().into_iter().flatten() {
+            command.env_remove(name);
+        }
+        if std::env::var_os(FROM_MAKE[0]).is_some() {
+            for name in FROM_MAKE {
+                command.env_remove(name);
+            }
+        }
+        let holder = match LOCK_HOLDER.load(Ordering::Relaxed) {
+            0 => std::process::id(),
+            pid => pid,
+        };
+        command.env(PARENT_VARIABLE, holder.to_string());
+        for (name, value) in &self.env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(dir) = &self.dir {
+            // Otherwise a missing directory would look like a missing program.
+            if let Err(source) = std::fs::metadata(dir) {
+                let source = io::Error::new(source.kind(), format!("{}: {source}", dir.display()));
+                return Err(NotStarted::Failed { program: self.program.clone(), source });
+            }
+            command.current_dir(dir);
+        }
+        match &self.stdin {
+            None => command.stdin(Stdio::null()),
+            Some(path) => command.stdin(File::open(path).map_err(|source| NotStarted::Failed {
+                program: self.program.clone(),
+                source: io::Error::new(source.kind(), format!("{}: {source}", path.display())),
+            })?),
+        };
+        Ok(command)
+    }
+
+    fn failed(&self, source: io::Error) -> NotStarted {
+        let program = self.program.clone();
+        match source.kind() {
+            io::ErrorKind::NotFound => NotStarted::Missing { program },
+            _ => NotStarted::Failed { program, source },
+        }
+    }
+}
+
+fn status_number(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// Makes this process one whose children inherit nothing by accident.
+fn prepare_inheritance() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    for entry in entries.flatten() {
+        let Some(fd) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        if fd > 2 {
+            // SAFETY: the number is used for one fcntl() that only sets a flag. Files that this
+            // process opens itself have the flag already, so it does not matter if another thread
+            // closes or reopens this number meanwhile.
+            #[allow(unsafe_code)]
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            let _ = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
+        }
+    }
+}
+
+/// The executable file that a command name stands for: a path as it is, a name looked up in PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let is_program = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    if name.is_empty() {
+        return None;
+    }
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(|p| is_program(p));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|p| is_program(p))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_told_apart_from_one_that_fails() {
+        let missing = Process::new("no-such-program-here").run(Output::Null).unwrap_err();
+        assert!(matches!(missing, NotStarted::Missing { .. }), "{missing}");
+        let elsewhere = Process::new("true").dir("/nonexistent").run(Output::Null).unwrap_err();
+        assert!(elsewhere.to_string().contains("/nonexistent"), "{elsewhere}");
+        assert_eq!(Process::bash("exit 3").run(Output::Null).unwrap(), 3);
+        assert_eq!(Process::bash("kill -9 $$").run(Output::Null).unwrap(), 137);
+    }
+
+    #[test]
+    fn a_child_knows_who_holds_the_lock_and_reads_nothing() {
+        let got = Process::bash("echo $DKMS_HOOK_PARENT; umask; cat").capture().unwrap();
+        let text = String::from_utf8(got.stdout).unwrap();
+        assert_eq!(text, format!("{}\n0022\n", std::process::id()));
+    }
+
+    #[test]
+    fn only_the_standard_files_are_open_in_a_child() {
+        let got = Process::new("ls").arg("/proc/self/fd").capture().unwrap();
+        // The fourth is the directory that ls lists.
+        assert_eq!(String::from_utf8_lossy(&got.stdout), "0\n1\n2\n3\n");
+    }
+
+    #[test]
+    fn log_blocks_have_the_form_that_scripts_know() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("make.log");
+        assert_eq!(Process::bash("echo out; echo err >&2; exit 2").run_logged("Doing", &log).unwrap(), 2);
+        let text = std::fs::read_to_string(&log).unwrap();
+        let (output, duration) = text.split_once("# elapsed time: ").unwrap();
+        assert_eq!(
+            output,
+            "\nDoing\n# command: echo out; echo err >&2; exit 2\nout\nerr\n\n# exit code: 2\n"
+        );
+        assert!(duration.starts_with("00:0") && duration.ends_with(&format!("\n{}\n", "-".repeat(64))));
+    }
+}

@@ -1,0 +1,85 @@
+//! Running the build pipeline on toy modules.
+
+#![allow(dead_code)]
+
+use dkms_hook::apply::build::{Built, Failure, Job, build};
+use dkms_hook::conf::model::{Conf, Framework};
+use dkms_hook::elf::{self, Compression, ModInfo};
+use dkms_hook::ids::Cell;
+use dkms_hook::report::Memory;
+
+use crate::toy_kernel::{FakeRoot, ToyModule};
+
+/// The release of the toy kernel in these tests.
+pub const K: &str = "6.12.1-toy";
+
+/// One build, its settings and what it reported.
+pub struct Run<'a> {
+    /// The root that it happens in.
+    pub root: &'a FakeRoot,
+    /// What is built.
+    pub cell: Cell,
+    /// Its conf; change it before the build.
+    pub conf: Conf,
+    /// The framework's settings; change them before the build.
+    pub framework: Framework,
+    /// `--force`.
+    pub force: bool,
+    pub verbose: bool,
+    /// What was reported.
+    pub report: Memory,
+}
+
+impl<'a> Run<'a> {
+    /// A module, registered, for kernel [`K`].
+    pub fn new(root: &'a FakeRoot, module: &ToyModule) -> Self {
+        module.register(root);
+        let cell = root.cell(module, K);
+        let conf = module.conf(root, &cell);
+        let framework = Framework::default();
+        Self { root, cell, conf, framework, force: false, verbose: false, report: Memory::default() }
+    }
+
+    /// Builds it.
+    pub fn build(&self) -> Result<Built, Failure> {
+        let context = self.root.context(&self.cell);
+        build(&Job {
+            layout: &self.root.layout,
+            cell: &self.cell,
+            conf: &self.conf,
+            context: &context,
+            framework: &self.framework,
+            distro: "debian",
+            jobs: 2,
+            force: self.force,
+            verbose: self.verbose,
+            report: &self.report,
+        })
+    }
+
+    /// `T/m/v/k/a` from inside the root.
+    pub fn cell_dir(&self) -> String {
+        self.root.layout.shown(&self.root.layout.cell(&self.cell)).display().to_string()
+    }
+
+    /// `T/m/v/k` from inside the root.
+    pub fn kernel_dir(&self) -> String {
+        self.cell_dir().rsplit_once('/').unwrap().0.to_owned()
+    }
+
+    /// `T/m/v/build` from inside the root.
+    pub fn build_dir(&self) -> String {
+        self.root.layout.shown(&self.root.layout.build_dir(&self.cell.module)).display().to_string()
+    }
+
+    /// The content of a built module, unpacked.
+    pub fn module_bytes(&self, file: &str) -> Vec<u8> {
+        let path = self.root.layout.built_modules(&self.cell).join(file);
+        Compression::of(&path).unwrap().unpack(std::fs::read(path).unwrap()).unwrap()
+    }
+
+    /// What a built module says about itself.
+    pub fn modinfo(&self, file: &str) -> ModInfo {
+        elf::modinfo(&self.root.layout.built_modules(&self.cell).join(file)).unwrap()
+    }
+}

@@ -1,0 +1,170 @@
+//! Running the real program on a fake root, under both of its names.
+//!
+//! What it would ask of the machine (depmod, dpkg-query, dpkg-trigger) is answered by small scripts
+//! in the root, which note each call: a test neither needs nor touches the machine's own.
+
+#![allow(dead_code)]
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use crate::toy_kernel::FakeRoot;
+
+/// Directory of the stand-ins, inside the root.
+const STAND_INS: &str = "/var/log/stand-ins";
+
+/// Where the stand-ins note their calls, inside the root: one line per call.
+const NOTED: &str = "/var/log/toy-calls";
+
+/// Image packages that the stand-in of dpkg-query knows, inside the root: `NAME WANT STATUS`.
+const PACKAGES: &str = "/var/log/toy-packages";
+
+/// What a run printed and how it ended.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Exit status; 128 + n when signal n ended it.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Answer {
+    /// Fails the test unless it ended with `code`.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "\n--- out\n{}\n--- err\n{}", self.out, self.err);
+        self
+    }
+
+    /// Fails the test unless one of the two streams has this text.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        let found = self.out.contains(text) || self.err.contains(text);
+        assert!(found, "{text:?} is missing\n--- out\n{}\n--- err\n{}", self.out, self.err);
+        self
+    }
+
+    /// Fails the test if one of the two streams has this text.
+    #[track_caller]
+    pub fn does_not_say(self, text: &str) -> Self {
+        let found = self.out.contains(text) || self.err.contains(text);
+        assert!(!found, "{text:?} is there\n--- out\n{}\n--- err\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// The two names of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// `dkms-hook --root DIR`.
+    Hook,
+    /// `dkms`, with DKMS_HOOK_ROOT.
+    Dkms,
+}
+
+impl FakeRoot {
+    /// The program, to be started on this root with a clean environment.
+    pub fn program(&self, face: Face) -> Command {
+        self.write_stand_ins();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dkms-hook"));
+        command.env_clear().env("LC_ALL", "C").env("PATH", self.search_path()).env("HOME", "/nonexistent");
+        command.current_dir("/").stdin(Stdio::null());
+        match face {
+            Face::Hook => command.arg("--root").arg(self.layout.root.dir()),
+            Face::Dkms => command.arg0("/usr/sbin/dkms").env("DKMS_HOOK_ROOT", self.layout.root.dir()),
+        };
+        command
+    }
+
+    /// The stand-ins, then the usual directories.
+    pub fn search_path(&self) -> String {
+        format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.path(STAND_INS).display())
+    }
+
+    /// Runs `dkms-hook` with these arguments.
+    pub fn hook(&self, args: &[&str]) -> Answer {
+        finish(self.program(Face::Hook).args(args))
+    }
+
+    /// Runs `dkms` with these arguments.
+    pub fn dkms(&self, args: &[&str]) -> Answer {
+        finish(self.program(Face::Dkms).args(args))
+    }
+
+    /// Runs one of Debian's hooks, as a maintainer script called with `params` does.
+    pub fn deb(&self, event: &str, kernel: &str, params: &str) -> Answer {
+        let mut command = self.program(Face::Hook);
+        command.args(["deb", event]);
+        if event != "trigger" {
+            command.args([kernel, &format!("/boot/vmlinuz-{kernel}")]);
+        }
+        command.env("DEB_MAINT_PARAMS", params).env("DPKG_MAINTSCRIPT_NAME", "postinst");
+        finish(&mut command)
+    }
+
+    /// The calls of stand-ins since the last call of this function.
+    pub fn take_calls(&self) -> Vec<String> {
+        let path = self.path(NOTED);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let _ = std::fs::remove_file(path);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// How often depmod ran since calls were last taken, by kernel.
+    pub fn take_depmods(&self) -> Vec<String> {
+        let calls = self.take_calls().into_iter().filter(|c| c.starts_with("depmod "));
+        calls.map(|c| c.rsplit(' ').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// What dpkg knows of a package from now on, such as `install unpacked`.
+    pub fn set_package(&self, name: &str, state: &str) {
+        let path = self.path(PACKAGES);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let other = text.lines().filter(|l| l.split(' ').next() != Some(name));
+        let mut lines: Vec<String> = other.map(str::to_owned).collect();
+        if !state.is_empty() {
+            lines.push(format!("{name} {state}"));
+        }
+        self.write(PACKAGES, lines.join("\n") + "\n");
+    }
+
+    fn write_stand_ins(&self) {
+        if self.exists(format!("{STAND_INS}/depmod")) {
+            return;
+        }
+        let (noted, packages) = (self.path(NOTED), self.path(PACKAGES));
+        let (noted, packages) = (noted.display(), packages.display());
+        let modules = self.path("/usr/lib/modules");
+        let head = format!("#!/bin/sh\necho \"${{0##*/}} $*\" >> {noted}\n");
+        // Writes what depmod would have to write anew: an index of the files that are there.
+        self.write_script(
+            format!("{STAND_INS}/depmod"),
+            &format!(
+                "{head}for k; do :; done\ncd {}/$k || exit 1\n\
+                 find . -name '*.ko*' ! -path './build/*' | sort > modules.dep.new\n\
+                 mv modules.dep.new modules.dep\n",
+                modules.display()
+            ),
+        );
+        self.write_script(
+            format!("{STAND_INS}/dpkg-query"),
+            &format!(
+                "{head}for name; do\n\
+                 case $name in -*) continue ;; esac\n\
+                 test -f {packages} && sed -n \"s/^$name //p\" {packages}\ndone\nexit 0\n"
+            ),
+        );
+        self.write_script(format!("{STAND_INS}/dpkg-trigger"), &head);
+    }
+}
+
+/// Runs a command to its end.
+pub fn finish(command: &mut Command) -> Answer {
+    use std::os::unix::process::ExitStatusExt;
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Answer { code, out: text(output.stdout), err: text(output.stderr) }
+}
