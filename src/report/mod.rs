@@ -1,5 +1,10 @@
 //! What people and programs see.
 
+pub mod overview;
+pub mod plan_text;
+pub mod status;
+pub mod summary;
+
 use std::io::Write;
 use std::sync::Mutex;
 

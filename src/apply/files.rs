@@ -1,0 +1,111 @@
+//! File operations that leave either the old or the new, never half of one.
+
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::apply::recover::TEMPORARY;
+use crate::error::{Error, Result};
+use crate::system::stamp::same_content;
+
+/// Copies a file to `to` by way of a temporary name in the same directory that depmod(8) does not
+/// take for a module, then renames it. Mode 0644. An identical file is left alone.
+///
+/// # Errors
+/// When reading or writing fails; `to` is then what it was before.
+pub fn install(from: &Path, to: &Path) -> Result<()> {
+    if same_content(from, to) {
+        return Ok(());
+    }
+    let dir = to.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, &e))?;
+    let doing = |e: std::io::Error| Error::io("write", to, &e);
+    let mut source = File::open(from).map_err(|e| Error::io("read", from, &e))?;
+    let mut temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .suffix(".tmp")
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(dir)
+        .map_err(doing)?;
+    std::io::copy(&mut source, temporary.as_file_mut()).map_err(doing)?;
+    temporary.as_file().sync_all().map_err(doing)?;
+    temporary.persist(to).map_err(|e| doing(e.error))?;
+    Ok(())
+}
+
+/// Makes `link` point at `target`, replacing another link in one step.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn symlink(target: &Path, link: &Path) -> Result<()> {
+    let dir = link.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, &e))?;
+    let doing = |e: std::io::Error| Error::io("make the link", link, &e);
+    let place = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(dir).map_err(doing)?;
+    let new = place.path().join("link");
+    std::os::unix::fs::symlink(target, &new).map_err(doing)?;
+    std::fs::rename(&new, link).map_err(doing)
+}
+
+/// Deletes a file. One that is not there is fine.
+///
+/// # Errors
+/// When it is there and cannot be deleted.
+pub fn delete(path: &Path) -> Result<bool> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io("delete", path, &e)),
+    }
+}
+
+/// Deletes a directory by renaming it away first, so that whoever looks sees all of it or nothing.
+/// `prefix` is the start of the temporary name: one that nobody takes for something else.
+///
+/// # Errors
+/// When it is there and cannot be deleted.
+pub fn delete_tree(dir: &Path, prefix: &str) -> Result<()> {
+    let parent = dir.parent().unwrap_or(Path::new("/"));
+    let doing = |e: std::io::Error| Error::io("delete", dir, &e);
+    let place = match tempfile::Builder::new().prefix(prefix).tempdir_in(parent) {
+        Ok(place) => place,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(doing(e)),
+    };
+    match std::fs::rename(dir, place.path().join("gone")) {
+        Ok(()) => place.close().map_err(doing),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(doing(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn installing_replaces_and_leaves_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("d/to.ko"));
+        std::fs::write(&from, "new").unwrap();
+        install(&from, &to).unwrap();
+        std::fs::write(&from, "newer").unwrap();
+        install(&from, &to).unwrap();
+        assert_eq!(std::fs::read_to_string(&to).unwrap(), "newer");
+        assert_eq!(std::fs::read_dir(dir.path().join("d")).unwrap().count(), 1);
+        assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn links_are_replaced_and_trees_vanish() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("l");
+        symlink(Path::new("a"), &link).unwrap();
+        symlink(Path::new("b"), &link).unwrap();
+        assert_eq!(std::fs::read_link(&link).unwrap(), Path::new("b"));
+        std::fs::create_dir_all(dir.path().join("t/u")).unwrap();
+        delete_tree(&dir.path().join("t"), ".tmp_").unwrap();
+        delete_tree(&dir.path().join("t"), ".tmp_").unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,374 @@
+//! From `B/module` to `/lib/modules/K`, and back.
+
+use std::path::{Path, PathBuf};
+
+use crate::apply::{files, notes, original};
+use crate::conf::model::Conf;
+use crate::elf;
+use crate::error::{Error, Result, exit};
+use crate::ids::Cell;
+use crate::layout::Layout;
+use crate::record::{InstalledFile, Record};
+use crate::report::Report;
+use crate::store;
+use crate::system::distribution::Distribution;
+use crate::system::kernels::mtime;
+use crate::system::modules;
+use crate::system::observe::{is_module, module_stem};
+use crate::system::stamp::same_content;
+
+/// How to install.
+#[derive(Clone, Copy)]
+pub struct Installer<'a> {
+    /// Where things are.
+    pub layout: &'a Layout,
+    /// The distribution's destination.
+    pub distribution: &'a Distribution,
+    /// Links into the tree instead of copies.
+    pub symlink_modules: bool,
+    /// Whatever the version checks say.
+    pub force: bool,
+    /// Install whatever MODULE_VERSION the present module has.
+    pub ignore_version: bool,
+    /// Whether the initramfs must be made again whatever it holds (a kernel event).
+    pub kernel_event: bool,
+    /// Where findings go.
+    pub report: &'a dyn Report,
+}
+
+impl Installer<'_> {
+    /// Where a built file goes, inside the root. The conf is asked only where the distribution
+    /// leaves it to the conf.
+    fn target(&self, cell: &Cell, file: &str, conf: Option<&Conf>) -> PathBuf {
+        let stem = module_stem(file).unwrap_or(file);
+        let from_conf = conf
+            .and_then(|c| c.records.iter().find(|r| r.dest_name == stem))
+            .map_or("/updates", |r| r.dest_location.as_str());
+        let addon = std::env::var("ADDON_MODULES_DIR").ok();
+        let destination = self.distribution.destination(from_conf, addon.as_deref());
+        self.layout.install_tree.join(&cell.kernel).join(destination.trim_start_matches('/')).join(file)
+    }
+
+    /// The files of a build, as they lie or would lie below `/lib/modules/K`: for builds whose
+    /// installation was not recorded by us. One that is not what was built has no time of a built
+    /// file, so that it counts as not intact.
+    pub fn derive_installed(&self, cell: &Cell, conf: Option<&Conf>) -> Vec<InstalledFile> {
+        self.built_files(cell)
+            .into_iter()
+            .filter_map(|file| {
+                let path = self.target(cell, &file, conf);
+                let real = self.layout.root.path(&path);
+                let meta = std::fs::symlink_metadata(&real).ok()?;
+                let same = meta.file_type().is_symlink()
+                    || same_content(&self.layout.built_modules(cell).join(&file), &real);
+                let built_mtime = if same { self.built_mtime(cell, &file) } else { 0 };
+                let (size, mtime) = (meta.len(), mtime(&meta));
+                Some(InstalledFile { path, built: file, size, mtime, built_mtime, original: None })
+            })
+            .collect()
+    }
+
+    fn built_mtime(&self, cell: &Cell, file: &str) -> i64 {
+        std::fs::metadata(self.layout.built_modules(cell).join(file)).map_or(0, |m| mtime(&m))
+    }
+
+    fn built_files(&self, cell: &Cell) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.layout.built_modules(cell))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|e| is_module(&e.path()))
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Installs a build. What an earlier install of this module put there and this one does not is
+    /// removed.
+    ///
+    /// # Errors
+    /// When the kernel's directory is missing, a file cannot be copied, or every file was refused
+    /// because the kernel has a newer one.
+    pub fn install(&self, cell: &Cell, conf: Option<&Conf>) -> Result<()> {
+        let layout = self.layout;
+        let kernel_dir = layout.kernel(&cell.kernel);
+        if !kernel_dir.is_dir() {
+            let text = format!("{} does not exist", layout.shown(&kernel_dir).display());
+            return Err(Error::new(exit::INSTALL, text)
+                .hint(format!("install the kernel {} first, or check the release", cell.kernel)));
+        }
+        let active = modules::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
+        let before = self.recorded_of_active(cell, active.as_ref());
+        let files = self.built_files(cell);
+        if let Some(missing) = conf.and_then(|c| missing_record(c, &files)) {
+            let text = format!("{missing}.ko is missing from the build of {cell}");
+            return Err(Error::new(exit::INSTALL, text).hint(format!(
+                "build it again with `dkms build {} -k {} --force`",
+                cell.module, cell.kernel
+            )));
+        }
+        self.refuse_all(cell, &files, conf, active.is_some(), &before)?;
+        self.announce(cell, files.iter().map(String::as_str).chain(before.iter().map(|f| f.built.as_str())))?;
+        // What is about to be put there is ours from now on, also if this run ends before the link
+        // says so.
+        let planned = files.iter().map(|file| InstalledFile::planned(self.target(cell, file, conf), file));
+        let mut intended = before.clone();
+        intended.extend(planned.filter(|p| !before.iter().any(|b| b.path == p.path)));
+        self.save_installed(cell, intended)?;
+        let mut installed = Vec::new();
+        for file in &files {
+            let path = self.target(cell, file, conf);
+            match self.install_file(cell, file, &path, active.is_some(), &before) {
+                Ok(entry) => installed.push(entry),
+                Err(Refusal::Version(why)) => self.report.warning(&why),
+                Err(Refusal::Error(error)) => return Err(error),
+            }
+        }
+        for old in before.iter().filter(|old| !installed.iter().any(|new| new.path == old.path)) {
+            files::delete(&layout.root.path(&old.path))?;
+        }
+        self.save_installed(cell, installed)?;
+        let link = layout.active_link(&cell.module.name, &cell.kernel, &cell.arch);
+        let target = Path::new(cell.module.version.as_str()).join(&cell.kernel).join(&cell.arch);
+        files::symlink(&target, &link)?;
+        if let Some(other) = active.filter(|v| *v != cell.module.version) {
+            let mut old = cell.clone();
+            old.module.version = other;
+            self.save_installed(&old, Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn announce<'f>(&self, cell: &Cell, files: impl Iterator<Item = &'f str>) -> Result<()> {
+        let names: Vec<&str> = files.map(|f| module_stem(f).unwrap_or(f)).collect();
+        notes::modules_change(self.layout, &cell.kernel, &names, self.kernel_event)
+    }
+
+    /// An error when the version checks refuse every file: before anything is changed or announced.
+    fn refuse_all(
+        &self,
+        cell: &Cell,
+        files: &[String],
+        conf: Option<&Conf>,
+        was_active: bool,
+        before: &[InstalledFile],
+    ) -> Result<()> {
+        let mut refused = None;
+        for file in files {
+            let path = self.target(cell, file, conf);
+            match self.in_the_way(cell, file, &path, was_active, before) {
+                Err(why) => refused = Some(why),
+                Ok(_) => return Ok(()),
+            }
+        }
+        match refused {
+            None => Ok(()),
+            Some(why) => {
+                self.change_record(cell, |record| record.refused = Some(why.clone()))?;
+                Err(Error::new(exit::INSTALL, format!("nothing of {cell} was installed: {why}"))
+                    .hint("use --force to install it all the same"))
+            }
+        }
+    }
+
+    /// The module that is there instead, to be set aside.
+    ///
+    /// # Errors
+    /// Why it is to be kept.
+    fn in_the_way(
+        &self,
+        cell: &Cell,
+        file: &str,
+        path: &Path,
+        was_active: bool,
+        before: &[InstalledFile],
+    ) -> Result<Option<PathBuf>, String> {
+        let layout = self.layout;
+        let built = layout.built_modules(cell).join(file);
+        // A file of ours at its very place is what an install that was cut off left behind, not an
+        // original.
+        let ours = before.iter().any(|f| f.path == path) || same_content(&built, &layout.root.path(path));
+        if was_active {
+            return Ok(None);
+        }
+        let real = layout.root.path(path);
+        let kernel = layout.install_tree.join(&cell.kernel);
+        let destination = path.parent().and_then(|p| p.strip_prefix(kernel).ok());
+        let destination = destination.map(|d| d.to_string_lossy().into_owned()).unwrap_or_default();
+        let stem = module_stem(file).unwrap_or(file);
+        let there = original::find(layout, &cell.kernel, stem, &destination, ours.then_some(&real));
+        if let Some(there) = &there
+            && !self.force
+            && !self.ignore_version
+        {
+            check_versions(there, &built, layout)?;
+        }
+        Ok(there)
+    }
+
+    /// What this module has below `/lib/modules/K`: the active version's files; without one, those
+    /// that a cut-off install of this cell left.
+    fn recorded_of_active(&self, cell: &Cell, active: Option<&crate::ids::Version>) -> Vec<InstalledFile> {
+        let Some(version) = active else {
+            let record = store::load::<Record>(&self.layout.record(cell));
+            return record.map(|r| r.installed).unwrap_or_default();
+        };
+        let mut owner = cell.clone();
+        owner.module.version = version.clone();
+        match store::load::<Record>(&self.layout.record(&owner)) {
+            Some(record) if !record.installed.is_empty() => record.installed,
+            _ => self.derive_installed(&owner, None),
+        }
+    }
+
+    fn install_file(
+        &self,
+        cell: &Cell,
+        file: &str,
+        path: &Path,
+        was_active: bool,
+        before: &[InstalledFile],
+    ) -> Result<InstalledFile, Refusal> {
+        let layout = self.layout;
+        let built = layout.built_modules(cell).join(file);
+        let real = layout.root.path(path);
+        let mut archived = before.iter().find(|f| f.path == path).and_then(|f| f.original.clone());
+        let there = self.in_the_way(cell, file, path, was_active, before).map_err(Refusal::Version)?;
+        if let Some(there) = there {
+            original::archive(layout, cell, &there)?;
+            archived = Some(layout.shown(&there));
+        }
+        self.report.line(&format!("Installing {}", path.display()));
+        if self.symlink_modules {
+            files::symlink(&layout.shown(&built), &real)?;
+        } else {
+            files::install(&built, &real)?;
+        }
+        let meta = std::fs::symlink_metadata(&real).map_err(|e| Error::io("read", &real, &e))?;
+        Ok(InstalledFile {
+            path: path.to_path_buf(),
+            built: file.to_owned(),
+            size: meta.len(),
+            mtime: mtime(&meta),
+            built_mtime: self.built_mtime(cell, file),
+            original: archived,
+        })
+    }
+
+    /// True when another package installed a file of the same name over ours since.
+    fn claimed_by_another(&self, cell: &Cell, file: &InstalledFile) -> bool {
+        let mut others = modules::registered(self.layout).into_iter().map(|(id, _)| id);
+        others.any(|id| {
+            let other = Cell { module: id, ..cell.clone() };
+            let installed = other.module.name != cell.module.name
+                && modules::active(self.layout, &other.module.name, &cell.kernel, &cell.arch).as_ref()
+                    == Some(&other.module.version);
+            installed
+                && store::load::<Record>(&self.layout.record(&other))
+                    .is_some_and(|r| r.installed.iter().any(|f| f.path == file.path))
+        })
+    }
+
+    fn save_installed(&self, cell: &Cell, installed: Vec<InstalledFile>) -> Result<()> {
+        self.change_record(cell, |record| {
+            record.installed = installed;
+            record.refused = None;
+        })
+    }
+
+    /// A build that DKMS made and nobody took over has no record, and needs none.
+    fn change_record(&self, cell: &Cell, change: impl FnOnce(&mut Record)) -> Result<()> {
+        let path = self.layout.record(cell);
+        match store::load::<Record>(&path) {
+            Some(mut record) => {
+                change(&mut record);
+                store::save(&path, &record)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Removes what an install that was cut off before the link was set left below
+    /// `/lib/modules/K`, unless a version of the module is installed, whose files they may be.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn clear_unfinished(&self, cell: &Cell) -> Result<()> {
+        if modules::active(self.layout, &cell.module.name, &cell.kernel, &cell.arch).is_some()
+            || self.recorded_of_active(cell, None).is_empty()
+        {
+            return Ok(());
+        }
+        self.uninstall(cell)
+    }
+
+    /// Removes what install put below `/lib/modules/K`, as recorded then, and puts originals back.
+    ///
+    /// # Errors
+    /// When a file cannot be removed; the module then still counts as installed.
+    pub fn uninstall(&self, cell: &Cell) -> Result<()> {
+        let layout = self.layout;
+        let active = modules::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
+        let files = self.recorded_of_active(cell, active.as_ref().map(|_| &cell.module.version));
+        self.announce(cell, files.iter().map(|f| f.built.as_str()))?;
+        let kernel_dir = layout.kernel(&cell.kernel);
+        for file in files {
+            let real = layout.root.path(&file.path);
+            if !real.starts_with(&kernel_dir) || self.claimed_by_another(cell, &file) {
+                continue;
+            }
+            if files::delete(&real)? {
+                self.report.line(&format!("Deleting {}", file.path.display()));
+            }
+            store::prune_empty(real.parent(), &kernel_dir);
+        }
+        for path in original::restore(layout, cell)? {
+            self.report.line(&format!("Restoring {}", layout.shown(&path).display()));
+        }
+        files::delete(&layout.active_link(&cell.module.name, &cell.kernel, &cell.arch))?;
+        self.save_installed(cell, Vec::new())
+    }
+}
+
+enum Refusal {
+    Version(String),
+    Error(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+fn missing_record(conf: &Conf, files: &[String]) -> Option<String> {
+    conf.wanted()
+        .map(|r| &r.dest_name)
+        .find(|name| !files.iter().any(|f| module_stem(f) == Some(name)))
+        .cloned()
+}
+
+/// DKMS's sanity check: a module that is there and newer, or the same to the letter, is not
+/// replaced (dkms(8), `--force-version-override`).
+fn check_versions(there: &Path, built: &Path, layout: &Layout) -> Result<(), String> {
+    let (Ok(old), Ok(new)) = (elf::modinfo(there), elf::modinfo(built)) else { return Ok(()) };
+    let shown = layout.shown(there);
+    let (old_version, new_version) =
+        (old.version.as_deref().unwrap_or(""), new.version.as_deref().unwrap_or(""));
+    match crate::version_order::compare(old_version, new_version) {
+        std::cmp::Ordering::Greater => Err(format!(
+            "{} has version {old_version}, newer than {new_version}; it is kept",
+            shown.display()
+        )),
+        std::cmp::Ordering::Equal if old.srcversion == new.srcversion => {
+            let any = !old_version.is_empty() || old.srcversion.is_some();
+            if any || same_content(there, built) {
+                Err(format!("{} is the same module already; it is kept", shown.display()))
+            } else {
+                Ok(())
+            }
+        }
+        _ => Ok(()),
+    }
+}

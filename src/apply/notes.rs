@@ -1,0 +1,85 @@
+//! Changes to what we remember of kernels: the journal that lets a later run finish this one's work.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::Result;
+use crate::ids::KernelRelease;
+use crate::layout::Layout;
+use crate::record::{InitramfsDue, KernelNote};
+use crate::store;
+
+/// The note on a kernel; empty when there is none.
+pub fn kernel_note(layout: &Layout, kernel: &KernelRelease) -> KernelNote {
+    store::load(&layout.kernel_note(kernel)).unwrap_or_default()
+}
+
+/// Changes the note on a kernel. An empty note is no file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn update(layout: &Layout, kernel: &KernelRelease, change: impl FnOnce(&mut KernelNote)) -> Result<()> {
+    let old = kernel_note(layout, kernel);
+    let mut new = old.clone();
+    change(&mut new);
+    let path = layout.kernel_note(kernel);
+    if new.is_empty() {
+        return store::remove(&path, &layout.state());
+    }
+    if new == old && path.exists() { Ok(()) } else { store::save(&path, &new) }
+}
+
+/// Writes down, *before* files below `/lib/modules` change, that depmod and the initramfs have to
+/// follow: a run that is killed half-way leaves the duty behind. `modules` are the names of the
+/// module files, without `.ko`.
+///
+/// # Errors
+/// When it cannot be written; nothing may be changed then.
+/// `modules` are the names of the module files, without `.ko`.
+pub fn modules_change(layout: &Layout, kernel: &KernelRelease, modules: &[&str], always: bool) -> Result<()> {
+    update(layout, kernel, |note| note.depmod_due = true)?;
+    initramfs_lags(layout, kernel, modules, always)
+}
+
+/// Writes down that the initramfs is older than these modules.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn initramfs_lags(layout: &Layout, kernel: &KernelRelease, modules: &[&str], always: bool) -> Result<()> {
+    update(layout, kernel, |note| {
+        let due =
+            note.initramfs_due.get_or_insert(InitramfsDue { since: 0, always: false, modules: Vec::new() });
+        due.since = now_nanos();
+        due.always |= always;
+        due.modules.extend(modules.iter().map(|m| (*m).to_owned()));
+        due.modules.sort();
+        due.modules.dedup();
+    })
+}
+
+/// Nanoseconds since the epoch.
+pub fn now_nanos() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Root;
+
+    #[test]
+    fn duties_accumulate_and_an_empty_note_is_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let k = KernelRelease::new("6.1").unwrap();
+        modules_change(&layout, &k, &["zfs"], false).unwrap();
+        modules_change(&layout, &k, &["spl"], true).unwrap();
+        modules_change(&layout, &k, &["zfs"], false).unwrap();
+        let note = kernel_note(&layout, &k);
+        let due = note.initramfs_due.unwrap();
+        assert!(note.depmod_due && due.always && due.since > 0);
+        assert_eq!(due.modules, ["spl", "zfs"]);
+        update(&layout, &k, |n| *n = KernelNote::default()).unwrap();
+        assert!(!layout.kernel_note(&k).exists());
+    }
+}

@@ -1,0 +1,153 @@
+//! A module that was there before ours: set aside at the first install, put back at the last
+//! uninstall. The place and the `.origin` files are DKMS's.
+
+use std::path::{Path, PathBuf};
+
+use crate::apply::files;
+use crate::error::{Error, Result};
+use crate::ids::{Cell, KernelRelease};
+use crate::layout::Layout;
+use crate::store;
+use crate::system::observe::module_stem;
+
+/// Finds a module of this name (without `.ko`) that is in the way: `extra`, `updates`, the
+/// destination, then anywhere below `/lib/modules/K`, but not `except`. Names are compared as they
+/// are written.
+pub fn find(
+    layout: &Layout,
+    kernel: &KernelRelease,
+    name: &str,
+    destination: &str,
+    except: Option<&Path>,
+) -> Option<PathBuf> {
+    let dir = layout.kernel(kernel);
+    let near = ["extra", "updates", destination.trim_start_matches('/')];
+    let suffixes = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"];
+    for place in near {
+        for suffix in suffixes {
+            let path = dir.join(place).join(format!("{name}{suffix}"));
+            if path.is_file() && Some(path.as_path()) != except {
+                return Some(path);
+            }
+        }
+    }
+    walkdir::WalkDir::new(&dir)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|e| !matches!(e.file_name().to_str(), Some("build" | "source")))
+        .flatten()
+        .filter(|e| Some(e.path()) != except)
+        .find(|e| e.file_type().is_file() && e.file_name().to_str().and_then(module_stem) == Some(name))
+        .map(walkdir::DirEntry::into_path)
+}
+
+/// Sets a module aside.
+///
+/// # Errors
+/// When it cannot be moved; it is then where it was.
+pub fn archive(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
+    let dir = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
+    let Some(name) = original.file_name().and_then(|n| n.to_str()) else { return Ok(()) };
+    if dir.join(name).exists() {
+        // The first one that was set aside is the original.
+        return Ok(());
+    }
+    std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, &e))?;
+    // The note first: without the file it is harmless, the file without it could not go back.
+    let place = format!("{}\n", layout.shown(original).display());
+    store::write_atomic(&dir.join(format!("{name}.origin")), place.as_bytes())?;
+    move_file(original, &dir.join(name))
+}
+
+/// Puts everything back that was set aside for a cell, unless its kernel is gone.
+///
+/// # Errors
+/// When a file cannot be put back; it then stays set aside.
+pub fn restore(layout: &Layout, cell: &Cell) -> Result<Vec<PathBuf>> {
+    let dir = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
+    let kernel_dir = layout.kernel(&cell.kernel);
+    let kernel_lives = kernel_dir.join("kernel").is_dir();
+    let mut restored = Vec::new();
+    for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        let Some(file) = name.strip_suffix(".origin") else { continue };
+        let text = std::fs::read_to_string(entry.path()).map_err(|e| Error::io("read", &entry.path(), &e))?;
+        let target = layout.root.path(text.trim_end());
+        let archived = dir.join(file);
+        // Only ever below the kernel it came from, whatever the file says.
+        if kernel_lives {
+            if !is_below(&target, &kernel_dir) {
+                continue;
+            }
+            // A new revision of the kernel's package has brought a newer one.
+            if !target.exists() && archived.is_file() {
+                move_file(&archived, &target)?;
+                restored.push(target);
+            }
+        }
+        files::delete(&archived)?;
+        files::delete(&entry.path())?;
+    }
+    if !kernel_lives && dir.is_dir() {
+        files::delete_tree(&dir, ".tmp-")?;
+    }
+    // What nobody can say the place of stays set aside.
+    store::prune_empty(Some(&dir), &layout.module(&cell.module.name));
+    Ok(restored)
+}
+
+/// Both by way of their links: `/lib` may be one.
+fn is_below(path: &Path, dir: &Path) -> bool {
+    let parent = path.ancestors().skip(1).find_map(|p| p.canonicalize().ok());
+    matches!((parent, dir.canonicalize()), (Some(parent), Ok(dir)) if parent.starts_with(&dir))
+}
+
+fn move_file(from: &Path, to: &Path) -> Result<()> {
+    if let Some(dir) = to.parent() {
+        std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, &e))?;
+    }
+    match std::fs::rename(from, to) {
+        // EXDEV: /lib/modules and /var are often different file systems.
+        Err(e) if e.raw_os_error() == Some(18) => {
+            files::install(from, to)?;
+            files::delete(from).map(drop)
+        }
+        other => other.map_err(|e| Error::io("move", from, &e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Arch, ModuleId};
+    use crate::root::Root;
+
+    #[test]
+    fn what_was_set_aside_comes_back_where_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let cell = Cell {
+            module: ModuleId::new("e1000e", "9").unwrap(),
+            kernel: KernelRelease::new("6.1").unwrap(),
+            arch: Arch::new("x86_64").unwrap(),
+        };
+        let there = layout.kernel(&cell.kernel).join("kernel/drivers/net/e1000e.ko.xz");
+        std::fs::create_dir_all(there.parent().unwrap()).unwrap();
+        std::fs::write(&there, "original").unwrap();
+
+        assert_eq!(find(&layout, &cell.kernel, "e1000e", "/updates/dkms", None), Some(there.clone()));
+        assert_eq!(find(&layout, &cell.kernel, "e1000e", "/updates/dkms", Some(&there)), None);
+        assert_eq!(find(&layout, &cell.kernel, "e1000", "/updates/dkms", None), None);
+        archive(&layout, &cell, &there).unwrap();
+        assert!(!there.exists());
+        assert_eq!(restore(&layout, &cell).unwrap(), std::slice::from_ref(&there));
+        assert_eq!(std::fs::read_to_string(&there).unwrap(), "original");
+
+        // A newer one that the kernel's package brought meanwhile wins.
+        archive(&layout, &cell, &there).unwrap();
+        std::fs::write(&there, "newer").unwrap();
+        assert!(restore(&layout, &cell).unwrap().is_empty());
+        assert_eq!(std::fs::read_to_string(&there).unwrap(), "newer");
+        assert!(!layout.module(&cell.module.name).join("original_module").exists());
+    }
+}

@@ -1,0 +1,197 @@
+//! What a killed run leaves: processes that it started and that go on without it, temporary names,
+//! and directories that it was about to remove.
+//!
+//! Everything that was half done under its final name is the planner's to find; this is about what
+//! no plan sees.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::apply::build::remove_tree;
+use crate::ids::ModuleId;
+use crate::layout::Layout;
+use crate::process::PARENT_VARIABLE;
+use crate::system::modules;
+
+/// Start of the names that this program gives to files that are not complete, outside its own tree.
+pub const TEMPORARY: &str = ".dkms-hook-";
+
+/// Start of such names in the module tree: ours, those of small files, of staged builds (DKMS's, too)
+/// and of a signing key.
+const TEMPORARY_IN_TREE: [&str; 4] = [TEMPORARY, ".tmp-", ".tmp_", ".mok-"];
+
+/// Cleans up after a run that was killed while it held the lock, which the caller holds now.
+/// What cannot be removed is left: it is in nobody's way.
+pub fn after(layout: &Layout, holder: u32) {
+    log::info!("an earlier run (process {holder}) was killed; cleaning up after it");
+    end_processes(layout, holder);
+    if let Ok(began) = std::fs::metadata(layout.state().join("lock")).and_then(|m| m.modified()) {
+        remove_unfinished_builds(layout, began);
+    }
+    remove_temporaries(layout);
+}
+
+/// Builds that the killed run had put in place but not written down: their POST_BUILD may not have
+/// run. And the directories that it built in. `began` is when that run took the lock.
+fn remove_unfinished_builds(layout: &Layout, began: SystemTime) {
+    let since = |path: &Path| {
+        std::fs::metadata(path).and_then(|m| m.modified()).is_ok_and(|modified| modified >= began)
+    };
+    for (id, _) in modules::registered(layout) {
+        for cell in modules::cells(layout, &id) {
+            let unrecorded = !layout.record(&cell).exists() && since(&layout.built_modules(&cell));
+            if unrecorded && let Err(error) = remove_tree(&layout.cell(&cell)) {
+                log::info!("the unfinished build of {cell} stays: {error}");
+            }
+        }
+        if since(&layout.make_log(&id)) && !has_failed(layout, &id, began) {
+            let _ = remove_tree(&layout.build_dir(&id));
+        }
+    }
+}
+
+/// The killed run had noted a failure of this module: its build directory is for inspection.
+fn has_failed(layout: &Layout, id: &ModuleId, began: SystemTime) -> bool {
+    let verdicts = std::fs::read_dir(layout.verdict_dir(id)).into_iter().flatten().flatten();
+    verdicts.filter_map(|e| e.metadata().ok()?.modified().ok()).any(|modified| modified >= began)
+}
+
+/// Ends what the killed run started and what still works in the module tree: a make that goes on
+/// would write into the next build. Programs with business elsewhere are left alone.
+fn end_processes(layout: &Layout, holder: u32) {
+    let variable = format!("{PARENT_VARIABLE}={holder}");
+    // A script of the killed run may be the one that calls us.
+    if std::env::var(PARENT_VARIABLE).is_ok_and(|own| own == holder.to_string()) {
+        return;
+    }
+    let tree = layout.tree();
+    // What is ended may just have started something; a few rounds find it all.
+    for _ in 0..50 {
+        let found = processes_of(&variable, &tree);
+        if found.is_empty() {
+            return;
+        }
+        for pid in found {
+            log::info!("ending process {pid}, which the killed run had started");
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Processes with this variable in their environment that have the tree as their directory or in
+/// their command line (proc_pid_environ(5) and its neighbours).
+fn processes_of(variable: &str, tree: &Path) -> Vec<Pid> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
+        if !environment.split(|&b| b == 0).any(|entry| entry == variable.as_bytes()) {
+            continue;
+        }
+        let there = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|dir| dir.starts_with(tree));
+        let name = tree.as_os_str().as_bytes();
+        let named = std::fs::read(entry.path().join("cmdline"))
+            .is_ok_and(|line| line.windows(name.len()).any(|part| part == name));
+        if there || named {
+            found.push(Pid::from_raw(pid));
+        }
+    }
+    found
+}
+
+fn remove_temporaries(layout: &Layout) {
+    let root = &layout.root;
+    remove_named(&layout.tree(), 6, &TEMPORARY_IN_TREE);
+    remove_named(&root.path(&layout.source_tree), 1, &[TEMPORARY]);
+    remove_named(&root.path(&layout.install_tree), usize::MAX, &[TEMPORARY]);
+    // T/m/v/k and T/m/original_module/k/a, from the inside out; rmdir(2) refuses what is not empty.
+    let dirs = walkdir::WalkDir::new(layout.tree()).min_depth(3).max_depth(4).contents_first(true);
+    for entry in dirs.into_iter().filter_map(Result::ok).filter(|e| e.file_type().is_dir()) {
+        let path = entry.path();
+        let original = path.components().any(|c| c.as_os_str() == "original_module");
+        let kernel = entry.depth() == 3 && entry.file_name() != "build";
+        if (original || kernel) && !path.starts_with(layout.state()) {
+            let _ = std::fs::remove_dir(path);
+        }
+    }
+}
+
+/// Removes everything below `dir`, up to a depth, whose name has one of these beginnings. Failed
+/// builds are not searched: what is in them is the module's.
+fn remove_named(dir: &Path, depth: usize, beginnings: &[&str]) {
+    let temporary = |name: &std::ffi::OsStr| {
+        beginnings.iter().any(|beginning| name.as_bytes().starts_with(beginning.as_bytes()))
+    };
+    let mut walk = walkdir::WalkDir::new(dir).min_depth(1).max_depth(depth).into_iter();
+    let mut found: Vec<PathBuf> = Vec::new();
+    while let Some(entry) = walk.next() {
+        let Ok(entry) = entry else { continue };
+        let inner = entry.file_type().is_dir();
+        if temporary(entry.file_name()) {
+            found.push(entry.path().to_path_buf());
+        }
+        if inner && (temporary(entry.file_name()) || entry.file_name() == "build") {
+            walk.skip_current_dir();
+        }
+    }
+    for path in found {
+        if let Err(error) = remove_tree(&path) {
+            log::info!("{} stays: {error}", path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Root;
+
+    #[test]
+    fn only_unfinished_names_and_empty_kernels_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let kept = [
+            "var/lib/dkms/m/1/source/.tmp-x",
+            "var/lib/dkms/m/1/build/.tmp-x",
+            "var/lib/dkms/m/1/6.1/x86_64/module/m.ko",
+            "var/lib/dkms/.dkms-hook/lock",
+            "lib/modules/6.1/updates/dkms/m.ko",
+            "lib/modules/6.1/updates/.tmp-other",
+            "usr/src/m-1/.dkms-hook-x",
+        ];
+        let gone = [
+            "var/lib/dkms/.tmp-a/x",
+            "var/lib/dkms/m/1/6.1/.tmp_x86_64_abc/module/m.ko",
+            "var/lib/dkms/m/1/6.1/x86_64/.tmp-b",
+            "var/lib/dkms/.dkms-hook/kernels/.tmp-c",
+            "lib/modules/6.1/updates/dkms/.dkms-hook-d.tmp",
+            "usr/src/.dkms-hook-e/source/f",
+        ];
+        for file in kept.iter().chain(&gone) {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        for empty in ["var/lib/dkms/m/1/6.2", "var/lib/dkms/m/original_module/6.1/x86_64"] {
+            std::fs::create_dir_all(dir.path().join(empty)).unwrap();
+        }
+        std::fs::rename(dir.path().join("var/lib/dkms/m/1/source"), dir.path().join("usr/src/m-2")).unwrap();
+        std::os::unix::fs::symlink("/usr/src/m-2", dir.path().join("var/lib/dkms/m/1/source")).unwrap();
+        remove_temporaries(&layout);
+        for file in &kept[1..] {
+            assert!(dir.path().join(file).exists(), "{file}");
+        }
+        assert!(dir.path().join("usr/src/m-2/.tmp-x").exists(), "links are not followed");
+        for file in gone {
+            assert!(!dir.path().join(file).exists(), "{file}");
+        }
+        assert!(!dir.path().join("var/lib/dkms/m/1/6.2").exists());
+        assert!(!dir.path().join("var/lib/dkms/m/original_module").join("6.1").exists());
+        assert!(dir.path().join("usr/src").read_dir().unwrap().count() == 2);
+    }
+}

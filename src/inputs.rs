@@ -1,0 +1,258 @@
+//! The inputs of a build, and the one that changed.
+//!
+//! A build is *fresh* while none of its inputs changed. The struct holds digests and short texts,
+//! so that it can be stored beside the build and compared later; [`Inputs::change_since`] is the
+//! only place that decides what counts as a change.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Everything a build is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Digest of names, modes and content of the source tree.
+    pub source: String,
+    /// Digest of the evaluated dkms.conf for this kernel and architecture.
+    pub conf: String,
+    /// Digest of `/etc/dkms/NAME/` (patches and scripts that replace the source's own).
+    pub overrides: String,
+    /// The kernel's headers.
+    pub headers: Headers,
+    /// The compiler, as `gcc-14 14.2.0`.
+    pub compiler: String,
+    /// How the result is compressed.
+    pub compression: String,
+    /// Digest of the certificate that signs the result; `None` where nothing is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<String>,
+    /// For each module it depends on: the fingerprint of that module's build for this kernel.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub depends: BTreeMap<String, String>,
+}
+
+/// What identifies the headers of a kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Headers {
+    /// What they say of their kernel's version (`UTS_VERSION`), for people. Not taken from the
+    /// package manager: its database lags behind the files while it runs our hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Digest of what a build reads from them: `Module.symvers`, `include/generated`,
+    /// `include/config/auto.conf`, `.config`.
+    pub content: String,
+}
+
+/// The first input that differs, coarse before fine, with what a person needs to recognise it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "kebab-case")]
+pub enum Change {
+    /// The module's source tree.
+    Source,
+    /// The evaluated dkms.conf.
+    Conf,
+    /// Patches or scripts in `/etc/dkms/NAME/`.
+    Overrides,
+    /// The kernel's headers: their kernel versions, where known and different.
+    Headers {
+        /// At build time.
+        old: Option<String>,
+        /// Now.
+        new: Option<String>,
+    },
+    /// The compiler.
+    Compiler {
+        /// At build time.
+        old: String,
+        /// Now.
+        new: String,
+    },
+    /// The compression.
+    Compression {
+        /// At build time.
+        old: String,
+        /// Now.
+        new: String,
+    },
+    /// The signing key.
+    Signing,
+    /// A module it depends on.
+    Dependency {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source => f.write_str("its source changed"),
+            Self::Conf => f.write_str("its dkms.conf or an override of it changed"),
+            Self::Overrides => f.write_str("patches or scripts in /etc/dkms changed"),
+            Self::Headers { old: Some(old), new: Some(new) } if old != new => {
+                write!(f, "the kernel headers changed from {old} to {new}")
+            }
+            Self::Headers { .. } => f.write_str("the kernel headers changed"),
+            Self::Compiler { old, new } => write!(f, "the compiler changed from {old} to {new}"),
+            Self::Compression { old, new } => write!(f, "module compression changed from {old} to {new}"),
+            Self::Signing => f.write_str("the signing key changed"),
+            Self::Dependency { name } => write!(f, "{name}, which it depends on, was rebuilt"),
+        }
+    }
+}
+
+impl Inputs {
+    /// What changed between `old` and these inputs; `None` means a build from `old` is fresh.
+    ///
+    /// Signing counts only where both were signed: a module built unsigned in a chroot is not
+    /// rebuilt for that alone when the image boots. A dependency that is there now and was not
+    /// then counts, one that has gone does not: nothing could be built without it.
+    pub fn change_since(&self, old: &Self) -> Option<Change> {
+        if self.source != old.source {
+            return Some(Change::Source);
+        }
+        if self.conf != old.conf {
+            return Some(Change::Conf);
+        }
+        if self.overrides != old.overrides {
+            return Some(Change::Overrides);
+        }
+        if self.headers != old.headers {
+            return Some(Change::Headers {
+                old: old.headers.version.clone(),
+                new: self.headers.version.clone(),
+            });
+        }
+        // Without a version the compiler is not installed now: nothing can be built, and what was
+        // built is still right.
+        if self.compiler != old.compiler && self.compiler.contains(' ') {
+            return Some(Change::Compiler { old: old.compiler.clone(), new: self.compiler.clone() });
+        }
+        if self.compression != old.compression {
+            return Some(Change::Compression { old: old.compression.clone(), new: self.compression.clone() });
+        }
+        if let (Some(now), Some(then)) = (&self.signing, &old.signing)
+            && now != then
+        {
+            return Some(Change::Signing);
+        }
+        self.depends
+            .iter()
+            .find(|(name, print)| old.depends.get(*name) != Some(*print))
+            .map(|(name, _)| Change::Dependency { name: name.clone() })
+    }
+
+    /// One digest over all inputs: the cell's fingerprint.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Hasher::new();
+        hash.part(&self.source);
+        hash.part(&self.conf);
+        hash.part(&self.overrides);
+        hash.part(self.headers.version.as_deref().unwrap_or(""));
+        hash.part(&self.headers.content);
+        hash.part(&self.compiler);
+        hash.part(&self.compression);
+        for (name, print) in &self.depends {
+            hash.part(name);
+            hash.part(print);
+        }
+        hash.finish()
+    }
+}
+
+/// SHA-256 over parts, each with its length, so that no two lists of parts collide.
+#[derive(Debug, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// An empty hash.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one part.
+    pub fn part(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    /// Lower-case hexadecimal digest, cut to 32 digits (128 bits): identity, not security.
+    pub fn finish(self) -> String {
+        let mut text = String::with_capacity(32);
+        for byte in self.0.finalize().iter().take(16) {
+            use fmt::Write as _;
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs() -> Inputs {
+        Inputs {
+            source: "s".into(),
+            conf: "c".into(),
+            overrides: "o".into(),
+            headers: Headers { version: Some("1-1".into()), content: "h".into() },
+            compiler: "gcc-14 14.2.0".into(),
+            compression: "xz".into(),
+            signing: None,
+            depends: BTreeMap::from([("spl".into(), "f1".into())]),
+        }
+    }
+
+    #[test]
+    fn each_input_gives_its_own_change_and_moves_the_fingerprint() {
+        type Case = (fn(&mut Inputs), &'static str);
+        let cases: [Case; 7] = [
+            (|i| i.source = "x".into(), "its source changed"),
+            (|i| i.conf = "x".into(), "its dkms.conf or an override of it changed"),
+            (|i| i.overrides = "x".into(), "patches or scripts in /etc/dkms changed"),
+            (|i| i.headers.version = Some("1-2".into()), "the kernel headers changed from 1-1 to 1-2"),
+            (|i| i.headers.content = "x".into(), "the kernel headers changed"),
+            (
+                |i| i.compiler = "gcc-15 15.1.0".into(),
+                "the compiler changed from gcc-14 14.2.0 to gcc-15 15.1.0",
+            ),
+            (
+                |i| {
+                    i.depends.insert("spl".into(), "f2".into());
+                },
+                "spl, which it depends on, was rebuilt",
+            ),
+        ];
+        let old = inputs();
+        for (edit, text) in cases {
+            let mut new = inputs();
+            edit(&mut new);
+            assert_eq!(new.change_since(&old).map(|c| c.to_string()).as_deref(), Some(text));
+            assert_ne!(new.fingerprint(), old.fingerprint(), "{text}");
+        }
+        assert_eq!(inputs().change_since(&old), None);
+    }
+
+    #[test]
+    fn a_dependency_counts_when_it_arrives_and_not_when_it_goes() {
+        let with = inputs();
+        let without = Inputs { depends: BTreeMap::new(), ..inputs() };
+        assert_eq!(with.change_since(&without), Some(Change::Dependency { name: "spl".into() }));
+        assert_eq!(without.change_since(&with), None);
+    }
+
+    #[test]
+    fn a_module_built_unsigned_is_not_stale_for_that_alone() {
+        let old = inputs();
+        let mut signed = inputs();
+        signed.signing = Some("k1".into());
+        assert_eq!(signed.change_since(&old), None);
+        let mut other = inputs();
+        other.signing = Some("k2".into());
+        assert_eq!(other.change_since(&signed), Some(Change::Signing));
+    }
+}

@@ -1,0 +1,386 @@
+//! Observe, plan, apply: one run from request to result, under the lock.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::apply::run::{Done, Executor, Flags};
+use crate::apply::{lock, notes};
+use crate::conf;
+use crate::conf::model::Framework;
+use crate::error::{Error, Result, exit};
+use crate::ids::{Arch, Cell, KernelRelease};
+use crate::inputs::Inputs;
+use crate::layout::Layout;
+use crate::plan::{self, Options, Plan};
+use crate::record::{FORMAT, Verdict};
+use crate::report::Report;
+use crate::request::Request;
+use crate::root::Root;
+use crate::store;
+use crate::system::distribution::Distribution;
+use crate::system::observe::{Observer, Overrides};
+use crate::system::{Now, System, kernels};
+
+/// A root with its settings: where every run starts.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Where things are.
+    pub layout: Layout,
+    /// framework.conf.
+    pub framework: Framework,
+    /// The distribution's rules.
+    pub distribution: Distribution,
+    /// Architecture of new cells.
+    pub arch: Arch,
+}
+
+/// Trees named on the command line; they win over framework.conf.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trees {
+    /// `--dkmstree`.
+    pub dkms: Option<PathBuf>,
+    /// `--sourcetree`.
+    pub source: Option<PathBuf>,
+    /// `--installtree`.
+    pub install: Option<PathBuf>,
+}
+
+/// A finished run.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// What was found.
+    pub system: System,
+    /// What was decided.
+    pub plan: Plan,
+    /// What became of each step.
+    pub done: Vec<Done>,
+}
+
+impl Ran {
+    /// Errors of steps that failed. What was left out for want of another step is not repeated.
+    pub fn errors(&self) -> impl Iterator<Item = (&plan::Action, &Error)> {
+        self.plan.steps.iter().zip(&self.done).filter_map(|(step, done)| match done {
+            Done::Failed(error) => Some((&step.action, error)),
+            _ => None,
+        })
+    }
+
+    /// Exit status of a run over everything: 11 when something that should be there is not.
+    pub fn code(&self) -> u8 {
+        let failed = self.errors().next().is_some() || self.plan.notes.iter().any(plan::Note::is_failure);
+        if failed { exit::AUTOINSTALL } else { 0 }
+    }
+}
+
+impl Machine {
+    /// Reads the settings of a root. Settings that cannot be read are a warning, not a stop: a
+    /// hook has to do its work with the defaults.
+    ///
+    /// # Errors
+    /// When the architecture cannot be told.
+    pub fn open(root: Root, trees: &Trees, report: &dyn Report) -> Result<Self> {
+        let mut layout = Layout::new(root);
+        let framework = conf::framework::load_framework(&layout, None).unwrap_or_else(|error| {
+            report.warning(&format!("{error}\nthe default settings are used"));
+            Framework::default()
+        });
+        let choose = |given: &Option<PathBuf>, set: &Option<PathBuf>, default: PathBuf| {
+            given.clone().or_else(|| set.clone()).unwrap_or(default)
+        };
+        layout.dkms_tree = choose(&trees.dkms, &framework.dkms_tree, layout.dkms_tree);
+        layout.source_tree = choose(&trees.source, &framework.source_tree, layout.source_tree);
+        layout.install_tree = choose(&trees.install, &framework.install_tree, layout.install_tree);
+        let distribution = Distribution::of(&layout.root);
+        let machine = nix::sys::utsname::uname().map_err(|e| Error::new(exit::ARCH, e.to_string()))?;
+        let arch = Arch::new(machine.machine().to_string_lossy())
+            .map_err(|e| Error::new(exit::ARCH, e.to_string()))?;
+        Ok(Self { layout, framework, distribution, arch })
+    }
+
+    /// An observer of this machine.
+    pub fn observer<'a>(&'a self, overrides: &'a Overrides) -> Observer<'a> {
+        Observer {
+            layout: &self.layout,
+            framework: &self.framework,
+            distribution: &self.distribution,
+            arch: &self.arch,
+            overrides,
+        }
+    }
+
+    /// What would be done, and what that was decided on. Changes nothing.
+    pub fn plan(&self, request: &Request, options: &Options, overrides: &Overrides) -> (System, Plan) {
+        let kernels = plan::kernels_of(request);
+        // Deleting a module version needs every cell of it in view.
+        let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
+        let system = self.observer(overrides).observe(kernels.as_deref());
+        let plan = plan::plan(&system, request, options);
+        (system, plan)
+    }
+
+    /// Does it. With nothing to do, no lock is taken and nothing is written.
+    ///
+    /// # Errors
+    /// When the lock cannot be had. Everything else is in the result.
+    pub fn run(
+        &self,
+        request: &Request,
+        options: &Options,
+        overrides: &Overrides,
+        flags: &Flags,
+        report: &dyn Report,
+    ) -> Result<Ran> {
+        let (system, plan) = self.plan(request, options, overrides);
+        let idle = plan.is_empty() && plan.settled.is_empty() && self.outdated(&system).next().is_none();
+        if idle && !lock::was_killed(&self.layout) {
+            return Ok(Ran { system, plan, done: Vec::new() });
+        }
+        let lock = lock::take(&self.layout, report)?;
+        if lock.is_nested() && !may_nest(request)? {
+            report.line("A run of dkms-hook called this; what there is to do is left to it.");
+            return Ok(Ran { system, plan: Plan::default(), done: Vec::new() });
+        }
+        // Another run may have done it all while this one waited.
+        let (system, plan) = self.plan(request, options, overrides);
+        let executor =
+            Executor { observer: self.observer(overrides), system: &system, options, flags, report };
+        let done = executor.run(&plan);
+        if plan.is_empty() {
+            self.refresh(&system);
+        } else {
+            // What the run left is looked at here, so that the next one has nothing to write down.
+            let (left, next) = self.plan(request, options, overrides);
+            self.refresh(&left);
+            if adopted(&plan) && matches!(request, Request::Reconcile { retry: false, .. }) {
+                self.initramfs_after_adoption(&left, next, options, overrides, flags, report);
+            }
+        }
+        self.tell_of_initramfs(&plan, report);
+        Ok(Ran { system, plan, done })
+    }
+
+    /// In a root that is reached by a prefix nobody can run its generator.
+    fn tell_of_initramfs(&self, plan: &Plan, report: &dyn Report) {
+        if self.layout.root.is_slash() {
+            return;
+        }
+        let changed: BTreeSet<&KernelRelease> = plan
+            .steps
+            .iter()
+            .filter(|s| matches!(s.action, plan::Action::Install { .. } | plan::Action::Uninstall { .. }))
+            .filter_map(|s| s.action.kernel())
+            .collect();
+        for kernel in changed {
+            if kernels::initramfs(&self.layout, kernel).is_some() {
+                let root = self.layout.root.dir().display();
+                report.warning(&format!(
+                    "the initramfs of {kernel} in {root} may hold old modules: make it again inside that root"
+                ));
+            }
+        }
+    }
+
+    /// What was taken over from DKMS may have left an initramfs behind that only the record shows
+    /// to be too old.
+    fn initramfs_after_adoption(
+        &self,
+        system: &System,
+        mut next: Plan,
+        options: &Options,
+        overrides: &Overrides,
+        flags: &Flags,
+        report: &dyn Report,
+    ) {
+        next.steps.retain(|s| matches!(s.action, plan::Action::Initramfs { .. }));
+        let executor = Executor { observer: self.observer(overrides), system, options, flags, report };
+        for done in executor.run(&next) {
+            if let Done::Failed(error) = done {
+                report.warning(&error.to_string());
+            }
+        }
+    }
+
+    /// Cells whose stored stamp is out of date although the inputs are the same, or which have no
+    /// build and nothing written down about that (an exclusion, an older version, a module that is
+    /// only built when asked for): looked at again, they would cost time at every run.
+    fn outdated<'a>(&'a self, system: &'a System) -> impl Iterator<Item = (&'a Cell, Refresh)> {
+        system.cells.iter().filter_map(|(cell, view)| {
+            let Now::Judged { facts, inputs, stamp } = &view.now else { return None };
+            let same = |old: &Inputs| inputs.change_since(old).is_none();
+            // For other kernels everything is purged, what is written down too.
+            let kernel = system.kernels.get(&cell.kernel).filter(|k| k.image && !k.note.removed);
+            match (&view.record, &view.verdict) {
+                (Some(record), _) if record.stamp != *stamp && same(&record.inputs) => {
+                    Some((cell, Refresh::Record(stamp.clone())))
+                }
+                (None, Some(verdict)) if verdict.failure.is_some() && facts.exclusion.is_none() => {
+                    (verdict.stamp != *stamp && same(&verdict.inputs)).then(|| {
+                        let verdict = Verdict { stamp: stamp.clone(), ..verdict.clone() };
+                        (cell, Refresh::Verdict(Box::new(verdict)))
+                    })
+                }
+                (None, verdict) if !view.built && kernel.is_some() => {
+                    let known = verdict.as_ref().is_some_and(|v| v.stamp == *stamp && v.facts == *facts);
+                    let verdict = Verdict {
+                        format: FORMAT,
+                        inputs: (**inputs).clone(),
+                        stamp: stamp.clone(),
+                        facts: facts.clone(),
+                        failure: None,
+                    };
+                    (!known).then(|| (cell, Refresh::Verdict(Box::new(verdict))))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// Writes down what [`Self::outdated`] found. Failing to is a slower next run, no more.
+    fn refresh(&self, system: &System) {
+        for (cell, refresh) in self.outdated(system) {
+            let saved = match refresh {
+                Refresh::Record(stamp) => {
+                    let path = self.layout.record(cell);
+                    // As it is now: the run may have written it anew.
+                    match store::load::<crate::record::Record>(&path) {
+                        Some(mut record)
+                            if system.cells[cell]
+                                .record
+                                .as_ref()
+                                .is_some_and(|r| r.inputs == record.inputs) =>
+                        {
+                            record.stamp = stamp;
+                            store::save(&path, &record)
+                        }
+                        _ => Ok(()),
+                    }
+                }
+                Refresh::Verdict(verdict) => {
+                    let path = self.layout.verdict(cell);
+                    let now: Option<Verdict> = store::load(&path);
+                    if now == system.cells[cell].verdict && !self.layout.built_modules(cell).is_dir() {
+                        store::save(&path, &*verdict)
+                    } else {
+                        Ok(())
+                    }
+                }
+            };
+            if let Err(error) = saved {
+                log::info!("{error}");
+            }
+        }
+    }
+
+    /// The running kernel, if it is one of this root's.
+    pub fn running_kernel(&self) -> Option<KernelRelease> {
+        if self.layout.root.is_foreign() {
+            return None;
+        }
+        let uname = nix::sys::utsname::uname().ok()?;
+        KernelRelease::new(uname.release().to_string_lossy()).ok()
+    }
+
+    /// Remembers that a kernel's image package was removed, or that it is back.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn mark_removed(&self, kernel: &KernelRelease, removed: bool, report: &dyn Report) -> Result<()> {
+        if notes::kernel_note(&self.layout, kernel).removed == removed {
+            return Ok(());
+        }
+        let _lock = lock::take(&self.layout, report)?;
+        notes::update(&self.layout, kernel, |note| note.removed = removed)
+    }
+
+    /// True when the initramfs of a kernel may be older than its modules.
+    pub fn initramfs_is_due(&self, kernel: &KernelRelease) -> bool {
+        notes::kernel_note(&self.layout, kernel).initramfs_due.is_some()
+    }
+}
+
+/// Whether a script of a run under way may have this done. What is about everything is that run's
+/// own business; the module that the script belongs to is being worked on.
+///
+/// # Errors
+/// When it is about that very module.
+fn may_nest(request: &Request) -> Result<bool> {
+    let module = match request {
+        Request::Bring { module, .. } | Request::Remove { module, .. } => module,
+        Request::Reconcile { .. } | Request::Autoinstall { .. } | Request::KernelRemoved { .. } => {
+            return Ok(false);
+        }
+    };
+    // Every script of a module is told whose it is.
+    if std::env::var("module").is_ok_and(|name| name == module.name.as_str()) {
+        let text = format!("a script of {} asks for it while the module is being worked on", module.name);
+        return Err(Error::new(exit::WRONG_STATE, text).hint("take the call out of the script"));
+    }
+    Ok(true)
+}
+
+fn adopted(plan: &Plan) -> bool {
+    plan.steps.iter().any(|s| matches!(s.action, plan::Action::Adopt { .. }))
+}
+
+enum Refresh {
+    Record(String),
+    Verdict(Box<Verdict>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::run::Flags;
+    use crate::report::Memory;
+
+    fn write(root: &Root, inside: &str, text: &str) {
+        let path = root.path(inside);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn link(root: &Root, target: &str, inside: &str) {
+        let path = root.path(inside);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+    }
+
+    #[test]
+    fn a_cell_without_a_build_is_looked_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        for kernel in ["6.1", "6.2"] {
+            write(&root, &format!("/usr/src/linux-headers-{kernel}/include/config/auto.conf"), "");
+            link(&root, &format!("/usr/src/linux-headers-{kernel}"), &format!("/lib/modules/{kernel}/build"));
+        }
+        write(&root, "/lib/modules/6.1/kernel/ext4.ko", "");
+        let conf = "PACKAGE_NAME=m\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME[0]=m\n\
+                    DEST_MODULE_LOCATION[0]=/updates\n";
+        write(&root, "/usr/src/m-1/dkms.conf", conf);
+        link(&root, "/usr/src/m-1", "/var/lib/dkms/m/1/source");
+        let report = Memory::default();
+        let machine = Machine::open(root.clone(), &Trees::default(), &report).unwrap();
+        let request = Request::Reconcile { kernels: None, retry: false };
+        let observe = || machine.observer(&Overrides::default()).observe(None);
+        let run = || {
+            let ran = machine
+                .run(&request, &Options::default(), &Overrides::default(), &Flags::default(), &report)
+                .unwrap();
+            assert!(ran.plan.is_empty(), "{:?}", ran.plan.steps);
+        };
+        assert_eq!(
+            machine.outdated(&observe()).count(),
+            1,
+            "the kernel without an image has nothing to keep"
+        );
+        run();
+        assert_eq!(machine.outdated(&observe()).count(), 0);
+        run();
+        assert_eq!(machine.outdated(&observe()).count(), 0);
+        // The same content with another time: read once more, and that is that.
+        write(&root, "/usr/src/m-1/dkms.conf", conf);
+        assert_eq!(machine.outdated(&observe()).count(), 1);
+        run();
+        assert_eq!(machine.outdated(&observe()).count(), 0);
+    }
+}

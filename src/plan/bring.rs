@@ -1,0 +1,164 @@
+//! One module version, one kernel, one state: what a person types.
+
+use super::planner::{Planner, Provision, Standing};
+use super::reconcile::same_verdict;
+use super::{Action, Note, Reason};
+use crate::ids::Cell;
+use crate::request::Goal;
+use crate::system::{CellView, Now, Source};
+
+impl Planner<'_> {
+    /// Plans what brings a cell to a state.
+    pub(super) fn bring(&mut self, cell: Cell, to: Goal, force: bool) {
+        if to != Goal::Added {
+            self.scope.insert(cell.kernel.clone());
+        }
+        match to {
+            Goal::Added => self.add(&cell),
+            Goal::Built | Goal::Installed => self.bring_up(cell, to, force),
+            Goal::Uninstalled | Goal::Unbuilt => self.bring_down(&cell, to),
+        }
+    }
+
+    fn add(&mut self, cell: &Cell) {
+        let module = cell.module.clone();
+        if self.system.modules.contains_key(&module) {
+            self.note(Note::AlreadyAdded { module });
+        } else {
+            self.step(Action::Add { module }, Reason::Asked, Vec::new());
+        }
+    }
+
+    fn bring_up(&mut self, cell: Cell, to: Goal, force: bool) {
+        match self.system.modules.get(&cell.module) {
+            None => {
+                self.note(Note::NotAdded { module: cell.module });
+                return;
+            }
+            Some(Source::Dangling(target)) => {
+                let target = target.clone();
+                self.note(Note::Broken { module: cell.module, target });
+                return;
+            }
+            Some(Source::Added | Source::BinariesOnly) => {}
+        }
+        let Some(view) = self.view(&cell) else {
+            self.note(Note::UnknownKernel { kernel: cell.kernel });
+            return;
+        };
+        // A build that is there is installed as it is, `--force` or not, as in DKMS.
+        let Some((build, adopt)) = self.build_step(&cell, view, force && to == Goal::Built, force) else {
+            return;
+        };
+        if adopt {
+            self.step(Action::Adopt { cell: cell.clone() }, Reason::MadeByDkms, Vec::new());
+        }
+        if to == Goal::Built {
+            if build.is_none() {
+                self.note(Note::AlreadyBuilt { cell });
+            }
+            return;
+        }
+        if build.is_none() && view.installed && view.intact && !force {
+            self.note(Note::AlreadyInstalled { cell });
+            return;
+        }
+        let reason = match build {
+            None if view.installed && !view.intact => Reason::FilesMissing,
+            _ => Reason::Asked,
+        };
+        self.step(Action::Install { cell, force }, reason, build.into_iter().collect());
+    }
+
+    /// The build that is needed, if one is, and whether what is there is taken over instead.
+    /// `again` builds even what is fresh.
+    /// `None` when the cell cannot be built; a note says why.
+    #[allow(clippy::type_complexity, reason = "two answers that only make sense together")]
+    fn build_step(
+        &mut self,
+        cell: &Cell,
+        view: &CellView,
+        again: bool,
+        force: bool,
+    ) -> Option<(Option<usize>, bool)> {
+        let standing = self.standing(view);
+        let unchanged = matches!(standing, Standing::Fresh | Standing::Adoptable);
+        let facts = match &view.now {
+            Now::Judged { facts, .. } => facts.clone(),
+            // A build that is there can be installed without headers or source.
+            Now::NoHeaders | Now::Unreadable(_) if unchanged && !again => return Some((None, false)),
+            Now::NoHeaders => {
+                let package = self
+                    .system
+                    .kernels
+                    .get(&cell.kernel)
+                    .map(|k| k.headers_package.clone())
+                    .unwrap_or_default();
+                self.note(Note::Waiting { kernel: cell.kernel.clone(), package });
+                return None;
+            }
+            Now::Unreadable(error) => {
+                let note = Note::Unreadable { cell: cell.clone(), error: error.clone() };
+                self.note(note);
+                return None;
+            }
+        };
+        if let Some(why) = facts.exclusion.clone()
+            && (!unchanged || again)
+        {
+            self.note(Note::Excluded { cell: cell.clone(), why });
+            return None;
+        }
+        if unchanged && !again {
+            return Some((None, standing == Standing::Adoptable));
+        }
+        if self.options.heed_failures
+            && !force
+            && let Some(failure) = same_verdict(view).and_then(|v| v.failure.as_ref())
+            && !(failure.provisional && self.options.retry_provisional)
+        {
+            let failure = Box::new(failure.clone());
+            self.note(Note::FailedBefore { cell: cell.clone(), failure });
+            return None;
+        }
+        // A dependency that depends on this module in turn is not to bring a version of it.
+        let key = (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
+        self.provisions.insert(key, Provision::Visiting);
+        let needs = match self.depends(cell, &facts, !self.options.heed_failures) {
+            Ok(found) => found.steps,
+            // The build warns.
+            Err(_) if force => Vec::new(),
+            Err(missing) => {
+                self.note(*missing);
+                return None;
+            }
+        };
+        let reason = match standing {
+            Standing::Stale(change) => Reason::Stale { change },
+            Standing::WrongKernel => Reason::WrongKernel,
+            _ => Reason::Asked,
+        };
+        Some((Some(self.step(Action::Build { cell: cell.clone(), force }, reason, needs)), false))
+    }
+
+    fn bring_down(&mut self, cell: &Cell, to: Goal) {
+        if !self.system.modules.contains_key(&cell.module) {
+            self.note(Note::NotAdded { module: cell.module.clone() });
+            return;
+        }
+        let (installed, built) = self.view(cell).map_or((false, false), |v| (v.installed, v.built));
+        let mut needs = Vec::new();
+        if installed {
+            needs.push(self.step(Action::Uninstall { cell: cell.clone() }, Reason::Asked, Vec::new()));
+        } else {
+            self.note(Note::NotInstalled { cell: cell.clone() });
+        }
+        if to == Goal::Unbuilt {
+            if built {
+                self.step(Action::Unbuild { cell: cell.clone() }, Reason::Asked, needs);
+            } else {
+                self.note(Note::NotBuilt { cell: cell.clone() });
+            }
+        }
+    }
+}

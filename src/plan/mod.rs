@@ -1,0 +1,246 @@
+//! Decides: what was observed and what is asked become the smallest ordered set of actions, each
+//! with its reason. Pure: no files, no processes, no clock; the same input gives the same plan.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::ids::{Cell, KernelRelease, ModuleId};
+
+mod bring;
+mod note;
+mod planner;
+mod purge;
+mod reason;
+mod reconcile;
+#[cfg(test)]
+mod tests;
+
+pub use note::Note;
+pub use planner::kernels_of;
+pub use reason::Reason;
+
+use crate::request::Request;
+use crate::system::System;
+
+/// What to do, in an order that respects every `needs`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Plan {
+    /// The actions.
+    pub steps: Vec<Step>,
+    /// Where nothing is done although something might be expected, and why.
+    pub notes: Vec<Note>,
+    /// Remembered duties that are fulfilled or void, to be forgotten. Nobody need see it: nothing
+    /// on disk changes but our own note.
+    #[serde(skip)]
+    pub settled: BTreeSet<(KernelRelease, Duty)>,
+}
+
+/// A duty that a kernel note can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Duty {
+    /// Building when the headers arrive.
+    Headers,
+    /// Making the initramfs again.
+    Initramfs,
+}
+
+/// One action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// Indices of earlier steps that must have succeeded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<usize>,
+}
+
+/// What can be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Action {
+    /// Register a source that lies in the source tree.
+    Add {
+        /// The module version.
+        module: ModuleId,
+    },
+    /// Build, replacing an earlier build once the new one is complete.
+    Build {
+        /// Where.
+        cell: Cell,
+        /// Build even though something (a missing dependency) speaks against it.
+        force: bool,
+    },
+    /// Take over a build made by DKMS: write down what it was made from.
+    Adopt {
+        /// Where.
+        cell: Cell,
+    },
+    /// Copy the build below `/lib/modules`.
+    Install {
+        /// Where.
+        cell: Cell,
+        /// Whatever the version checks say.
+        force: bool,
+    },
+    /// Remove what was installed, and put back what was there before.
+    Uninstall {
+        /// Where.
+        cell: Cell,
+    },
+    /// Delete a build.
+    Unbuild {
+        /// Where.
+        cell: Cell,
+    },
+    /// Take a module version out of the tree.
+    Forget {
+        /// The module version.
+        module: ModuleId,
+    },
+    /// Remember that modules wait for the headers of a kernel.
+    Wait {
+        /// The kernel.
+        kernel: KernelRelease,
+        /// The package that brings them.
+        package: String,
+    },
+    /// depmod, once for everything that changed below `/lib/modules/K`.
+    Depmod {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
+    /// Make the initramfs again.
+    Initramfs {
+        /// The kernel.
+        kernel: KernelRelease,
+        /// Make it whatever it holds; otherwise only if it holds one of `modules`.
+        always: bool,
+        /// Names of the modules that changed.
+        modules: Vec<String>,
+    },
+    /// Remove what is left of a kernel that is gone.
+    Sweep {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
+}
+
+impl Action {
+    /// The cell it acts on, if it acts on one.
+    pub fn cell(&self) -> Option<&Cell> {
+        match self {
+            Self::Build { cell, .. }
+            | Self::Adopt { cell }
+            | Self::Install { cell, .. }
+            | Self::Uninstall { cell }
+            | Self::Unbuild { cell } => Some(cell),
+            _ => None,
+        }
+    }
+
+    /// The kernel it acts on, if it acts on one.
+    pub fn kernel(&self) -> Option<&KernelRelease> {
+        match self {
+            Self::Wait { kernel, .. }
+            | Self::Depmod { kernel }
+            | Self::Initramfs { kernel, .. }
+            | Self::Sweep { kernel } => Some(kernel),
+            other => other.cell().map(|c| &c.kernel),
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on = |f: &mut fmt::Formatter<'_>, verb: &str, cell: &Cell| {
+            write!(f, "{verb} {} for {}", cell.module, cell.kernel)
+        };
+        match self {
+            Self::Add { module } => write!(f, "add {module}"),
+            Self::Build { cell, .. } => on(f, "build", cell),
+            Self::Adopt { cell } => on(f, "take over", cell),
+            Self::Install { cell, .. } => on(f, "install", cell),
+            Self::Uninstall { cell } => on(f, "uninstall", cell),
+            Self::Unbuild { cell } => on(f, "delete the build of", cell),
+            Self::Forget { module } => write!(f, "remove {module} from the tree"),
+            Self::Wait { kernel, package } => write!(f, "remember that {kernel} waits for {package}"),
+            Self::Depmod { kernel } => write!(f, "depmod {kernel}"),
+            Self::Initramfs { kernel, .. } => write!(f, "make the initramfs of {kernel} again"),
+            Self::Sweep { kernel } => write!(f, "sweep up after {kernel}"),
+        }
+    }
+}
+
+/// Who makes the initramfs after modules changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitramfsDuty {
+    /// We do, in this run, for what changes now and for what earlier runs left due.
+    Now,
+    /// A later run of ours does: remember that it is due.
+    Later,
+}
+
+/// What a run is allowed and obliged to do beside the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Run depmod (`--no-depmod` says no).
+    pub depmod: bool,
+    /// Who makes the initramfs.
+    pub initramfs: InitramfsDuty,
+    /// A kernel came or went, or its headers did: an initramfs made before may lack modules that
+    /// belong into it, so it is made again whatever it holds now.
+    pub kernel_event: bool,
+    /// Retry builds whose failure may have been the toolchain's (half-unpacked packages).
+    pub retry_provisional: bool,
+    /// Do not build again what failed with the same inputs, even when asked for by name: a
+    /// package's script asks, not a person.
+    pub heed_failures: bool,
+    /// The package manager says that the kernel was removed: builds that DKMS made for it and
+    /// nobody took over go, too.
+    pub kernel_left: bool,
+    /// Kernels whose own package will make the initramfs later in this transaction.
+    pub initramfs_follows: BTreeSet<KernelRelease>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            depmod: true,
+            initramfs: InitramfsDuty::Now,
+            kernel_event: false,
+            retry_provisional: true,
+            heed_failures: false,
+            kernel_left: false,
+            initramfs_follows: BTreeSet::new(),
+        }
+    }
+}
+
+/// Makes the plan.
+pub fn plan(system: &System, request: &Request, options: &Options) -> Plan {
+    let mut planner = planner::Planner::new(system, options);
+    match request {
+        Request::Reconcile { kernels, retry } => planner.reconcile(kernels.as_deref(), *retry),
+        Request::Autoinstall { kernel, arch } => planner.autoinstall(kernel, arch),
+        Request::Bring { module, kernel, arch, to, force } => {
+            let cell = Cell { module: module.clone(), kernel: kernel.clone(), arch: arch.clone() };
+            planner.bring(cell, *to, *force);
+        }
+        Request::Remove { module, cells } => planner.remove(module, cells),
+        Request::KernelRemoved { kernel } => planner.purge_kernel(kernel, Reason::KernelRemoved),
+    }
+    planner.finish()
+}
+
+impl Plan {
+    /// True when there is nothing to do. Notes may still have something to say.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}

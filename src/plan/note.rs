@@ -1,0 +1,237 @@
+//! Why nothing is done where something might be expected.
+
+use serde::Serialize;
+
+use crate::error::{Error, exit};
+use crate::ids::{Cell, KernelRelease, ModuleId};
+use crate::record::FailureNote;
+
+/// A finding that leads to no action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "note", rename_all = "kebab-case")]
+pub enum Note {
+    /// The module version does not support this kernel.
+    Excluded {
+        /// Where.
+        cell: Cell,
+        /// Follows "because".
+        why: String,
+    },
+    /// The same inputs failed before.
+    FailedBefore {
+        /// Where.
+        cell: Cell,
+        /// How.
+        failure: Box<FailureNote>,
+    },
+    /// The kernel has a newer module of that name, or the very same.
+    Refused {
+        /// Where.
+        cell: Cell,
+        /// What is kept.
+        why: String,
+    },
+    /// The source or its dkms.conf cannot be read.
+    Unreadable {
+        /// Where.
+        cell: Cell,
+        /// The code and text of the error.
+        #[serde(skip)]
+        error: Error,
+    },
+    /// The `source` link leads nowhere.
+    Broken {
+        /// The module version.
+        module: ModuleId,
+        /// Where the link points.
+        target: std::path::PathBuf,
+    },
+    /// The module version is not in the tree.
+    NotAdded {
+        /// The module version.
+        module: ModuleId,
+    },
+    /// Modules wait for the headers of a kernel.
+    Waiting {
+        /// The kernel.
+        kernel: KernelRelease,
+        /// What to install.
+        package: String,
+    },
+    /// There is no such kernel.
+    UnknownKernel {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
+    /// Its image package was removed; nothing is built for it.
+    Removed {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
+    /// Modules that it depends on cannot be had.
+    MissingDepends {
+        /// Where.
+        cell: Cell,
+        /// Their names.
+        names: Vec<String>,
+        /// At least one of them is registered here, so this is a failure; otherwise it is put off
+        /// until its package arrives.
+        known: bool,
+    },
+    /// `/etc/dkms/no-autoinstall` is there.
+    AutoinstallDisabled,
+    /// Nothing to do: it is built.
+    AlreadyBuilt {
+        /// Where.
+        cell: Cell,
+    },
+    /// Nothing to do: it is installed.
+    AlreadyInstalled {
+        /// Where.
+        cell: Cell,
+    },
+    /// Nothing to do: it is not installed.
+    NotInstalled {
+        /// Where.
+        cell: Cell,
+    },
+    /// Nothing to do: it is not built.
+    NotBuilt {
+        /// Where.
+        cell: Cell,
+    },
+    /// It is registered already.
+    AlreadyAdded {
+        /// The module version.
+        module: ModuleId,
+    },
+}
+
+impl Note {
+    /// The error that this is to somebody who asked for the cell by name, with DKMS's exit status.
+    pub fn error(&self) -> Option<Error> {
+        Some(match self {
+            Self::Excluded { cell, why } => Error::new(
+                exit::EXCLUDED,
+                format!("{} is not built for {} because {why}", cell.module, cell.kernel),
+            ),
+            Self::FailedBefore { cell, failure } => {
+                let error = Error::new(
+                    failure.code,
+                    format!(
+                        "{} for {} failed before with the same inputs: {}",
+                        cell.module, cell.kernel, failure.what
+                    ),
+                );
+                error.hint(format!("try again with `dkms install {} -k {}`", cell.module, cell.kernel))
+            }
+            Self::Refused { cell, why } => Error::new(
+                exit::INSTALL,
+                format!("{} was not installed for {}: {why}", cell.module, cell.kernel),
+            )
+            .hint(format!(
+                "to install it all the same: `dkms install {} -k {} --force`",
+                cell.module, cell.kernel
+            )),
+            Self::Unreadable { cell, error } => {
+                let mut error = error.clone();
+                error.message = format!("{} for {}: {}", cell.module, cell.kernel, error.message);
+                error
+            }
+            Self::Broken { module, target } => Error::new(
+                exit::CONF_MISSING,
+                format!("{module}: its source {} is missing", target.display()),
+            )
+            .hint(format!("put the source back, or take the entry out with `dkms remove {module} --all`")),
+            Self::NotAdded { module } => {
+                Error::new(exit::WRONG_STATE, format!("{module} is not in the DKMS tree"))
+                    .hint(format!("add it first with `dkms add {module}`"))
+            }
+            Self::Waiting { kernel, package } => {
+                Error::new(exit::HEADERS, format!("the headers of kernel {kernel} are not installed"))
+                    .hint(format!("install {package}"))
+            }
+            Self::UnknownKernel { kernel } => Error::new(
+                exit::HEADERS,
+                format!("there is no kernel {kernel}: /lib/modules/{kernel} does not exist"),
+            )
+            .hint("`ls /lib/modules` names the kernels that are installed"),
+            Self::MissingDepends { cell, names, known } if *known => Error::new(
+                exit::DEPENDS,
+                format!("{} for {} needs {} first", cell.module, cell.kernel, names.join(", ")),
+            )
+            .hint("install those modules for this kernel, then try again"),
+            Self::MissingDepends { cell, names, .. } => Error::new(
+                exit::DEPENDS,
+                format!(
+                    "{} for {} needs {}, not registered here",
+                    cell.module,
+                    cell.kernel,
+                    names.join(", ")
+                ),
+            )
+            .hint("install the packages of those modules; the build follows by itself"),
+            Self::AlreadyAdded { module } => {
+                Error::new(exit::WRONG_STATE, format!("{module} is already in the DKMS tree"))
+            }
+            Self::Removed { .. }
+            | Self::AutoinstallDisabled
+            | Self::AlreadyBuilt { .. }
+            | Self::AlreadyInstalled { .. }
+            | Self::NotInstalled { .. }
+            | Self::NotBuilt { .. } => return None,
+        })
+    }
+
+    /// True when this is a failure of a run over everything (autoinstall, a hook): something that
+    /// should be there is not, and waiting will not bring it.
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::FailedBefore { .. }
+                | Self::Refused { .. }
+                | Self::Unreadable { .. }
+                | Self::Broken { .. }
+                | Self::UnknownKernel { .. }
+                | Self::MissingDepends { known: true, .. }
+        )
+    }
+
+    /// What a person reads.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Removed { kernel } => {
+                format!("{kernel}: its image package was removed; nothing is built for it")
+            }
+            Self::AutoinstallDisabled => {
+                "Automatic installation of modules is switched off by /etc/dkms/no-autoinstall.".to_owned()
+            }
+            Self::AlreadyBuilt { cell } => {
+                format!(
+                    "{} is already built for kernel {} ({}), nothing to do.",
+                    cell.module, cell.kernel, cell.arch
+                )
+            }
+            Self::AlreadyInstalled { cell } => format!(
+                "{} is already installed on kernel {} ({}), nothing to do.",
+                cell.module, cell.kernel, cell.arch
+            ),
+            Self::NotInstalled { cell } => {
+                format!(
+                    "{} is not installed for kernel {} ({}). Skipping...",
+                    cell.module, cell.kernel, cell.arch
+                )
+            }
+            Self::NotBuilt { cell } => {
+                format!(
+                    "{} is not built for kernel {} ({}). Skipping...",
+                    cell.module, cell.kernel, cell.arch
+                )
+            }
+            Self::Waiting { kernel, package } => format!(
+                "{kernel}: modules wait for its headers. Install {package}; they are built as soon as it arrives."
+            ),
+            other => other.error().map(|e| e.to_string()).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The plan while it is being made: steps so far, and what they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Action, Duty, InitramfsDuty, Note, Options, Plan, Reason, Step};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::inputs::{Change, Inputs};
+use crate::request::Request;
+use crate::system::{CellView, Now, Source, System};
+use crate::version_order;
+
+/// How one cell stands against its inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// No build.
+    Absent,
+    /// Built; nothing changed since, or nothing can be said (no headers to compare with).
+    Fresh,
+    /// Built; this changed since.
+    Stale(Change),
+    /// Built by DKMS: fits this kernel.
+    Adoptable,
+    /// Built by DKMS, but for another kernel.
+    WrongKernel,
+}
+
+/// What a module is worth to those that depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Provision {
+    /// Being worked out: seen again, it is a cycle.
+    Visiting,
+    /// There.
+    Ready {
+        /// After this step; at once when `None`.
+        after: Option<usize>,
+        /// Which build of it.
+        build: BuildOf,
+    },
+    /// Not for this kernel: counts as satisfied, as in DKMS.
+    Excluded,
+    /// Registered, but it cannot be had.
+    Unavailable,
+    /// Nobody knows it.
+    Unregistered,
+}
+
+/// Which build of a module its dependents will find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BuildOf {
+    /// One that this run makes.
+    New,
+    /// One with this fingerprint.
+    Known(String),
+    /// One that has no record.
+    Unknown,
+}
+
+impl BuildOf {
+    /// The build that a cell has.
+    pub(super) fn of(view: &CellView) -> Self {
+        view.record.as_ref().map_or(Self::Unknown, |r| Self::Known(r.inputs.fingerprint()))
+    }
+
+    /// Whether something made from `inputs` was made from another build than this.
+    pub(super) fn is_other(&self, name: &str, inputs: Option<&Inputs>) -> bool {
+        match self {
+            Self::New => true,
+            Self::Known(print) => inputs.is_some_and(|i| i.depends.get(name) != Some(print)),
+            Self::Unknown => false,
+        }
+    }
+}
+
+pub(super) struct Planner<'a> {
+    pub(super) system: &'a System,
+    pub(super) options: &'a Options,
+    plan: Plan,
+    /// Versions of each module, registered or only built, in the order of their ids.
+    by_name: BTreeMap<&'a ModuleName, BTreeSet<&'a ModuleId>>,
+    /// Kernels whose files change, with the steps that change them and the modules' names.
+    changed: BTreeMap<KernelRelease, (Vec<usize>, BTreeSet<String>)>,
+    pub(super) provisions: BTreeMap<(ModuleName, KernelRelease, Arch), Provision>,
+    /// Kernels that this request is about.
+    pub(super) scope: BTreeSet<KernelRelease>,
+    pub(super) sweep: BTreeMap<KernelRelease, Reason>,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(system: &'a System, options: &'a Options) -> Self {
+        let mut by_name: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for id in system.modules.keys().chain(system.cells.keys().map(|cell| &cell.module)) {
+            by_name.entry(&id.name).or_default().insert(id);
+        }
+        Self {
+            system,
+            options,
+            plan: Plan::default(),
+            by_name,
+            changed: BTreeMap::new(),
+            provisions: BTreeMap::new(),
+            scope: BTreeSet::new(),
+            sweep: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        if !self.plan.notes.contains(&note) {
+            self.plan.notes.push(note);
+        }
+    }
+
+    /// Adds a step and returns its index.
+    pub(super) fn step(&mut self, action: Action, reason: Reason, needs: Vec<usize>) -> usize {
+        let index = self.plan.steps.len();
+        if let Action::Install { cell, .. } | Action::Uninstall { cell } = &action {
+            let (steps, names) = self.changed.entry(cell.kernel.clone()).or_default();
+            steps.push(index);
+            names.insert(cell.module.name.to_string());
+        }
+        self.plan.steps.push(Step { action, reason, needs });
+        index
+    }
+
+    /// A remembered duty is done with.
+    pub(super) fn settle(&mut self, kernel: &KernelRelease, duty: Duty) {
+        self.plan.settled.insert((kernel.clone(), duty));
+    }
+
+    /// Indices of the steps that delete builds.
+    pub(super) fn unbuild_steps(&self) -> Vec<usize> {
+        let steps = self.plan.steps.iter().enumerate();
+        steps.filter(|(_, s)| matches!(s.action, Action::Unbuild { .. })).map(|(i, _)| i).collect()
+    }
+
+    pub(super) fn view(&self, cell: &Cell) -> Option<&'a CellView> {
+        self.system.cells.get(cell)
+    }
+
+    /// Registered versions of a module, newest first.
+    pub(super) fn versions(&self, name: &ModuleName) -> Vec<&'a ModuleId> {
+        let known = self.by_name.get(name).into_iter().flatten().copied();
+        let mut ids: Vec<&ModuleId> = known.filter(|id| self.system.modules.contains_key(*id)).collect();
+        ids.sort_by(|a, b| version_order::compare(b.version.as_str(), a.version.as_str()));
+        ids
+    }
+
+    /// The version of a module that is installed for a kernel.
+    pub(super) fn installed(&self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> Option<Cell> {
+        let known = self.by_name.get(name).into_iter().flatten();
+        known
+            .map(|id| Cell { module: (*id).clone(), kernel: kernel.clone(), arch: arch.clone() })
+            .find(|cell| self.view(cell).is_some_and(|view| view.installed))
+    }
+
+    /// The end of the plan: depmod and initramfs once per kernel, then sweeping.
+    pub(super) fn finish(mut self) -> Plan {
+        let changed = std::mem::take(&mut self.changed);
+        let mut kernels: BTreeSet<KernelRelease> = changed.keys().cloned().collect();
+        kernels.extend(self.scope.iter().cloned());
+        for kernel in kernels {
+            let (steps, names) = changed.get(&kernel).cloned().unwrap_or_default();
+            let Some(known) = self.system.kernels.get(&kernel) else { continue };
+            let modules_change = !steps.is_empty();
+            // Without kernel/ there is nothing to index, and depmod would leave files that keep
+            // the directory of a removed kernel alive.
+            let mut needs = Vec::new();
+            if self.options.depmod && known.image && !self.sweep.contains_key(&kernel) {
+                let ours = || self.system.cells.iter().any(|(c, v)| c.kernel == kernel && v.installed);
+                let reason = if modules_change {
+                    Some(Reason::ModulesChanged)
+                } else if known.note.depmod_due {
+                    Some(Reason::DepmodDue)
+                } else if !known.indexed && ours() {
+                    Some(Reason::IndexMissing)
+                } else {
+                    None
+                };
+                if let Some(reason) = reason {
+                    needs.push(self.step(Action::Depmod { kernel: kernel.clone() }, reason, Vec::new()));
+                }
+            }
+            self.initramfs(&kernel, modules_change, names, needs);
+        }
+        for (kernel, reason) in std::mem::take(&mut self.sweep) {
+            self.step(Action::Sweep { kernel }, reason, Vec::new());
+        }
+        self.plan
+    }
+
+    /// Made from an index that depmod could not write, it would lack modules and count as mended:
+    /// `needs` is depmod's step.
+    fn initramfs(
+        &mut self,
+        kernel: &KernelRelease,
+        changes: bool,
+        names: BTreeSet<String>,
+        needs: Vec<usize>,
+    ) {
+        let Some(known) = self.system.kernels.get(kernel) else { return };
+        let due = known.note.initramfs_due.as_ref();
+        let later =
+            self.options.initramfs == InitramfsDuty::Later || self.options.initramfs_follows.contains(kernel);
+        if later || self.sweep.contains_key(kernel) {
+            return;
+        }
+        let old = match (due, known.initramfs) {
+            (Some(due), Some(made)) => made <= due.since,
+            _ => false,
+        };
+        if !known.image || known.initramfs.is_none() || !(old || changes) {
+            if changes || due.is_some() {
+                self.settle(kernel, Duty::Initramfs);
+            }
+            return;
+        }
+        let mut modules: BTreeSet<String> =
+            due.filter(|_| old).map(|d| d.modules.iter().cloned().collect()).unwrap_or_default();
+        modules.extend(names);
+        let always = self.options.kernel_event && changes || old && due.is_some_and(|d| d.always);
+        let action =
+            Action::Initramfs { kernel: kernel.clone(), always, modules: modules.into_iter().collect() };
+        self.step(action, if changes { Reason::ModulesChanged } else { Reason::InitramfsOld }, needs);
+    }
+
+    /// How a cell stands, given what is planned for the modules it depends on.
+    pub(super) fn standing(&self, view: &CellView) -> Standing {
+        if !view.built {
+            return Standing::Absent;
+        }
+        let Some(record) = &view.record else {
+            return if view.vermagic_matches { Standing::Adoptable } else { Standing::WrongKernel };
+        };
+        match &view.now {
+            Now::Judged { inputs, .. } => match inputs.change_since(&record.inputs) {
+                Some(change) => Standing::Stale(change),
+                None => Standing::Fresh,
+            },
+            Now::NoHeaders | Now::Unreadable(_) => Standing::Fresh,
+        }
+    }
+
+    /// Notes a dangling source once; true when the module version can be built.
+    pub(super) fn usable(&mut self, id: &ModuleId) -> bool {
+        match self.system.modules.get(id) {
+            Some(Source::Added) => true,
+            Some(Source::Dangling(target)) => {
+                let note = Note::Broken { module: id.clone(), target: target.clone() };
+                self.note(note);
+                false
+            }
+            Some(Source::BinariesOnly) | None => false,
+        }
+    }
+}
+
+/// Kernels that a request needs observed; `None` means all.
+pub fn kernels_of(request: &Request) -> Option<Vec<KernelRelease>> {
+    match request {
+        Request::Reconcile { kernels, .. } => kernels.clone(),
+        Request::Autoinstall { kernel, .. }
+        | Request::Bring { kernel, .. }
+        | Request::KernelRemoved { kernel } => Some(vec![kernel.clone()]),
+        Request::Remove { cells, .. } => Some(cells.iter().map(|(k, _)| k.clone()).collect()),
+    }
+}

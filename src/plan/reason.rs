@@ -1,0 +1,103 @@
+//! Why an action is planned, with the data that says so.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::ids::Version;
+use crate::inputs::Change;
+
+/// Why an action is planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "because", rename_all = "kebab-case")]
+pub enum Reason {
+    /// There is no build of it for this kernel.
+    NotBuilt,
+    /// There is a build of it, not installed.
+    NotInstalled,
+    /// An input of the build changed.
+    Stale {
+        /// Which.
+        change: Change,
+    },
+    /// A module that it depends on will be another build after this run.
+    DependencyBuilt {
+        /// The module.
+        name: String,
+    },
+    /// It was built for another kernel.
+    WrongKernel,
+    /// It replaces an older version.
+    Newer {
+        /// The version installed now.
+        than: Version,
+    },
+    /// A newer version does not support this kernel.
+    NewestExcluded {
+        /// The newer version.
+        newest: Version,
+        /// Why it is left out.
+        why: String,
+    },
+    /// Files that were installed are gone, or are not those of the build.
+    FilesMissing,
+    /// The build was made by DKMS, for this kernel, and fits.
+    MadeByDkms,
+    /// It failed for lack of a working compiler; that may have changed.
+    RetryToolchain,
+    /// It failed before, and a person asks for another try.
+    RetryAsked,
+    /// A person or a script asked for it.
+    Asked,
+    /// The kernel is gone.
+    KernelGone,
+    /// The kernel's image package was removed.
+    KernelRemoved,
+    /// dkms.conf now leaves this kernel out.
+    ExcludedNow {
+        /// Why.
+        why: String,
+    },
+    /// The step before it changed files of this kernel.
+    ModulesChanged,
+    /// An earlier run ended before depmod.
+    DepmodDue,
+    /// `modules.dep` is gone. On Debian, purging the signed image deletes it although the unsigned
+    /// one of the same release is installed.
+    IndexMissing,
+    /// The initramfs is older than the modules.
+    InitramfsOld,
+    /// The kernel's headers are not installed.
+    HeadersMissing,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotBuilt => f.write_str("it is not built for this kernel yet"),
+            Self::NotInstalled => f.write_str("it is built but not installed"),
+            Self::Stale { change } => change.fmt(f),
+            Self::DependencyBuilt { name } => {
+                write!(f, "{name}, which it depends on, is built anew or replaced")
+            }
+            Self::WrongKernel => f.write_str("the build there was made for another kernel"),
+            Self::Newer { than } => write!(f, "it replaces version {than}"),
+            Self::NewestExcluded { newest, why } => {
+                write!(f, "it is the newest version that supports this kernel ({newest} does not: {why})")
+            }
+            Self::FilesMissing => f.write_str("installed files are missing or changed"),
+            Self::MadeByDkms => f.write_str("DKMS built it for this kernel; it need not be built again"),
+            Self::RetryToolchain => f.write_str("the compiler could not run last time"),
+            Self::RetryAsked => f.write_str("it failed before and another try was asked for"),
+            Self::Asked => f.write_str("it was asked for"),
+            Self::KernelGone => f.write_str("the kernel is no longer on disk"),
+            Self::KernelRemoved => f.write_str("the kernel is being removed"),
+            Self::ExcludedNow { why } => write!(f, "it no longer supports this kernel: {why}"),
+            Self::ModulesChanged => f.write_str("modules of this kernel change"),
+            Self::DepmodDue => f.write_str("an earlier run ended before depmod"),
+            Self::IndexMissing => f.write_str("modules.dep is missing"),
+            Self::InitramfsOld => f.write_str("it is older than the modules"),
+            Self::HeadersMissing => f.write_str("its headers are not installed"),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! depmod and the initramfs.
+
+use super::world::{World, kernel, needs, reason, steps};
+use crate::plan::{Action, Duty, InitramfsDuty, Options, Plan, plan};
+use crate::record::InitramfsDue;
+use crate::request::Request;
+
+const RECONCILE: Request = Request::Reconcile { kernels: None, retry: false };
+
+/// Nothing to do but what an earlier run left due at time 200; the initramfs was made at `made`.
+fn due(made: Option<i64>, always: bool) -> World {
+    let mut world = World::new(&["6.1"]).with(&["zfs/2"]).installed("zfs/2", "6.1");
+    world.kernel("6.1").initramfs = made;
+    world.kernel("6.1").note.initramfs_due =
+        Some(InitramfsDue { since: 200, always, modules: vec!["spl".into()] });
+    world
+}
+
+fn initramfs(plan: &Plan) -> (bool, Vec<String>) {
+    let found = plan.steps.iter().find_map(|s| match &s.action {
+        Action::Initramfs { always, modules, .. } => Some((*always, modules.clone())),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("{:?}", steps(plan)))
+}
+
+#[test]
+fn an_interrupted_depmod_is_made_up_for() {
+    let mut world = World::new(&["6.1"]).with(&["zfs/2"]).installed("zfs/2", "6.1");
+    world.kernel("6.1").note.depmod_due = true;
+    let plan = world.reconcile();
+    assert_eq!(steps(&plan), ["depmod 6.1"]);
+    assert_eq!(reason(&plan, "depmod 6.1"), "an earlier run ended before depmod");
+}
+
+#[test]
+fn the_initramfs_needs_depmod_and_comes_last() {
+    let plan = World::new(&["6.1"]).with(&["spl/1", "zfs/2"]).reconcile();
+    assert_eq!(needs(&plan, "make the initramfs of 6.1 again"), ["depmod 6.1"]);
+    assert_eq!(needs(&plan, "depmod 6.1"), [""; 0], "what did not fail is indexed");
+    assert_eq!(initramfs(&plan), (false, vec!["spl".to_owned(), "zfs".to_owned()]));
+}
+
+#[test]
+fn without_depmod_there_may_still_be_an_initramfs() {
+    let world = World::new(&["6.1"]).with(&["zfs/2"]);
+    let plan = plan(&world.0, &RECONCILE, &Options { depmod: false, ..Options::default() });
+    assert_eq!(steps(&plan)[2..], ["make the initramfs of 6.1 again"]);
+}
+
+#[test]
+fn a_kernel_event_makes_it_whatever_it_holds() {
+    let world = World::new(&["6.1"]).with(&["zfs/2"]);
+    let event = Options { kernel_event: true, ..Options::default() };
+    assert!(initramfs(&plan(&world.0, &RECONCILE, &event)).0);
+    assert!(plan(&world.installed("zfs/2", "6.1").0, &RECONCILE, &event).is_empty(), "nothing changed");
+}
+
+#[test]
+fn what_is_due_is_made_if_the_initramfs_is_older() {
+    let plan = due(Some(200), false).reconcile();
+    assert_eq!(reason(&plan, "make the initramfs of 6.1 again"), "it is older than the modules");
+    assert_eq!(initramfs(&plan), (false, vec!["spl".to_owned()]));
+    assert!(initramfs(&due(Some(199), true).reconcile()).0);
+}
+
+#[test]
+fn what_somebody_else_made_since_is_settled() {
+    for made in [Some(201), None] {
+        let plan = due(made, true).reconcile();
+        assert!(plan.is_empty());
+        assert!(plan.settled.contains(&(kernel("6.1"), Duty::Initramfs)));
+    }
+}
+
+#[test]
+fn a_later_run_or_the_kernels_own_package_makes_it() {
+    let world = due(Some(100), true);
+    let later = Options { initramfs: InitramfsDuty::Later, ..Options::default() };
+    let follows = Options { initramfs_follows: [kernel("6.1")].into(), ..Options::default() };
+    for options in [&later, &follows] {
+        let plan = plan(&world.0, &RECONCILE, options);
+        assert!(plan.is_empty() && plan.settled.is_empty(), "it stays due");
+    }
+    let world = World::new(&["6.1", "6.2"]).with(&["zfs/2"]);
+    let plan = plan(&world.0, &RECONCILE, &follows);
+    assert!(!steps(&plan).contains(&"make the initramfs of 6.1 again".to_owned()));
+    assert!(steps(&plan).contains(&"make the initramfs of 6.2 again".to_owned()));
+}
+
+#[test]
+fn there_is_none_for_a_kernel_without_modules() {
+    let mut world = due(Some(100), true);
+    world.kernel("6.1").image = false;
+    let plan = world.bring("zfs/2", "6.1", crate::request::Goal::Uninstalled, false);
+    assert_eq!(steps(&plan), ["uninstall zfs/2 for 6.1"]);
+}
+
+#[test]
+fn an_index_that_was_taken_away_is_made_again_where_modules_of_ours_are() {
+    let mut world = World::new(&["6.1"]).with(&["zfs/2"]).installed("zfs/2", "6.1");
+    world.kernel("6.1").indexed = false;
+
+    assert_eq!(reason(&world.reconcile(), "depmod 6.1"), "modules.dep is missing");
+    let mut empty = World::new(&["6.1"]);
+    empty.kernel("6.1").indexed = false;
+    assert!(empty.reconcile().is_empty());
+}

@@ -1,0 +1,10 @@
+//! The rules of planning, one test each, and what holds for every plan.
+
+mod bring;
+mod dependencies;
+mod endings;
+mod model;
+mod properties;
+mod purge;
+mod reconcile;
+mod world;

@@ -1,0 +1,164 @@
+//! What we write down beside DKMS's own state: records of builds, verdicts on cells that have none,
+//! notes on kernels. Plain data; [`crate::store`] reads and writes it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::inputs::Inputs;
+
+/// Format of the files below. A file of another format is ignored, as if it were not there.
+pub const FORMAT: u32 = 1;
+
+/// A build: what it was made from and what of it was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Record {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What it was made from.
+    pub inputs: Inputs,
+    /// Digest over size, times and mode of every input file: while it is the same, the inputs
+    /// need not be read again. Empty when it must be computed anew.
+    #[serde(default)]
+    pub stamp: String,
+    /// What dkms.conf said beside the inputs.
+    pub facts: Facts,
+    /// The files that install put below `/lib/modules`: uninstall removes these and no others.
+    #[serde(default)]
+    pub installed: Vec<InstalledFile>,
+    /// Why its installation was refused (the kernel has a newer module of that name); tried again
+    /// when an input changes or a person asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Made on request for a kernel that had no image; not purged for the lack of one.
+    #[serde(default)]
+    pub without_image: bool,
+}
+
+impl InstalledFile {
+    /// A file that is about to be installed: never taken for one that is there.
+    pub fn planned(path: PathBuf, built: &str) -> Self {
+        Self { path, built: built.to_owned(), size: 0, mtime: 0, built_mtime: 0, original: None }
+    }
+}
+
+/// What the planner needs of a conf.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Facts {
+    /// AUTOINSTALL.
+    pub autoinstall: bool,
+    /// BUILD_DEPENDS.
+    #[serde(default)]
+    pub depends: Vec<String>,
+    /// Why the whole package is left out for this kernel.
+    #[serde(default)]
+    pub exclusion: Option<String>,
+}
+
+/// One installed file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InstalledFile {
+    /// Where, as seen from inside the root.
+    pub path: PathBuf,
+    /// File name in `B/module`.
+    pub built: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time, nanoseconds since the epoch.
+    pub mtime: i64,
+    /// Modification time of the built file when it was installed, nanoseconds since the epoch.
+    #[serde(default)]
+    pub built_mtime: i64,
+    /// The archived module that stood in its way, if any: its place before, inside the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<PathBuf>,
+}
+
+/// Why a cell has no build, judged on these inputs: it is excluded, its build failed, or nobody
+/// wanted one (then it only says what was judged, so that it need not be read again).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verdict {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What was judged.
+    pub inputs: Inputs,
+    /// As in [`Record::stamp`].
+    #[serde(default)]
+    pub stamp: String,
+    /// What dkms.conf said.
+    pub facts: Facts,
+    /// A failed build, if one was tried.
+    #[serde(default)]
+    pub failure: Option<FailureNote>,
+}
+
+/// A failed build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailureNote {
+    /// DKMS's exit status for it.
+    pub code: u8,
+    /// One line: what failed.
+    pub what: String,
+    /// The first lines of compiler output that say why.
+    #[serde(default)]
+    pub first_errors: Vec<String>,
+    /// Where the log is, inside the root.
+    #[serde(default)]
+    pub log: Option<PathBuf>,
+    /// What to do next.
+    #[serde(default)]
+    pub hint: Option<String>,
+    /// Seconds since the epoch.
+    pub when: u64,
+    /// The toolchain could not run (half-unpacked, missing): tried again at the next opportunity.
+    #[serde(default)]
+    pub provisional: bool,
+    /// The person has been told in a summary.
+    #[serde(default)]
+    pub reported: bool,
+}
+
+/// What we know of a kernel beyond its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct KernelNote {
+    /// Modules wait for its headers; holds what to install.
+    #[serde(default)]
+    pub waiting: Option<String>,
+    /// Its image package was removed although its modules are still on disk.
+    #[serde(default)]
+    pub removed: bool,
+    /// Files below `/lib/modules/K` changed and depmod has not run since.
+    #[serde(default)]
+    pub depmod_due: bool,
+    /// Modules changed and the initramfs may still hold the old ones.
+    #[serde(default)]
+    pub initramfs_due: Option<InitramfsDue>,
+}
+
+impl KernelNote {
+    /// True when there is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Since when an initramfs is out of date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InitramfsDue {
+    /// Modification times of the initramfs before this are too old; nanoseconds since the epoch.
+    pub since: i64,
+    /// A kernel or its headers changed: the initramfs may lack modules it should have, so it is
+    /// made again whatever it holds. Otherwise only if it holds a module of the names below.
+    #[serde(default)]
+    pub always: bool,
+    /// Names of the modules that changed.
+    #[serde(default)]
+    pub modules: Vec<String>,
+}

@@ -1,0 +1,42 @@
+//! A plan as a person reads it: one line per action, each with its reason.
+
+use crate::plan::{Note, Plan};
+
+/// The text of `--dry-run`.
+pub fn render(plan: &Plan) -> String {
+    let mut text = String::new();
+    for note in &plan.notes {
+        if !matches!(note, Note::Excluded { .. }) || !plan.is_empty() {
+            text.push_str(&format!("note: {}\n", note.text().replace('\n', "\n      ")));
+        }
+    }
+    for step in &plan.steps {
+        text.push_str(&format!("would {}: {}\n", step.action, step.reason));
+    }
+    if plan.is_empty() {
+        text.push_str("nothing to do\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+    use crate::inputs::Change;
+    use crate::plan::{Action, Reason, Step};
+
+    #[test]
+    fn each_action_has_its_reason() {
+        let cell = Cell {
+            module: ModuleId::new("zfs", "2.3").unwrap(),
+            kernel: KernelRelease::new("6.12").unwrap(),
+            arch: Arch::new("x86_64").unwrap(),
+        };
+        let reason = Reason::Stale { change: Change::Source };
+        let step = Step { action: Action::Build { cell, force: false }, reason, needs: vec![] };
+        let plan = Plan { steps: vec![step], ..Plan::default() };
+        assert_eq!(render(&plan), "would build zfs/2.3 for 6.12: its source changed\n");
+        assert_eq!(render(&Plan::default()), "nothing to do\n");
+    }
+}

@@ -1,0 +1,249 @@
+//! From the module tree to the lines of the listing.
+
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::layout::Layout;
+
+use super::compare::{Comparison, Expected};
+use super::tree::{Registration, is_installed, is_version_dir, names, registration};
+use super::{Filter, Notes, StatusLine, glob};
+
+/// The listing, from what is on disk and in our own records alone.
+pub fn observe(layout: &Layout, filter: &Filter) -> Vec<StatusLine> {
+    observe_with(layout, filter, &|_| None)
+}
+
+/// As [`observe`]; for builds that have no record of ours (made by DKMS), `expected` may say which
+/// modules the conf lists and where they go. It is asked once per such build.
+pub fn observe_with(
+    layout: &Layout,
+    filter: &Filter,
+    expected: &dyn Fn(&Cell) -> Option<Vec<Expected>>,
+) -> Vec<StatusLine> {
+    let comparison = Comparison::new(layout, expected);
+    let mut lines = Vec::new();
+    for name in matching(names(&layout.tree()), filter.module.as_deref()) {
+        let dir = layout.tree().join(&name);
+        for version in matching(names(&dir), filter.version.as_deref()) {
+            if !is_version_dir(&dir, &version) {
+                continue;
+            }
+            let Ok(id) = ModuleId::new(name.as_str(), version) else { continue };
+            match registration(layout, &id) {
+                Registration::Broken => lines.push(StatusLine::Broken(id)),
+                Registration::Added => {
+                    let before = lines.len();
+                    lines.extend(builds(layout, &id, filter, &comparison));
+                    if lines.len() == before {
+                        lines.push(StatusLine::Added(id));
+                    }
+                }
+                // Entries without any source are refused by every action and have never been listed.
+                Registration::Absent | Registration::NoSource => {}
+            }
+        }
+    }
+    lines
+}
+
+fn builds(layout: &Layout, id: &ModuleId, filter: &Filter, comparison: &Comparison<'_>) -> Vec<StatusLine> {
+    let dir = layout.version(id);
+    let mut lines = Vec::new();
+    for kernel in names(&dir) {
+        let wanted = match &filter.kernel {
+            Some(pattern) => glob::matches(pattern, &kernel),
+            None => looks_like_a_release(&kernel),
+        };
+        if !wanted {
+            continue;
+        }
+        let Ok(release) = KernelRelease::new(kernel.as_str()) else { continue };
+        for arch in matching(names(&dir.join(&kernel)), filter.arch.as_deref()) {
+            let Ok(arch) = Arch::new(arch) else { continue };
+            let cell = Cell { module: id.clone(), kernel: release.clone(), arch };
+            if !layout.built_modules(&cell).is_dir() {
+                continue;
+            }
+            let installed = is_installed(layout, &cell);
+            let notes = Notes {
+                originals: layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
+                trouble: comparison.trouble(&cell, installed),
+            };
+            lines.push(StatusLine::Built { cell, installed, notes });
+        }
+    }
+    lines
+}
+
+fn matching(names: Vec<String>, pattern: Option<&str>) -> Vec<String> {
+    match pattern {
+        None => names,
+        Some(pattern) => names.into_iter().filter(|n| glob::matches(pattern, n)).collect(),
+    }
+}
+
+/// Digits, a dot, anything: `build` and `tarball` stand in the same directory.
+fn looks_like_a_release(name: &str) -> bool {
+    let rest = name.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.len() < name.len() && rest.starts_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::*;
+    use crate::root::Root;
+
+    const K: &str = "6.12.107+deb13-amd64";
+
+    struct Tree {
+        dir: tempfile::TempDir,
+        layout: Layout,
+    }
+
+    impl Tree {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let layout = Layout::new(Root::at(dir.path()));
+            let tree = Self { dir, layout };
+            tree.write("etc/os-release", "ID=debian\n");
+            tree
+        }
+        fn write(&self, path: &str, text: &str) {
+            let path = self.dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        fn add(&self, name: &str, version: &str) {
+            self.write(&format!("usr/src/{name}-{version}/dkms.conf"), "");
+            let dir = self.dir.path().join(format!("var/lib/dkms/{name}/{version}"));
+            fs::create_dir_all(dir.join("build")).unwrap();
+            symlink(format!("/usr/src/{name}-{version}"), dir.join("source")).unwrap();
+        }
+        fn build(&self, name: &str, version: &str, kernel: &str) {
+            self.write(&format!("var/lib/dkms/{name}/{version}/{kernel}/x86_64/module/{name}.ko.xz"), "new");
+        }
+        fn install(&self, name: &str, version: &str, kernel: &str) {
+            let link = self.dir.path().join(format!("var/lib/dkms/{name}/kernel-{kernel}-x86_64"));
+            symlink(format!("{version}/{kernel}/x86_64"), link).unwrap();
+            self.write(&format!("lib/modules/{kernel}/updates/dkms/{name}.ko.xz"), "new");
+        }
+        fn remove(&self, path: &str) {
+            let path = self.dir.path().join(path);
+            if Path::new(&path).is_dir() && !path.is_symlink() {
+                fs::remove_dir_all(path).unwrap();
+            } else {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        fn list(&self, module: Option<&str>, kernel: Option<&str>) -> Vec<String> {
+            let own = |s: &str| s.to_owned();
+            let filter = Filter { module: module.map(own), kernel: kernel.map(own), ..Filter::default() };
+            observe(&self.layout, &filter).iter().map(ToString::to_string).collect()
+        }
+    }
+
+    #[test]
+    fn every_state_has_its_line() {
+        let tree = Tree::new();
+        tree.add("added", "1");
+        tree.add("both", "1.0");
+        tree.build("both", "1.0", K);
+        tree.install("both", "1.0", K);
+        tree.add("both", "2.0");
+        tree.build("both", "2.0", K);
+        tree.add("gone", "3");
+        tree.remove("usr/src/gone-3");
+        tree.add("unlinked", "3");
+        tree.remove("var/lib/dkms/unlinked/3/source");
+        tree.write("var/lib/dkms/binaries/1/source/dkms.conf", "");
+        tree.write("var/lib/dkms/.dkms-hook/kernels/6.1.json", "{}");
+        tree.write("var/lib/dkms/mok.key", "");
+        assert_eq!(
+            tree.list(None, None),
+            [
+                "added/1: added".to_owned(),
+                format!("both/1.0, {K}, x86_64: installed"),
+                format!("both/2.0, {K}, x86_64: built"),
+                "gone/3: broken".to_owned(),
+                "unlinked/3: broken".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn filters_are_patterns_and_an_unmatched_kernel_leaves_added() {
+        let tree = Tree::new();
+        tree.add("zfs", "2.3");
+        tree.build("zfs", "2.3", K);
+        tree.build("zfs", "2.3", "odd-name");
+        tree.add("hello", "1");
+        assert_eq!(tree.list(Some("zf*"), None), [format!("zfs/2.3, {K}, x86_64: built")]);
+        assert_eq!(tree.list(Some("zfs"), Some("9.9")), ["zfs/2.3: added"]);
+        assert_eq!(tree.list(Some("zfs"), Some("odd-name")), ["zfs/2.3, odd-name, x86_64: built"]);
+        assert_eq!(tree.list(Some("zfs"), Some("6.*")).len(), 1);
+        assert!(tree.list(Some("nothing"), None).is_empty());
+    }
+
+    #[test]
+    fn differences_and_originals_are_told() {
+        let tree = Tree::new();
+        tree.add("m", "1");
+        tree.build("m", "1", K);
+        tree.install("m", "1", K);
+        let installed = format!("lib/modules/{K}/updates/dkms/m.ko.xz");
+        tree.write(&installed, "old");
+        let different =
+            format!("m/1, {K}, x86_64: installed (Differences between built and installed modules)");
+        assert_eq!(tree.list(None, None), std::slice::from_ref(&different), "same size, other bytes");
+        tree.write(&installed, "longer than it was");
+        assert_eq!(tree.list(None, None), std::slice::from_ref(&different));
+        tree.remove(&installed);
+        assert_eq!(tree.list(None, None), [different]);
+        tree.write(&installed, "new");
+        fs::create_dir_all(tree.dir.path().join(format!("var/lib/dkms/m/original_module/{K}/x86_64")))
+            .unwrap();
+        assert_eq!(tree.list(None, None), [format!("m/1, {K}, x86_64: installed (Original modules exist)")]);
+    }
+
+    #[test]
+    fn what_the_conf_expects_is_missed() {
+        let tree = Tree::new();
+        tree.add("m", "1");
+        tree.build("m", "1", K);
+        let expected = |_: &Cell| {
+            let at = |name: &str| Expected { name: name.to_owned(), location: "/kernel/misc".to_owned() };
+            Some(vec![at("m"), at("second")])
+        };
+        let lines = observe_with(&tree.layout, &Filter::default(), &expected);
+        assert!(
+            lines[0].to_string().ends_with("built (Built modules are missing in the kernel modules folder)")
+        );
+    }
+
+    #[test]
+    fn a_record_is_believed_before_any_rule() {
+        let tree = Tree::new();
+        tree.add("m", "1");
+        tree.build("m", "1", K);
+        tree.install("m", "1", K);
+        tree.remove(&format!("lib/modules/{K}/updates/dkms/m.ko.xz"));
+        tree.write(&format!("lib/modules/{K}/elsewhere/m.ko.xz"), "new");
+        let inputs = r#"{"source":"","conf":"","overrides":"","headers":{"content":""},"compiler":"","compression":""}"#;
+        let file = format!(
+            r#"{{"path":"/lib/modules/{K}/elsewhere/m.ko.xz","built":"m.ko.xz","size":0,"mtime":0}}"#
+        );
+        let record = format!(
+            r#"{{"format":1,"inputs":{inputs},"facts":{{"autoinstall":true}},"installed":[{file}]}}"#
+        );
+        tree.write(&format!("var/lib/dkms/m/1/{K}/x86_64/.dkms-hook.json"), &record);
+        assert_eq!(tree.list(None, None), [format!("m/1, {K}, x86_64: installed")]);
+        tree.remove(&format!("var/lib/dkms/m/1/{K}/x86_64/module/m.ko.xz"));
+        assert_eq!(
+            tree.list(None, None),
+            [format!("m/1, {K}, x86_64: installed (Built modules are missing in the kernel modules folder)")]
+        );
+    }
+}

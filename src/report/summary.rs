@@ -1,0 +1,141 @@
+//! What is told at the end of a package manager's run, and what `dkms-hook status` shows.
+
+use std::io::Write;
+
+use crate::apply::lock;
+use crate::error::Result;
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::layout::Layout;
+use crate::record::{FORMAT, FailureNote, Verdict};
+use crate::report::Report;
+use crate::store;
+
+/// Every failed build that is remembered.
+pub fn failures(layout: &Layout) -> Vec<(Cell, Verdict)> {
+    let root = layout.state().join("verdicts");
+    let mut out: Vec<(Cell, Verdict)> = walkdir::WalkDir::new(&root)
+        .min_depth(3)
+        .max_depth(3)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.path();
+            let verdict: Verdict = store::load(path).filter(|v: &Verdict| v.format == FORMAT)?;
+            verdict.failure.as_ref()?;
+            let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
+            let (kernel, arch) = stem.rsplit_once('-')?;
+            let mut parts = path.strip_prefix(&root).ok()?.components().map(|c| c.as_os_str().to_str());
+            let module = ModuleId::new(parts.next()??, parts.next()??).ok()?;
+            let cell = Cell { module, kernel: KernelRelease::new(kernel).ok()?, arch: Arch::new(arch).ok()? };
+            Some((cell, verdict))
+        })
+        .collect();
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    out
+}
+
+/// True when the summary at the end will tell of a failed build.
+pub fn will_tell(layout: &Layout, cell: &Cell) -> bool {
+    let verdict: Option<Verdict> = store::load(&layout.verdict(cell));
+    layout.unreported().exists() && verdict.and_then(|v| v.failure).is_some_and(|f| !f.reported)
+}
+
+/// Shows the failures that nobody has been told of, and marks them as told.
+///
+/// # Errors
+/// When that cannot be written down.
+pub fn print_unreported(layout: &Layout, report: &dyn Report) -> Result<()> {
+    let marker = layout.unreported();
+    if !marker.exists() {
+        return Ok(());
+    }
+    let _lock = lock::take(layout, report)?;
+    let mut text = String::new();
+    for (cell, mut verdict) in failures(layout) {
+        let Some(failure) = verdict.failure.as_mut().filter(|f| !f.reported) else { continue };
+        text.push_str(&describe(&cell, failure));
+        failure.reported = true;
+        store::save(&layout.verdict(&cell), &verdict)?;
+    }
+    if !text.is_empty() {
+        let head = "dkms-hook: these kernel modules could not be built:\n";
+        let _ = write!(std::io::stderr(), "\n{head}{text}");
+    }
+    store::remove(&marker, &layout.state())
+}
+
+/// A failure in a few lines: module, kernel, first errors, log, next step.
+pub fn describe(cell: &Cell, failure: &FailureNote) -> String {
+    let mut text = format!("  {} for kernel {}: {}\n", cell.module, cell.kernel, failure.what);
+    for line in &failure.first_errors {
+        text.push_str(&format!("      {line}\n"));
+    }
+    if let Some(log) = &failure.log {
+        text.push_str(&format!("    log:  {}\n", log.display()));
+    }
+    let again = format!("dkms install {} -k {}", cell.module, cell.kernel);
+    match &failure.hint {
+        Some(hint) => text.push_str(&format!("    next: {}; then `{again}`\n", hint.trim_end_matches('.'))),
+        None => text.push_str(&format!(
+            "    next: look for a newer version of this module that supports {}, or keep using an older kernel;\n          to try again: `{again}`\n",
+            cell.kernel
+        )),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs::{Headers, Inputs};
+    use crate::record::Facts;
+    use crate::root::Root;
+
+    #[test]
+    fn a_failure_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let cell = Cell {
+            module: ModuleId::new("openrazer-driver", "3.10.2").unwrap(),
+            kernel: KernelRelease::new("6.12.107+deb13-amd64").unwrap(),
+            arch: Arch::new("x86_64").unwrap(),
+        };
+        let verdict = Verdict {
+            format: FORMAT,
+            inputs: Inputs {
+                source: String::new(),
+                conf: String::new(),
+                overrides: String::new(),
+                headers: Headers { version: None, content: String::new() },
+                compiler: String::new(),
+                compression: String::new(),
+                signing: None,
+                depends: Default::default(),
+            },
+            stamp: String::new(),
+            facts: Facts::default(),
+            failure: Some(FailureNote {
+                code: 10,
+                what: "make failed with exit status 2".into(),
+                first_errors: vec!["razer.c:1: error: too few arguments".into()],
+                log: Some("/var/lib/dkms/x.log".into()),
+                hint: None,
+                when: 0,
+                provisional: false,
+                reported: false,
+            }),
+        };
+        store::save(&layout.verdict(&cell), &verdict).unwrap();
+        store::write_atomic(&layout.unreported(), b"").unwrap();
+        assert_eq!(failures(&layout), [(cell.clone(), verdict)]);
+        print_unreported(&layout, &crate::report::Memory::default()).unwrap();
+        assert!(failures(&layout)[0].1.failure.as_ref().unwrap().reported);
+        assert!(!layout.unreported().exists());
+        let text = describe(&cell, failures(&layout)[0].1.failure.as_ref().unwrap());
+        for part in
+            ["openrazer-driver/3.10.2", "6.12.107+deb13-amd64", "too few arguments", "x.log", "dkms install"]
+        {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What there is: kernels, headers, registered modules, and the cells where they meet.
+//!
+//! [`System`] is plain data; [`observe`] reads it from disk and changes nothing. Whatever decides
+//! (the planner) sees only the data.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::inputs::Inputs;
+use crate::record::{Facts, KernelNote, Record, Verdict};
+
+pub mod distribution;
+pub mod headers;
+pub mod kernels;
+pub mod modules;
+pub mod observe;
+pub mod stamp;
+
+/// Everything a plan is made from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct System {
+    /// The kernels in scope.
+    pub kernels: BTreeMap<KernelRelease, Kernel>,
+    /// Every registered module version.
+    pub modules: BTreeMap<ModuleId, Source>,
+    /// Cells in scope: every registered module version with every kernel in scope, and whatever
+    /// else has a build on disk.
+    pub cells: BTreeMap<Cell, CellView>,
+    /// `/etc/dkms/no-autoinstall` exists.
+    pub autoinstall_disabled: bool,
+    /// The architecture of new cells.
+    pub arch: Option<Arch>,
+}
+
+/// A kernel release.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// Its modules are on disk: `/lib/modules/K/kernel` is a directory. A headers package alone
+    /// makes `/lib/modules/K` too, so that directory says nothing.
+    pub image: bool,
+    /// `/lib/modules/K/build/include` resolves.
+    pub headers: bool,
+    /// depmod has run for it: `modules.dep` is there.
+    pub indexed: bool,
+    /// What package brings the headers, for messages.
+    pub headers_package: String,
+    /// What we remember.
+    pub note: KernelNote,
+    /// There is no image, and all that `/lib/modules/K` holds was left there by us or by depmod.
+    pub residue: bool,
+    /// Modification time of its initramfs, nanoseconds since the epoch.
+    pub initramfs: Option<i64>,
+}
+
+/// The source of a registered module version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The `source` link leads to a directory.
+    Added,
+    /// The link leads nowhere: where it points, inside the root.
+    Dangling(std::path::PathBuf),
+    /// A real directory made by a binaries-only tarball: builds can be installed, not made.
+    BinariesOnly,
+}
+
+/// One cell as found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellView {
+    /// `B/module` exists.
+    pub built: bool,
+    /// The active link leads here.
+    pub installed: bool,
+    /// Every file that install recorded is still there, unchanged, and so is the build that it
+    /// came from.
+    pub intact: bool,
+    /// What the build was made from, if we made or adopted it.
+    pub record: Option<Record>,
+    /// Why there is no build.
+    pub verdict: Option<Verdict>,
+    /// What it would be made from now.
+    pub now: Now,
+    /// Every built module was made for this kernel (vermagic). Looked at only where there is a
+    /// build without a record.
+    pub vermagic_matches: bool,
+}
+
+/// What a cell would be built from now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Now {
+    /// As judged.
+    Judged {
+        /// What dkms.conf says.
+        facts: Facts,
+        /// The inputs. Boxed: it is much larger than the other variants.
+        inputs: Box<Inputs>,
+        /// See [`Record::stamp`].
+        stamp: String,
+    },
+    /// The kernel's headers are not there: nothing can be judged.
+    NoHeaders,
+    /// The source or its dkms.conf cannot be read.
+    Unreadable(Error),
+}
+
+impl System {
+    /// The cell, if it is in scope.
+    pub fn cell(&self, cell: &Cell) -> Option<&CellView> {
+        self.cells.get(cell)
+    }
+}

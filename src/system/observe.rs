@@ -1,0 +1,382 @@
+//! Reads the whole picture from disk. Changes nothing.
+//!
+//! While the stat digest of a cell's inputs equals the one stored with its build (or verdict), the
+//! stored inputs are taken as they are: no conf is evaluated, no file is read. That is what makes
+//! a hook with nothing to do cost milliseconds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::distribution::Distribution;
+use super::headers;
+use super::{CellView, Now, Source, System, kernels, modules, stamp};
+use crate::conf::model::{Conf, ConfError, Context, Framework};
+use crate::conf::{self, Strictness};
+use crate::elf;
+use crate::error::{Error, Result};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::inputs::{Hasher, Inputs};
+use crate::kbuild::{compression, signing_identity, toolchain};
+use crate::layout::Layout;
+use crate::record::{FORMAT, Facts, Record, Verdict};
+use crate::store;
+
+mod stat;
+
+use stat::Once;
+
+/// What is observed, and with which settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Observer<'a> {
+    /// Where things are.
+    pub layout: &'a Layout,
+    /// Settings.
+    pub framework: &'a Framework,
+    /// The distribution's rules.
+    pub distribution: &'a Distribution,
+    /// Architecture of cells that do not exist yet.
+    pub arch: &'a Arch,
+    /// What a person overrides on the command line.
+    pub overrides: &'a Overrides,
+}
+
+/// Command-line options that change what a build is made from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `-c`: this dkms.conf instead of the source's.
+    pub conf: Option<PathBuf>,
+    /// `--config`: this kernel configuration.
+    pub kernel_config: Option<PathBuf>,
+    /// `--kernelsourcedir`: these headers.
+    pub kernel_source_dir: Option<PathBuf>,
+    /// `--directive`.
+    pub directives: Vec<(String, String)>,
+    /// `-j`; 0 means without limit.
+    pub jobs: Option<usize>,
+}
+
+impl Observer<'_> {
+    /// Observes `kernels` (all when `None`), every registered module, and the cells of both.
+    pub fn observe(&self, kernels: Option<&[KernelRelease]>) -> System {
+        let registered = modules::registered(self.layout);
+        let on_disk: Vec<Cell> =
+            registered.iter().flat_map(|(id, _)| modules::cells(self.layout, id)).collect();
+        let verdicts = modules::verdicts(self.layout);
+        let judged = self.judged_kernels(&registered, &verdicts);
+        let releases: BTreeSet<KernelRelease> = match kernels {
+            Some(named) => named.iter().cloned().collect(),
+            None => kernels::releases(self.layout, on_disk.iter().map(|c| &c.kernel).chain(&judged).cloned()),
+        };
+        let mut system = System {
+            autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
+            arch: Some(self.arch.clone()),
+            modules: registered.into_iter().collect(),
+            ..System::default()
+        };
+        for release in &releases {
+            let kernel = kernels::observe(self.layout, self.distribution, release);
+            let exists = self.layout.kernel(release).is_dir() || !kernel.note.is_empty();
+            let has_cells = on_disk.iter().any(|c| c.kernel == *release) || judged.contains(release);
+            if exists || has_cells || kernels.is_none() || self.overrides.kernel_source_dir.is_some() {
+                system.kernels.insert(release.clone(), kernel);
+            }
+        }
+        let mut cells: BTreeSet<Cell> =
+            on_disk.into_iter().filter(|c| system.kernels.contains_key(&c.kernel)).collect();
+        for id in system.modules.keys() {
+            for kernel in system.kernels.keys() {
+                cells.insert(Cell { module: id.clone(), kernel: kernel.clone(), arch: self.arch.clone() });
+            }
+        }
+        let once = Once { verdicts, ..Once::new(system.modules.keys(), system.kernels.keys()) };
+        for cell in cells {
+            let view = self.cell(&system, &once, &cell);
+            system.cells.insert(cell, view);
+        }
+        settle_shared_files(&mut system);
+        system
+    }
+
+    /// Kernels that only a verdict remembers.
+    fn judged_kernels(
+        &self,
+        registered: &[(ModuleId, Source)],
+        verdicts: &BTreeSet<PathBuf>,
+    ) -> Vec<KernelRelease> {
+        let suffix = format!("-{}.json", self.arch);
+        let dirs: BTreeSet<PathBuf> = registered.iter().map(|(id, _)| self.layout.verdict_dir(id)).collect();
+        verdicts
+            .iter()
+            .filter(|file| file.parent().is_some_and(|dir| dirs.contains(dir)))
+            .filter_map(|file| KernelRelease::new(file.file_name()?.to_str()?.strip_suffix(&suffix)?).ok())
+            .collect()
+    }
+
+    fn cell(&self, system: &System, once: &Once, cell: &Cell) -> CellView {
+        let built = self.layout.built_modules(cell).is_dir();
+        let installed = built
+            && modules::active(self.layout, &cell.module.name, &cell.kernel, &cell.arch).as_ref()
+                == Some(&cell.module.version);
+        let record: Option<Record> = if built {
+            store::load(&self.layout.record(cell)).filter(|r: &Record| r.format == FORMAT)
+        } else {
+            None
+        };
+        let file = self.layout.verdict(cell);
+        let verdict: Option<Verdict> = if once.verdicts.contains(&file) {
+            store::load(&file).filter(|v: &Verdict| v.format == FORMAT)
+        } else {
+            None
+        };
+        let kernel = &system.kernels[&cell.kernel];
+        let headers = kernel.headers || self.overrides.kernel_source_dir.is_some();
+        let now = match system.modules.get(&cell.module) {
+            // Nothing can be built for it: what there is can only be purged.
+            _ if !headers => Now::NoHeaders,
+            Some(Source::Added) => {
+                let known = match (&record, &verdict) {
+                    (Some(r), _) => Some((&r.stamp, &r.facts, &r.inputs)),
+                    (None, Some(v)) => Some((&v.stamp, &v.facts, &v.inputs)),
+                    (None, None) => None,
+                };
+                self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
+            }
+            _ => Now::Unreadable(Error::new(crate::error::exit::CONF_MISSING, "it has no source here")),
+        };
+        let vermagic_matches = built && record.is_none() && self.made_for(cell);
+        let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
+        CellView { built, installed, intact, record, verdict, now, vermagic_matches }
+    }
+
+    /// The installed files are as install left them, and the build is still the one that it
+    /// installed: a run may have ended between a new build and its installation.
+    fn intact(&self, cell: &Cell, record: &Record) -> bool {
+        let modules = self.layout.built_modules(cell);
+        record.installed.iter().all(|file| {
+            let placed = std::fs::symlink_metadata(self.layout.root.path(&file.path));
+            let built = std::fs::metadata(modules.join(&file.built));
+            built.is_ok_and(|m| kernels::mtime(&m) == file.built_mtime)
+                && placed.is_ok_and(|m| {
+                    m.file_type().is_symlink() || m.len() == file.size && kernels::mtime(&m) == file.mtime
+                })
+        })
+    }
+
+    fn made_for(&self, cell: &Cell) -> bool {
+        kernels::read_dir(&self.layout.built_modules(cell))
+            .filter(|e| is_module(&e.path()))
+            .all(|e| elf::modinfo(&e.path()).is_ok_and(|info| info.kernel() == Some(cell.kernel.as_str())))
+    }
+
+    /// What a cell would be built from now. `known` are the stamp, facts and inputs stored with it.
+    fn judge(&self, once: &Once, cell: &Cell, known: Option<(&String, &Facts, &Inputs)>) -> Result<Now> {
+        let stamp = self.stamp(once, cell);
+        if let Some((old, facts, inputs)) = known
+            && *old == stamp
+        {
+            let mut inputs = Box::new(inputs.clone());
+            inputs.depends = self.dependencies(cell, &facts.depends);
+            return Ok(Now::Judged { facts: facts.clone(), inputs, stamp });
+        }
+        let context = self.context(cell);
+        let conf = self.conf(cell, &context, Strictness::Other)?;
+        let facts = facts_of(&conf);
+        let inputs = Box::new(self.inputs(once, cell, &context, &conf)?);
+        Ok(Now::Judged { facts, inputs, stamp })
+    }
+
+    /// The inputs of one cell as they are now, with the conf and its context: what a build uses.
+    ///
+    /// # Errors
+    /// When source, conf or headers cannot be read.
+    pub fn fresh(&self, cell: &Cell) -> Result<(Conf, Context, Facts, Inputs, String)> {
+        let once = Once::new([&cell.module], [&cell.kernel]);
+        let stamp = self.stamp(&once, cell);
+        let context = self.context(cell);
+        let conf = self.conf(cell, &context, Strictness::Build)?;
+        let inputs = self.inputs(&once, cell, &context, &conf)?;
+        let facts = facts_of(&conf);
+        Ok((conf, context, facts, inputs, stamp))
+    }
+
+    /// dkms.conf with everything that overrides it.
+    ///
+    /// # Errors
+    /// When it is missing or invalid.
+    pub fn conf(&self, cell: &Cell, context: &Context, strictness: Strictness) -> Result<Conf, ConfError> {
+        let overrides = conf::override_files(self.layout, &cell.module, &cell.kernel, &cell.arch);
+        conf::load(&self.layout.root, &self.conf_file(&cell.module), &overrides, context, strictness)
+    }
+
+    fn conf_file(&self, id: &ModuleId) -> PathBuf {
+        match &self.overrides.conf {
+            Some(path) => path.clone(),
+            None => self.source_dir(id).join("dkms.conf"),
+        }
+    }
+
+    /// A path to the source tree that serves for reading it: where nothing stands before the
+    /// root's paths, the kernel follows the link.
+    fn readable_source(&self, id: &ModuleId) -> PathBuf {
+        if self.layout.root.is_slash() { self.layout.source_link(id) } else { self.source_dir(id) }
+    }
+
+    /// The source tree behind the `source` link.
+    pub fn source_dir(&self, id: &ModuleId) -> PathBuf {
+        let link = self.layout.source_link(id);
+        self.layout.root.resolve(self.layout.root.inside(&link)).unwrap_or(link)
+    }
+
+    /// The headers of a kernel, and its configuration.
+    fn kernel_source(&self, kernel: &KernelRelease) -> (PathBuf, PathBuf) {
+        let dir = match &self.overrides.kernel_source_dir {
+            Some(dir) => dir.clone(),
+            None => self.layout.headers(kernel),
+        };
+        let auto_conf = dir.join("include/config/auto.conf");
+        let config = match &self.overrides.kernel_config {
+            Some(file) => file.clone(),
+            None if auto_conf.exists() => auto_conf,
+            None => dir.join(".config"),
+        };
+        (dir, config)
+    }
+
+    /// The variables a conf may use for a cell.
+    pub fn context(&self, cell: &Cell) -> Context {
+        let root = &self.layout.root;
+        let (dir, config) = self.kernel_source(&cell.kernel);
+        Context {
+            kernel: cell.kernel.clone(),
+            arch: cell.arch.clone(),
+            kernel_source_dir: dir,
+            kernel_config: config,
+            dkms_tree: self.layout.tree(),
+            source_tree: root.path(&self.layout.source_tree),
+            install_tree: root.path(&self.layout.install_tree),
+            module: Some(cell.module.clone()),
+            parallel_jobs: self.jobs(),
+            directives: self.overrides.directives.clone(),
+        }
+    }
+
+    /// Parallel make jobs: `-j`, else framework.conf, else one per processor.
+    pub fn jobs(&self) -> usize {
+        self.overrides.jobs.or(self.framework.parallel_jobs).unwrap_or_else(|| *processors())
+    }
+
+    fn inputs(&self, once: &Once, cell: &Cell, context: &Context, conf: &Conf) -> Result<Inputs> {
+        let module = &once.modules[&cell.module];
+        let dir = module.dir.get_or_init(|| self.readable_source(&cell.module));
+        let source = module.content.get_or_init(|| stamp::content_tree(dir)).clone()?;
+        let headers = &once.kernels[&cell.kernel].headers;
+        let headers = headers.get_or_init(|| headers::identity(&context.kernel_source_dir)).clone()?;
+        let etc = self.layout.etc().join(&cell.module.name);
+        let overrides = if etc.is_dir() { stamp::content_tree(&etc)? } else { String::new() };
+        let mut values = Hasher::new();
+        for (name, elements) in &conf.values {
+            for (index, value) in elements {
+                values.part(name);
+                values.part(index.to_le_bytes());
+                values.part(self.without_jobs(value));
+            }
+        }
+        if let Some(file) = &self.framework.build_environment {
+            let file = self.layout.root.path(file);
+            if file.exists() {
+                stamp::content(&mut values, &file)?;
+            }
+        }
+        Ok(Inputs {
+            source,
+            conf: values.finish(),
+            overrides,
+            headers,
+            compiler: compiler(context),
+            compression: compression(context, self.layout, &cell.kernel)
+                .suffix()
+                .trim_start_matches('.')
+                .to_owned(),
+            signing: signing_identity(self.layout, self.framework, context, &self.distribution.id),
+            depends: self.dependencies(cell, &conf.build_depends),
+        })
+    }
+
+    /// A value without the number of make jobs that `$parallel_jobs` put into it: how many
+    /// processors there are changes nothing in the result.
+    fn without_jobs(&self, value: &str) -> String {
+        value.replace(&format!("-j{}", self.jobs()), "-j")
+    }
+
+    /// The fingerprints of the builds that a cell depends on.
+    pub fn dependencies(&self, cell: &Cell, names: &[String]) -> BTreeMap<String, String> {
+        let mut out = BTreeMap::new();
+        for name in names {
+            let Ok(module) = crate::ids::ModuleName::new(name.clone()) else { continue };
+            let Some(version) = modules::active(self.layout, &module, &cell.kernel, &cell.arch) else {
+                continue;
+            };
+            let dependency = Cell {
+                module: ModuleId { name: module, version },
+                kernel: cell.kernel.clone(),
+                arch: cell.arch.clone(),
+            };
+            if let Some(record) = store::load::<Record>(&self.layout.record(&dependency)) {
+                out.insert(name.clone(), record.inputs.fingerprint());
+            }
+        }
+        out
+    }
+}
+
+/// How many processors this process may use. Finding out reads several files of /proc and /sys.
+fn processors() -> &'static usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
+fn compiler(context: &Context) -> String {
+    let toolchain = toolchain::identity(context);
+    let linker = if toolchain.lld { " lld" } else { "" };
+    match toolchain.version.as_str() {
+        "" => toolchain.cc,
+        version => format!("{} {version}{linker}", toolchain.cc),
+    }
+}
+
+fn facts_of(conf: &Conf) -> Facts {
+    Facts {
+        autoinstall: conf.autoinstall,
+        depends: conf.build_depends.clone(),
+        exclusion: conf.exclusion().map(str::to_owned),
+    }
+}
+
+/// Two packages may install a file of the same name (dahdi and osmocom-dahdi do). The one that did
+/// last has it; the other is not to take it back, or they would take turns for ever.
+fn settle_shared_files(system: &mut System) {
+    let mut owners: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let installed = system.cells.values().filter(|v| v.installed).filter_map(|v| v.record.as_ref());
+    for file in installed.flat_map(|r| &r.installed) {
+        *owners.entry(file.path.clone()).or_default() += 1;
+    }
+    owners.retain(|_, count| *count > 1);
+    if owners.is_empty() {
+        return;
+    }
+    for view in system.cells.values_mut().filter(|v| v.installed && !v.intact) {
+        let files = view.record.iter().flat_map(|r| &r.installed);
+        view.intact = files.clone().next().is_some() && files.clone().any(|f| owners.contains_key(&f.path));
+    }
+}
+
+/// True for `.ko` and its compressed forms.
+pub fn is_module(path: &Path) -> bool {
+    path.file_name().and_then(|n| n.to_str()).is_some_and(|n| module_stem(n).is_some())
+}
+
+/// The module's name without `.ko` and compression suffix; `None` when it is no module.
+pub fn module_stem(file: &str) -> Option<&str> {
+    [".ko", ".ko.gz", ".ko.xz", ".ko.zst"].iter().find_map(|suffix| file.strip_suffix(suffix))
+}
