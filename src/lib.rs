@@ -4,8 +4,10 @@
 //! [`adapters`] turn what is asked into a [`request::Request`]; [`system`] observes; [`plan`]
 //! decides, purely; [`apply`] carries out; [`report`] tells. `docs/architecture.md` has the picture.
 
+pub mod adapters;
 pub mod apply;
 pub mod chroot;
+pub mod cli;
 pub mod conf;
 pub mod digest;
 pub mod elf;

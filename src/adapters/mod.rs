@@ -1,0 +1,4 @@
+//! What package managers tell us, turned into requests.
+
+pub mod debian;
+pub mod dpkg;

@@ -1,0 +1,117 @@
+//! `dkms add`, and the adding that `build` and `install` imply.
+
+use super::args::PathWord;
+use super::run::later;
+use super::session::{Session, broken, same_dir};
+use crate::cli::engine::{Need, Target};
+use crate::error::{Error, Result, exit};
+use crate::ids::ModuleId;
+use crate::report::status::{Registration, registration};
+
+/// `dkms add m/v`, `dkms add DIRECTORY`, `dkms add PATH/dkms.conf`.
+pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
+    session.engine.permit(Need::Tree)?;
+    let target = session.some_target()?;
+    let id = match source_of(session)? {
+        Some(word) => {
+            let (from, id) = look_at(session, &word, target.as_ref())?;
+            if registration(session.engine.layout(), &id) == Registration::Added {
+                return Err(already_added(&id));
+            }
+            session.engine.add_source(&from, &id, target.as_ref(), &session.asked.options)?;
+            id
+        }
+        None => {
+            let id = session.module()?;
+            if registration(session.engine.layout(), &id) == Registration::Added {
+                return Err(already_added(&id));
+            }
+            add_by_name(session, &id, target.as_ref())?;
+            id
+        }
+    };
+    session.screen.line(format_args!(
+        "Module {id} added from {}.",
+        session.engine.layout().source_inside(&id).display()
+    ));
+    Ok(0)
+}
+
+/// The module version that `build` or `install` is about, registered if it was not.
+pub(super) fn ensure_added(session: &mut Session<'_, '_>, target: Option<&Target>) -> Result<ModuleId> {
+    if let Some(word) = source_of(session)? {
+        let (from, id) = look_at(session, &word, target)?;
+        let layout = session.engine.layout();
+        if registration(layout, &id) == Registration::Added {
+            // The registered source itself, by whichever of its names, needs no copying.
+            let known = [layout.source(&id), layout.source_link(&id), layout.build_dir(&id)];
+            if known.iter().any(|dir| same_dir(dir, &from)) {
+                return Ok(id);
+            }
+            return Err(already_added(&id));
+        }
+        session.engine.add_source(&from, &id, target, &session.asked.options)?;
+        return Ok(id);
+    }
+    let id = session.module()?;
+    match registration(session.engine.layout(), &id) {
+        Registration::Added => {}
+        Registration::Broken => return Err(broken(session.engine, &id)),
+        Registration::Absent | Registration::NoSource => add_by_name(session, &id, target)?,
+    }
+    Ok(id)
+}
+
+/// The path on the command line that holds a source.
+fn source_of(session: &Session<'_, '_>) -> Result<Option<PathWord>> {
+    let archive = session.asked.archive.as_ref().map(|word| word.path.clone());
+    if let Some(path) = archive.or_else(|| session.asked.archive_option.clone()) {
+        return Err(later(&format!("loading {}", path.display()))
+            .hint("unpack it and give the directory that has the dkms.conf"));
+    }
+    Ok(session.asked.source.clone())
+}
+
+/// Reads the conf of a path. Nothing is copied before it is known what it is: a refused `add` must
+/// leave the source that is there alone.
+fn look_at(
+    session: &Session<'_, '_>,
+    word: &PathWord,
+    target: Option<&Target>,
+) -> Result<(std::path::PathBuf, ModuleId)> {
+    session.engine.permit(Need::Root)?;
+    let shown = word.path.display();
+    let from = word.path.canonicalize().ok().filter(|dir| dir.join("dkms.conf").is_file());
+    let Some(from) = from else {
+        return Err(Error::new(exit::NO_CONF_AT_PATH, format!("{shown} has no dkms.conf")));
+    };
+    let conf = session.engine.conf(&from, None, target, &session.asked.options)?;
+    let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str()).map_err(|bad| {
+        Error::new(exit::MAKE, format!("{}/dkms.conf names no usable module: {bad}", from.display()))
+            .hint("correct PACKAGE_NAME and PACKAGE_VERSION in it")
+    })?;
+    Ok((from, id))
+}
+
+/// Registers `S/m-v`.
+pub(super) fn add_by_name(
+    session: &mut Session<'_, '_>,
+    id: &ModuleId,
+    target: Option<&Target>,
+) -> Result<()> {
+    let layout = session.engine.layout();
+    let source = layout.source(id);
+    if !source.is_dir() {
+        let shown = layout.source_inside(id).display().to_string();
+        return Err(Error::new(exit::NOT_FOUND, format!("cannot add {id}: there is no directory {shown}"))
+            .hint(
+                "install the package that has the source, or give the path of a directory with a dkms.conf",
+            ));
+    }
+    session.engine.add_source(&source, id, target, &session.asked.options)
+}
+
+fn already_added(id: &ModuleId) -> Error {
+    Error::new(exit::WRONG_STATE, format!("{id} is already added"))
+        .hint(format!("nothing was copied; to use another source run `dkms remove {id} --all` first"))
+}

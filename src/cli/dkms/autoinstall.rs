@@ -1,0 +1,69 @@
+//! `dkms autoinstall`, and the actions that package managers call around a kernel.
+
+use super::session::Session;
+use crate::cli::engine::{Need, Outcome, Target};
+use crate::error::{Result, exit};
+use crate::ids::{Cell, KernelRelease};
+use crate::request::Request;
+
+/// Every module with AUTOINSTALL, for one kernel. The summary lines are read by scripts.
+pub(super) fn autoinstall(session: &mut Session<'_, '_>) -> Result<u8> {
+    session.engine.permit(Need::Root)?;
+    if session.engine.layout().etc().join("no-autoinstall").exists() {
+        session.screen.line(DISABLED);
+        return Ok(0);
+    }
+    let mut code = 0;
+    for Target { kernel, arch } in session.targets()? {
+        let outcome = session.carry_out(&Request::Autoinstall { kernel: kernel.clone(), arch });
+        for line in summary(&kernel, &outcome) {
+            session.screen.line(line);
+        }
+        if code == 0 {
+            code = outcome.code;
+        }
+    }
+    Ok(code)
+}
+
+/// What is said when `/etc/dkms/no-autoinstall` exists.
+pub(super) const DISABLED: &str = "Automatic installation of modules has been disabled.";
+
+/// One line for what succeeded, was skipped and failed; none at all when there was nothing to do.
+fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
+    let mut lines = Vec::new();
+    let failed = outcome.failures.iter().filter_map(|failure| {
+        failure.module.as_ref().map(|module| format!("{}({})", module.name, failure.error.code))
+    });
+    let failed: Vec<String> = failed.collect();
+    let excluded = names(outcome.excluded.iter().map(|(cell, _)| cell));
+    if outcome.changed.is_empty() && failed.is_empty() && excluded.is_empty() {
+        return lines;
+    }
+    let mut add = |what: &str, names: &[String]| {
+        if !names.is_empty() {
+            lines.push(format!("Autoinstall on {kernel} {what} for module(s) {}.", names.join(" ")));
+        }
+    };
+    add("succeeded", &names(outcome.reached.iter()));
+    add("was skipped", &excluded);
+    add("failed", &failed);
+    lines
+}
+
+fn names<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<String> {
+    cells.map(|cell| cell.module.name.to_string()).collect()
+}
+
+/// A kernel is being removed: what is ours for it goes.
+pub(super) fn kernel_prerm(session: &mut Session<'_, '_>) -> Result<u8> {
+    session.engine.permit(Need::Root)?;
+    let mut code = 0;
+    for Target { kernel, .. } in session.targets()? {
+        let outcome = session.carry_out(&Request::KernelRemoved { kernel });
+        if outcome.code != 0 {
+            code = exit::KERNEL_REMOVAL;
+        }
+    }
+    Ok(code)
+}

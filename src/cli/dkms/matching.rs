@@ -1,0 +1,67 @@
+//! `dkms match`: one kernel gets what another has.
+
+use super::session::Session;
+use crate::cli::engine::{Need, Target};
+use crate::error::{Error, Result, exit};
+use crate::ids::{Cell, ModuleName};
+use crate::report::status::{Filter, StatusLine};
+use crate::request::{Goal, Request};
+
+/// Installs for the kernel asked for whatever is installed for `--templatekernel`.
+pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {
+    session.engine.permit(Need::Root)?;
+    let Some(template) = session.asked.template.clone() else {
+        return Err(Error::new(exit::USAGE, "match needs the kernel whose modules are to be matched")
+            .hint("dkms match --templatekernel=KERNEL -k OTHER [MODULE]"));
+    };
+    let Some(Target { kernel, arch }) = session.targets()?.into_iter().next() else { return Ok(0) };
+    if kernel.as_str() == template {
+        return Err(Error::new(
+            exit::NOT_FOUND,
+            format!("{template} is both the kernel to match and the kernel to work on"),
+        ));
+    }
+    if let Some(module) = &session.asked.module {
+        let known =
+            ModuleName::new(module.as_str()).is_ok_and(|name| session.engine.layout().module(&name).is_dir());
+        if !known {
+            return Err(Error::new(exit::WRONG_STATE, format!("{module} is not in the DKMS tree"))
+                .hint("`dkms status` lists what is"));
+        }
+    }
+    let filter = Filter {
+        module: session.asked.module.clone(),
+        version: session.asked.version.clone(),
+        kernel: Some(template.clone()),
+        arch: Some(arch.to_string()),
+    };
+    let cells: Vec<Cell> = session
+        .engine
+        .status(&filter)
+        .into_iter()
+        .filter_map(|line| match line {
+            StatusLine::Built { cell, installed: true, .. } => Some(cell),
+            _ => None,
+        })
+        .collect();
+    if cells.is_empty() {
+        session
+            .screen
+            .line(format_args!("Nothing is installed for kernel {template} that {kernel} could get."));
+        return Ok(0);
+    }
+    let mut code = 0;
+    for cell in cells {
+        let outcome = session.carry_out(&Request::Bring {
+            module: cell.module,
+            kernel: kernel.clone(),
+            arch: arch.clone(),
+            to: Goal::Installed,
+            force: session.asked.options.force,
+        });
+        if code == 0 {
+            code = outcome.code;
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,30 @@
+//! `dkms remove`: unbuild for some kernels, and forget the module version when no build is left.
+
+use super::bring::every_build;
+use super::session::Session;
+use crate::cli::engine::Need;
+use crate::error::{Error, Result, exit};
+use crate::report::status::{Registration, registration};
+use crate::request::Request;
+
+/// Without `-k` and `--all` it is about the default kernel. Where there is no kernel at all, only the
+/// registration can go.
+pub(super) fn remove(session: &mut Session<'_, '_>) -> Result<u8> {
+    let id = session.registered_module()?;
+    session.engine.permit(Need::Tree)?;
+    let targets = if session.asked.all {
+        every_build(session, &id)
+    } else {
+        match session.targets() {
+            Ok(targets) => targets,
+            Err(Error { code: exit::HEADERS, .. }) => Vec::new(),
+            Err(error) => return Err(error),
+        }
+    };
+    let cells = targets.into_iter().map(|target| (target.kernel, target.arch)).collect();
+    let outcome = session.carry_out(&Request::Remove { module: id.clone(), cells });
+    if outcome.code == 0 && registration(session.engine.layout(), &id) == Registration::Absent {
+        session.screen.line(format_args!("Module {id} removed from the DKMS tree."));
+    }
+    Ok(outcome.code)
+}

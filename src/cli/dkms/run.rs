@@ -1,0 +1,64 @@
+//! From an understood command line to an exit status.
+
+use super::args::{Action, Invocation};
+use super::session::Session;
+use super::{add, autoinstall, bring, matching, remove, status};
+use crate::cli::engine::{Engine, Need};
+use crate::cli::screen::Screen;
+use crate::error::{Error, Result, exit};
+use crate::request::Goal;
+
+/// Carries the command out and returns its exit status. With `-q` nothing is written to `screen`.
+///
+/// With several kernels every one is worked on, and the status is that of the first that failed.
+/// (DKMS returns the last one's, so that a failure is lost when another kernel follows.)
+pub fn run(asked: &Invocation, engine: &mut dyn Engine, screen: &mut Screen<'_>) -> u8 {
+    if asked.quiet {
+        let (mut out, mut err) = (std::io::sink(), std::io::sink());
+        return perform(Session { engine, asked, screen: &mut Screen::new(&mut out, &mut err) });
+    }
+    perform(Session { engine, asked, screen })
+}
+
+fn perform(mut session: Session<'_, '_>) -> u8 {
+    match act(&mut session) {
+        Ok(code) => code,
+        Err(error) => {
+            session.screen.error(&error);
+            error.code
+        }
+    }
+}
+
+fn act(session: &mut Session<'_, '_>) -> Result<u8> {
+    let Some(action) = session.asked.action else {
+        return Err(Error::new(exit::NOT_FOUND, "no action was given"));
+    };
+    match action {
+        Action::Add => add::add(session),
+        Action::Build => bring::bring(session, Goal::Built),
+        Action::Install => bring::bring(session, Goal::Installed),
+        Action::Uninstall => bring::bring(session, Goal::Uninstalled),
+        Action::Unbuild => bring::bring(session, Goal::Unbuilt),
+        Action::Remove => remove::remove(session),
+        Action::Status => status::status(session),
+        Action::Autoinstall | Action::KernelPostinst => autoinstall::autoinstall(session),
+        Action::KernelPrerm => autoinstall::kernel_prerm(session),
+        Action::KernelPreinst => kernel_preinst(session),
+        Action::Match => matching::matching(session),
+        Action::Mktarball | Action::Ldtarball | Action::GenerateMok => Err(later(action.word())),
+    }
+}
+
+/// What there is no code for yet; nothing of it is done.
+pub(super) fn later(what: &str) -> Error {
+    Error::new(exit::USAGE, format!("{what} is not yet available in this version; nothing was changed"))
+}
+
+/// DKMS deletes the modules of a kernel before its package is unpacked, so that they are rebuilt
+/// afterwards, and loses them when the unpacking fails. Here a build knows what it was made from: the
+/// step after the unpacking sees that the kernel is another one.
+fn kernel_preinst(session: &mut Session<'_, '_>) -> Result<u8> {
+    session.engine.permit(Need::Root)?;
+    Ok(0)
+}

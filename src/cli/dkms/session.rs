@@ -1,0 +1,185 @@
+//! What the actions share: which kernels, which module, and how an outcome is told.
+
+use std::path::Path;
+
+use super::args::Invocation;
+use crate::cli::engine::{Engine, Outcome, Target};
+use crate::cli::screen::Screen;
+use crate::error::{Error, Result, exit};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::report::status::{Registration, registration, versions_of};
+use crate::request::Request;
+
+/// One command while it is carried out.
+pub(super) struct Session<'s, 'w> {
+    pub engine: &'s mut dyn Engine,
+    pub asked: &'s Invocation,
+    pub screen: &'s mut Screen<'w>,
+}
+
+impl Session<'_, '_> {
+    /// The kernels asked for, or the default one; each once.
+    pub fn targets(&mut self) -> Result<Vec<Target>> {
+        let mut targets = Vec::new();
+        let kernels = match self.named_kernels()? {
+            named if named.is_empty() => vec![self.default_kernel()?],
+            named => named,
+        };
+        for (i, kernel) in kernels.into_iter().enumerate() {
+            let arch = match self.asked.arches.as_slice() {
+                [] => self.engine.arch(&kernel)?,
+                [one] => Arch::new(one.as_str())?,
+                many => Arch::new(many.get(i).map_or("", String::as_str))?,
+            };
+            let target = Target { kernel, arch };
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        Ok(targets)
+    }
+
+    /// As [`Self::targets`] where any kernel will do, or none: a conf is read for it.
+    pub fn some_target(&mut self) -> Result<Option<Target>> {
+        if self.asked.kernels.is_empty() && self.quiet_default().is_none() {
+            return Ok(None);
+        }
+        if !self.asked.kernels.is_empty() {
+            return Ok(self.targets()?.into_iter().next());
+        }
+        let Some(kernel) = self.quiet_default() else { return Ok(None) };
+        let arch = match self.asked.arches.first() {
+            Some(arch) => Arch::new(arch.as_str())?,
+            None => self.engine.arch(&kernel)?,
+        };
+        Ok(Some(Target { kernel, arch }))
+    }
+
+    fn named_kernels(&self) -> Result<Vec<KernelRelease>> {
+        let names = self.asked.kernels.iter();
+        names.map(|name| KernelRelease::new(name.as_str()).map_err(Error::from)).collect()
+    }
+
+    /// The running kernel if it is one of this root.
+    fn running_here(&self) -> Option<KernelRelease> {
+        self.engine.running_kernel().filter(|k| self.engine.layout().kernel(k).is_dir())
+    }
+
+    fn quiet_default(&self) -> Option<KernelRelease> {
+        self.running_here().or_else(|| self.engine.kernels_with_headers().pop())
+    }
+
+    fn default_kernel(&mut self) -> Result<KernelRelease> {
+        if let Some(running) = self.running_here() {
+            return Ok(running);
+        }
+        let Some(newest) = self.engine.kernels_with_headers().pop() else {
+            let tree = self.engine.layout().install_tree.display();
+            return Err(Error::new(
+                exit::HEADERS,
+                format!("no kernel was given, and none with headers is in {tree}"),
+            )
+            .hint("install the headers of a kernel, or name one with -k"));
+        };
+        self.screen.line(format_args!(
+            "Using kernel {newest}, the newest with headers here: the running kernel is not installed in this system."
+        ));
+        Ok(newest)
+    }
+
+    /// The module version asked for.
+    pub fn module(&self) -> Result<ModuleId> {
+        let (module, version) = (self.asked.module.as_deref(), self.asked.version.as_deref());
+        let word = self.asked.action.map_or("this", |action| action.word());
+        match (module, version) {
+            (Some(module), Some(version)) => {
+                ModuleId::new(module, version).map_err(|bad| Error::new(exit::USAGE, bad.to_string()))
+            }
+            (Some(module), None) => {
+                let error = Error::new(exit::USAGE, format!("{word} needs the version of {module}, too"));
+                let known = ModuleName::new(module)
+                    .map(|name| versions_of(self.engine.layout(), &name))
+                    .unwrap_or_default();
+                Err(match known.as_slice() {
+                    [] => error.hint(format!("write it as {module}/VERSION")),
+                    known => {
+                        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+                        error.hint(format!("known here: {}", known.join(", ")))
+                    }
+                })
+            }
+            // What is left of an absolute path that is no module source: before its first slash
+            // there is no name.
+            (None, Some(rest)) if rest.contains('/') => {
+                Err(Error::new(exit::USAGE, format!("/{rest} is no directory with a dkms.conf"))
+                    .hint("give the directory of a module source, or MODULE/VERSION"))
+            }
+            _ => Err(Error::new(exit::USAGE, format!("{word} needs a module and its version"))
+                .hint("write them as MODULE/VERSION; `dkms status` lists what is known")),
+        }
+    }
+
+    /// The module version asked for, which must be registered and usable.
+    pub fn registered_module(&self) -> Result<ModuleId> {
+        let id = self.module()?;
+        match registration(self.engine.layout(), &id) {
+            Registration::Added => Ok(id),
+            Registration::Broken => Err(broken(self.engine, &id)),
+            Registration::Absent | Registration::NoSource => {
+                Err(Error::new(exit::WRONG_STATE, format!("{id} is not in the DKMS tree"))
+                    .hint("`dkms status` lists what is; `dkms add` registers a source"))
+            }
+        }
+    }
+
+    /// Runs one request and tells what went wrong.
+    pub fn carry_out(&mut self, request: &Request) -> Outcome {
+        let outcome = self.engine.run(request, &self.asked.options);
+        for failure in &outcome.failures {
+            self.screen.error(&failure.error);
+        }
+        for (cell, reason) in &outcome.excluded {
+            self.screen.warning(format_args!(
+                "{} is not built for kernel {} because {reason}.",
+                cell.module, cell.kernel
+            ));
+        }
+        for (cell, missing) in &outcome.deferred {
+            self.screen.line(format_args!(
+                "{} deferred for kernel {}: BUILD_DEPENDS not registered with DKMS: {}.",
+                cell.module,
+                cell.kernel,
+                missing.join(" ")
+            ));
+        }
+        outcome
+    }
+}
+
+/// The error for an entry whose source is gone.
+pub(super) fn broken(engine: &dyn Engine, id: &ModuleId) -> Error {
+    let layout = engine.layout();
+    let (link, source) = (layout.shown(&layout.source_link(id)), layout.source_inside(id));
+    Error::new(
+        exit::CONF_MISSING,
+        format!("{id} is broken: {} does not lead to a module source", link.display()),
+    )
+    .hint(format!(
+        "install the source in {} again and run `dkms add {id}`, or delete {}",
+        source.display(),
+        layout.shown(&layout.version(id)).display()
+    ))
+}
+
+/// Whether two paths lead to the same directory.
+pub(super) fn same_dir(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// `kernel k (a)`.
+pub(super) fn shown(cell: &Cell) -> String {
+    format!("kernel {} ({})", cell.kernel, cell.arch)
+}

@@ -1,0 +1,61 @@
+//! The help text.
+
+/// The version line: maintainer scripts and installers of modules compare it, so it names the DKMS
+/// whose behaviour this is.
+pub const VERSION: &str = "dkms-3.4.3";
+
+/// What `--help` prints.
+pub const USAGE: &str = "\
+Usage: dkms ACTION [OPTION]... [MODULE/VERSION | DIRECTORY | PATH/dkms.conf]
+
+Actions for one module version:
+  add          register a module source in /usr/src, or copy DIRECTORY there
+  build        build it (adds it first)
+  install      install it into the kernel's module tree (builds it first)
+  uninstall    take it out of the kernel's module tree
+  unbuild      delete its build (uninstalls it first)
+  remove       unbuild it, and forget it when no build is left
+
+Actions for everything:
+  status       list what is added, built and installed
+  autoinstall  install every module with AUTOINSTALL for a kernel
+  match        install for -k what is installed for --templatekernel
+  kernel_postinst, kernel_prerm, kernel_preinst
+               what package managers call around a kernel (need -k)
+
+Options:
+  -m MODULE[/VERSION], -v VERSION      the module, if not given as a word
+  -k KERNEL[/ARCH], -a ARCH            the kernel and architecture; repeatable
+  --all                                every kernel it is built for
+  --force                              do it again, or in spite of a complaint
+  --force-version-override             install whatever version is there already
+  -j NUMBER                            parallel jobs; 0 means no limit
+  -c FILE                              use this dkms.conf
+  --directive NAME=VALUE               set a directive of dkms.conf
+  --config FILE, --kernelsourcedir DIR configuration and headers of the kernel
+  --templatekernel KERNEL              for match
+  --dkmstree DIR, --sourcetree DIR, --installtree DIR
+                                       other places than /var/lib/dkms, /usr/src
+                                       and /lib/modules
+  --symlink-modules                    install links instead of copies
+  --no-depmod, --modprobe-on-install, --rpm_safe_upgrade
+  -q, --quiet     --verbose     --debug     -h, --help     -V, --version
+
+dkms(8) has the details.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::dkms::args::Action;
+
+    #[test]
+    fn the_help_fits_a_terminal_and_names_what_works() {
+        for line in USAGE.lines() {
+            assert!(line.len() <= 80, "{line}");
+        }
+        let later = [Action::Mktarball, Action::Ldtarball, Action::GenerateMok];
+        for (word, action) in Action::ALL {
+            assert_eq!(USAGE.contains(word), !later.contains(&action), "{word}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What the commands need done, without saying how.
+//!
+//! The commands turn words into [`Request`]s and tell what came of them; everything between is an
+//! [`Engine`]. Tests put a recorder in its place.
+
+use std::path::{Path, PathBuf};
+
+use crate::conf::model::{Conf, Framework};
+use crate::error::{Error, Result, exit};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::layout::Layout;
+use crate::report::status::{Filter, StatusLine, observe};
+use crate::request::Request;
+
+/// A kernel with the architecture that its modules are filed under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// Kernel release.
+    pub kernel: KernelRelease,
+    /// Architecture.
+    pub arch: Arch,
+}
+
+impl Target {
+    /// Where `module` meets this kernel.
+    pub fn cell(&self, module: &ModuleId) -> Cell {
+        Cell { module: module.clone(), kernel: self.kernel.clone(), arch: self.arch.clone() }
+    }
+}
+
+/// How a request is carried out, as far as the command line says; what it leaves open is for
+/// framework.conf and the defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `--force`, where a request does not carry it itself (adding a source).
+    pub force: bool,
+    /// `--force-version-override`: install whatever MODULE_VERSION the present module has.
+    pub force_version_override: bool,
+    /// `-j`: jobs for make; 0 means no limit.
+    pub jobs: Option<usize>,
+    /// `-c`: read this file instead of the source's dkms.conf.
+    pub conf: Option<PathBuf>,
+    /// `--config`: the kernel configuration to look into.
+    pub kernel_config: Option<PathBuf>,
+    /// `--kernelsourcedir`: build against this directory.
+    pub kernel_source_dir: Option<PathBuf>,
+    /// `--directive NAME=value`, in order.
+    pub directives: Vec<(String, String)>,
+    /// `--symlink-modules`: install links into the tree instead of copies.
+    pub symlink_modules: bool,
+    /// `--no-depmod`.
+    pub no_depmod: bool,
+    /// `--modprobe-on-install`.
+    pub modprobe_on_install: bool,
+    /// `--rpm_safe_upgrade`.
+    pub rpm_safe_upgrade: bool,
+    /// `--verbose`: show commands instead of descriptions.
+    pub verbose: bool,
+    /// `--debug`.
+    pub debug: bool,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Exit status of a command that asked for just this; 0 when nothing failed.
+    pub code: u8,
+    /// Cells that are in the state asked for, whether they were before or not.
+    pub reached: Vec<Cell>,
+    /// Those of `reached` in which something had to be done.
+    pub changed: Vec<Cell>,
+    /// Cells that the module's own conf excludes, with the reason in words that follow "because".
+    pub excluded: Vec<(Cell, String)>,
+    /// Cells that wait for modules which are not registered here (BUILD_DEPENDS), with their names.
+    pub deferred: Vec<(Cell, Vec<String>)>,
+    /// What failed. The engine has shown progress but not these: the command prints them.
+    pub failures: Vec<Failure>,
+}
+
+/// One thing that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The module version, when it was about one.
+    pub module: Option<ModuleId>,
+    /// The kernel, when it was about one.
+    pub kernel: Option<KernelRelease>,
+    /// What went wrong, with the exit status for this part alone.
+    pub error: Error,
+}
+
+impl From<Error> for Outcome {
+    fn from(error: Error) -> Self {
+        Self {
+            code: error.code,
+            failures: vec![Failure { module: None, kernel: None, error }],
+            ..Self::default()
+        }
+    }
+}
+
+/// What a command may need leave for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Writing to the module tree.
+    Tree,
+    /// Being root.
+    Root,
+}
+
+/// Carries requests out. No failure is a panic; each is in what is returned.
+pub trait Engine {
+    /// Where everything is.
+    fn layout(&self) -> &Layout;
+
+    /// Carries out one request.
+    fn run(&mut self, request: &Request, options: &Options) -> Outcome;
+
+    /// The dkms.conf in the directory `source` (as this process opens it; it may be a link of the tree,
+    /// which is followed from inside the root), or [`Options::conf`], as it applies to `target`, or to
+    /// any kernel when there is none. `id` is the name it is registered under, unknown while a path is
+    /// being added; overrides in `/etc/dkms` apply when it is given.
+    ///
+    /// # Errors
+    /// When the file cannot be read or its values are not acceptable.
+    fn conf(
+        &self,
+        source: &Path,
+        id: Option<&ModuleId>,
+        target: Option<&Target>,
+        options: &Options,
+    ) -> Result<Conf>;
+
+    /// Registers `id` from `from`: copies that directory to `S/m-v` unless it is that directory
+    /// (replacing what is there with [`Options::force`], otherwise writing over it), links it into the
+    /// tree, and runs POST_ADD. The caller has made sure that `id` is not registered.
+    ///
+    /// # Errors
+    /// When copying or linking fails; POST_ADD's exit status is passed on.
+    fn add_source(
+        &mut self,
+        from: &Path,
+        id: &ModuleId,
+        target: Option<&Target>,
+        options: &Options,
+    ) -> Result<()>;
+
+    /// The settings of framework.conf.
+    fn framework(&self) -> &Framework;
+
+    /// What `dkms status` lists. Nothing is cached: it is read anew each time.
+    fn status(&self, filter: &Filter) -> Vec<StatusLine> {
+        observe(self.layout(), filter)
+    }
+
+    /// The running kernel; `None` in a foreign root.
+    fn running_kernel(&self) -> Option<KernelRelease>;
+
+    /// Kernels for which modules can be built here, oldest first.
+    fn kernels_with_headers(&self) -> Vec<KernelRelease>;
+
+    /// The architecture that modules for `kernel` are filed under when none is given.
+    ///
+    /// # Errors
+    /// When it cannot be told (exit status 12).
+    fn arch(&self, kernel: &KernelRelease) -> Result<Arch>;
+
+    /// Whether this process may do what a command needs.
+    ///
+    /// # Errors
+    /// Exit status 1 when it may not.
+    fn permit(&self, need: Need) -> Result<()> {
+        use nix::unistd::{AccessFlags, access, geteuid};
+        let layout = self.layout();
+        // Whoever owns a tree that stands for `/` may do anything in there.
+        if need == Need::Root && layout.root.is_slash() && !geteuid().is_root() {
+            return Err(Error::new(exit::USAGE, "only root may do this").hint("run it again with sudo"));
+        }
+        let tree = layout.tree();
+        let nearest = tree.ancestors().find(|dir| dir.exists()).unwrap_or(&tree);
+        access(nearest, AccessFlags::W_OK).map_err(|errno| {
+            let shown = layout.dkms_tree.display();
+            Error::new(exit::USAGE, format!("cannot write to the module tree {shown}: {}", errno.desc()))
+                .hint("run it as root, or name another tree with --dkmstree")
+        })
+    }
+}

@@ -1,0 +1,237 @@
+//! The `dkms-hook` face: what package managers' hooks and administrators call.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::adapters::debian::{self, Event};
+use crate::adapters::dpkg;
+use crate::apply::run::Flags;
+use crate::cli::dkms::module_postinst;
+use crate::cli::screen::Screen;
+use crate::cli::worker::Worker;
+use crate::error::{Error, Result, exit};
+use crate::ids::KernelRelease;
+use crate::machine::{Machine, Trees};
+use crate::plan::Options;
+use crate::report::{Console, Report, overview, plan_text, summary};
+use crate::request::Request;
+use crate::root::Root;
+use crate::system::observe::Overrides;
+
+/// Keeps out-of-tree kernel modules in line with the kernels on disk.
+///
+/// Builds, installs or purges exactly the modules that a kernel needs, and nothing when all is well.
+/// Without --kernel, every kernel on disk is looked at.
+#[derive(Debug, Parser)]
+#[command(name = "dkms-hook", version)]
+struct Cli {
+    /// A kernel release to bring in line; may be given several times
+    #[arg(short, long, value_name = "RELEASE")]
+    kernel: Vec<String>,
+    /// Print what would be done and why; change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Print the plan as JSON; implies --dry-run
+    #[arg(long)]
+    json: bool,
+    /// Work on the system in this directory instead of this one
+    #[arg(long, value_name = "DIR", global = true)]
+    root: Option<PathBuf>,
+    /// Tell more; may be given twice
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show kernels, modules, what waits for headers and what failed
+    ///
+    /// Ends with status 1 when something failed.
+    Status,
+    /// What Debian's hook files call
+    #[command(hide = true)]
+    Deb {
+        /// Which hook
+        event: DebEvent,
+        /// The kernel release
+        release: Option<String>,
+        /// The kernel image
+        image: Option<String>,
+    },
+    /// What the maintainer scripts of module packages call
+    #[command(hide = true)]
+    ModulePostinst {
+        /// NAME VERSION [TARBALL_ROOT] [ARCH] [UPGRADE]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DebEvent {
+    KernelPostinst,
+    KernelPrerm,
+    KernelPostrm,
+    HeaderPostinst,
+    Trigger,
+    Configure,
+    Unconfigure,
+    Summary,
+}
+
+/// Runs the command and returns its exit status.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { exit::NOT_FOUND } else { 0 };
+        }
+    };
+    let level = ["warn", "info", "debug"][usize::from(cli.verbose.min(2))];
+    let env = env_logger::Env::default().filter_or("DKMS_HOOK_LOG", level);
+    let _ = env_logger::Builder::from_env(env).format_timestamp(None).try_init();
+    let report = Console::new(false);
+    match run(&cli, &report) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "dkms-hook: {error}");
+            match cli.command {
+                // A hook never takes the package manager down with it.
+                Some(Command::Deb { .. }) => 0,
+                _ => error.code,
+            }
+        }
+    }
+}
+
+fn run(cli: &Cli, report: &Console) -> Result<u8> {
+    if cli.command.is_some() && (cli.dry_run || cli.json || !cli.kernel.is_empty()) {
+        let text = "--kernel, --dry-run and --json do not go together with a command";
+        return Err(Error::new(exit::NOT_FOUND, text).hint("see dkms-hook --help"));
+    }
+    let machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
+    match &cli.command {
+        None => bring_in_line(cli, &machine, report),
+        Some(Command::Status) => {
+            let (system, plan) = machine.plan(&everything(), &Options::default(), &Overrides::default());
+            let (text, failed) = overview::render(&system, &plan);
+            print(&text);
+            Ok(u8::from(failed))
+        }
+        Some(Command::Deb { event, release, .. }) => {
+            deb(&machine, *event, release.as_deref(), report).map(|()| 0)
+        }
+        Some(Command::ModulePostinst { args }) => {
+            let mut worker = Worker::new(machine, Console::new(false));
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            Ok(module_postinst(&mut worker, args, &mut Screen::new(&mut out, &mut err)))
+        }
+    }
+}
+
+fn everything() -> Request {
+    Request::Reconcile { kernels: None, retry: false }
+}
+
+fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
+    let kernels = cli.kernel.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let person = !dpkg::in_maintainer_script();
+    let request = Request::Reconcile { kernels: (!kernels.is_empty()).then_some(kernels), retry: false };
+    let options = Options { kernel_event: true, ..Options::default() };
+    let overrides = Overrides::default();
+    if cli.dry_run || cli.json {
+        let (_, plan) = machine.plan(&request, &options, &overrides);
+        if cli.json {
+            let text = serde_json::to_string_pretty(&plan).map_err(|e| Error::new(1, e.to_string()))?;
+            print(&format!("{text}\n"));
+        } else {
+            print(&plan_text::render(&plan));
+        }
+        let unknown = plan.notes.iter().any(|n| matches!(n, crate::plan::Note::UnknownKernel { .. }));
+        return Ok(if unknown { exit::HEADERS } else { 0 });
+    }
+    if machine.layout.root.is_slash() && !nix::unistd::geteuid().is_root() {
+        return Err(Error::new(exit::USAGE, "only root may change modules")
+            .hint("run it again with sudo, or with --dry-run to see what it would do"));
+    }
+    let flags = Flags { interactive: person, ..Flags::default() };
+    let ran = machine.run(&request, &options, &overrides, &flags, report)?;
+    for (_, error) in ran.errors() {
+        report.warning(&error.to_string());
+    }
+    for note in &ran.plan.notes {
+        if note.is_failure() {
+            report.warning(&note.text());
+        } else {
+            report.line(&note.text());
+        }
+    }
+    if ran.plan.is_empty() {
+        report.line("nothing to do");
+    }
+    Ok(ran.code())
+}
+
+fn deb(machine: &Machine, event: DebEvent, release: Option<&str>, report: &Console) -> Result<()> {
+    let kernel = || {
+        let text =
+            release.ok_or_else(|| Error::new(exit::USAGE, "the hook was called without a kernel release"))?;
+        debian::release(text)
+    };
+    let event = match event {
+        DebEvent::KernelPostinst => Event::KernelPostinst,
+        DebEvent::KernelPrerm => Event::KernelPrerm,
+        DebEvent::KernelPostrm => Event::KernelPostrm,
+        DebEvent::HeaderPostinst => Event::HeaderPostinst,
+        DebEvent::Trigger | DebEvent::Configure => return debian::trigger(machine, report),
+        // What is built stays usable, by DKMS too; there is nothing to undo.
+        DebEvent::Unconfigure => return Ok(()),
+        DebEvent::Summary => return summary::print_unreported(&machine.layout, report),
+    };
+    let params = debian::maintainer_params(std::env::var("DEB_MAINT_PARAMS").ok().as_deref());
+    debian::kernel_event(machine, event, &kernel()?, &params, report)
+}
+
+/// The root to work on: `--root`; the variable DKMS_HOOK_ROOT, for the `dkms` face and for scripts
+/// that cannot pass an option; or what dpkg says when it runs this machine's hooks for another tree
+/// (DPKG_ROOT, dpkg(1) `--force-script-chrootless`).
+pub(super) fn enter(given: Option<&Path>) -> Result<Root> {
+    let variable = |name| std::env::var_os(name).filter(|r| !r.is_empty() && r != "/").map(PathBuf::from);
+    let chosen = given.map(Path::to_path_buf);
+    let Some(dir) = chosen.or_else(|| variable("DKMS_HOOK_ROOT")).or_else(|| variable("DPKG_ROOT")) else {
+        return Ok(host());
+    };
+    let dir = dir.canonicalize().map_err(|e| {
+        Error::io("open the root", &dir, &e).hint("--root, DKMS_HOOK_ROOT or DPKG_ROOT names it")
+    })?;
+    if dir == Path::new("/") {
+        return Ok(host());
+    }
+    // A whole system is entered, so that its own compiler, paths and initramfs generator are used.
+    // A bare tree, or one that somebody without root's power works on, is reached by prefix.
+    let whole = dir.join("bin/sh").exists() || dir.join("usr/bin/sh").exists();
+    if whole && nix::unistd::geteuid().is_root() {
+        nix::unistd::chroot(&dir)
+            .and_then(|()| nix::unistd::chdir("/"))
+            .map_err(|e| Error::io("change the root to", &dir, &e.into()))?;
+        // They name paths of the world outside; dpkg's tools would look for them in here.
+        crate::process::forget_variables(&["DPKG_ROOT", "DPKG_ADMINDIR", "DKMS_HOOK_ROOT"]);
+        return Ok(Root::entered());
+    }
+    Ok(Root::at(dir))
+}
+
+/// This machine; foreign when it is a chroot or container, where the running kernel is another's.
+fn host() -> Root {
+    if crate::chroot::inside(&Root::host()).is_some() { Root::entered() } else { Root::host() }
+}
+
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,44 @@
+//! What a person types, and what the maintainer scripts of module packages call.
+
+pub mod dkms;
+pub mod engine;
+pub mod hook;
+pub mod screen;
+pub mod worker;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::machine::{Machine, Trees};
+use crate::report::Console;
+use screen::Screen;
+
+/// Which program this is called as decides: `dkms`, or anything else for `dkms-hook`.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let name = words.first().map(Path::new).and_then(Path::file_name);
+    if name == Some("dkms".as_ref()) { dkms_main(words.into_iter().skip(1)) } else { hook::main(words) }
+}
+
+fn dkms_main(words: impl IntoIterator<Item = OsString>) -> u8 {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let mut screen = Screen::new(&mut out, &mut err);
+    let invocation = match dkms::begin(words, &mut screen) {
+        Ok(invocation) => invocation,
+        Err(code) => return code,
+    };
+    let report = Console::new(invocation.quiet);
+    let given = &invocation.trees;
+    let trees =
+        Trees { dkms: given.dkms.clone(), source: given.source.clone(), install: given.install.clone() };
+    // There is no option for another root: DKMS has none.
+    let machine = match hook::enter(None).and_then(|root| Machine::open(root, &trees, &report)) {
+        Ok(machine) => machine,
+        Err(error) => {
+            screen.error(&error);
+            return error.code;
+        }
+    };
+    let mut worker = worker::Worker::new(machine, report);
+    dkms::run(&invocation, &mut worker, &mut screen)
+}

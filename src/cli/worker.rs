@@ -1,0 +1,314 @@
+//! The engine behind the `dkms` commands: requests to a [`Machine`], results to an [`Outcome`].
+
+use std::path::Path;
+
+use crate::adapters::dpkg;
+use crate::apply::build::copy_tree;
+use crate::apply::recover::TEMPORARY;
+use crate::apply::run::{Done, Flags};
+use crate::apply::{notes, script, tree};
+use crate::cli::engine::{Engine, Failure, Options, Outcome, Target};
+use crate::conf::model::{Conf, Context, Framework};
+use crate::conf::{self, Strictness};
+use crate::error::{Error, Result, exit};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::layout::Layout;
+use crate::machine::{Machine, Ran};
+use crate::plan::{Action, InitramfsDuty, Note};
+use crate::report::{Console, Report};
+use crate::request::{Goal, Request};
+use crate::system::kernels;
+use crate::system::observe::Overrides;
+use crate::version_order;
+
+/// See [`Engine`].
+#[derive(Debug)]
+pub struct Worker {
+    machine: Machine,
+    report: Console,
+    /// Called by a package's script, not by a person: failures are told at the end, are not tried
+    /// twice, and the initramfs is left to our trigger.
+    in_package: bool,
+}
+
+impl Worker {
+    /// Works on a machine, telling progress to `report`.
+    pub fn new(machine: Machine, report: Console) -> Self {
+        Self { machine, report, in_package: dpkg::in_maintainer_script() }
+    }
+
+    fn overrides(options: &Options) -> Overrides {
+        Overrides {
+            conf: options.conf.clone(),
+            kernel_config: options.kernel_config.clone(),
+            kernel_source_dir: options.kernel_source_dir.clone(),
+            directives: options.directives.clone(),
+            jobs: options.jobs,
+        }
+    }
+
+    /// Whether the kernel is one that is leaving: who asks for modules for it says it is not.
+    fn tombstone(&self, request: &Request) -> Result<()> {
+        match request {
+            Request::KernelRemoved { kernel } => {
+                let image = self.machine.layout.kernel(kernel).join("kernel").is_dir();
+                self.machine.mark_removed(kernel, image, &self.report)
+            }
+            Request::Autoinstall { kernel, .. }
+            | Request::Bring { kernel, to: Goal::Built | Goal::Installed, .. } => {
+                self.machine.mark_removed(kernel, false, &self.report)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn outcome(&self, request: &Request, ran: &Ran) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (action, error) in ran.errors() {
+            let cell = action.cell();
+            outcome.failures.push(Failure {
+                module: cell.map(|c| c.module.clone()),
+                kernel: action.kernel().cloned(),
+                error: error.clone(),
+            });
+        }
+        for note in &ran.plan.notes {
+            self.note(request, note, &mut outcome);
+        }
+        outcome.changed = changed(ran);
+        outcome.reached = match request {
+            Request::Autoinstall { kernel, arch } => reached(ran, kernel, arch, &outcome),
+            Request::Bring { module, kernel, arch, .. }
+                if outcome.failures.is_empty() && outcome.excluded.is_empty() =>
+            {
+                vec![Cell { module: module.clone(), kernel: kernel.clone(), arch: arch.clone() }]
+            }
+            _ => Vec::new(),
+        };
+        outcome.code = match (request, outcome.failures.first()) {
+            (Request::Autoinstall { .. }, Some(first)) if first.error.code != exit::HEADERS => {
+                exit::AUTOINSTALL
+            }
+            (_, Some(first)) => first.error.code,
+            (Request::Bring { .. }, None) if !outcome.excluded.is_empty() => exit::EXCLUDED,
+            (_, None) => 0,
+        };
+        outcome
+    }
+
+    fn note(&self, request: &Request, note: &Note, outcome: &mut Outcome) {
+        let autoinstall = matches!(request, Request::Autoinstall { .. });
+        match note {
+            Note::Excluded { cell, why } => outcome.excluded.push((cell.clone(), why.clone())),
+            Note::MissingDepends { cell, names, known: false } if autoinstall => {
+                outcome.deferred.push((cell.clone(), names.clone()));
+            }
+            // DKMS goes on with the others; the entry is not one of those asked for.
+            Note::Broken { .. } if autoinstall => {
+                self.report.warning(&note.text());
+            }
+            _ => {
+                if let Some(error) = note.error() {
+                    let (module, kernel) = whose(note);
+                    outcome.failures.push(Failure { module, kernel, error });
+                }
+            }
+        }
+    }
+
+    /// `post_transaction` of framework.conf: a shell command after a successful change.
+    fn post_transaction(&self, request: &Request, outcome: &Outcome) {
+        let Some(command) = &self.machine.framework.post_transaction else { return };
+        let changes = !matches!(request, Request::Bring { to: Goal::Added | Goal::Built, .. });
+        if outcome.code != 0 || !changes || outcome.changed.is_empty() {
+            return;
+        }
+        let log = self.machine.layout.tree().join("post_transaction.log");
+        let _ = std::fs::remove_file(&log);
+        let process = crate::process::Process::bash(command);
+        match process.run_logged("Running the post_transaction command", &log) {
+            Ok(0) => {}
+            other => self
+                .report
+                .warning(&format!("post_transaction did not succeed ({other:?}); see {}", log.display())),
+        }
+    }
+}
+
+/// Cells that some step changed.
+fn changed(ran: &Ran) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (step, done) in ran.plan.steps.iter().zip(&ran.done) {
+        if let (Done::Yes, Some(cell)) = (done, step.action.cell())
+            && !matches!(step.action, Action::Adopt { .. })
+            && !cells.contains(cell)
+        {
+            cells.push(cell.clone());
+        }
+    }
+    cells
+}
+
+/// Cells of a kernel that are installed now.
+fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) -> Vec<Cell> {
+    let failed = |c: &Cell| outcome.failures.iter().any(|f| f.module.as_ref() == Some(&c.module));
+    let installed_now = |cell: &Cell| {
+        ran.plan.steps.iter().zip(&ran.done).any(|(step, done)| {
+            matches!((&step.action, done), (Action::Install { cell: c, .. }, Done::Yes) if c == cell)
+        })
+    };
+    let here = ran.system.cells.iter().filter(|(c, _)| c.kernel == *kernel && c.arch == *arch);
+    here.filter(|(c, v)| installed_now(c) || v.installed && !failed(c)).map(|(c, _)| c.clone()).collect()
+}
+
+fn whose(note: &Note) -> (Option<ModuleId>, Option<KernelRelease>) {
+    match note {
+        Note::FailedBefore { cell, .. }
+        | Note::Refused { cell, .. }
+        | Note::Unreadable { cell, .. }
+        | Note::MissingDepends { cell, .. } => (Some(cell.module.clone()), Some(cell.kernel.clone())),
+        Note::Broken { module, .. } | Note::NotAdded { module } | Note::AlreadyAdded { module } => {
+            (Some(module.clone()), None)
+        }
+        Note::Waiting { kernel, .. } | Note::UnknownKernel { kernel } => (None, Some(kernel.clone())),
+        _ => (None, None),
+    }
+}
+
+impl Engine for Worker {
+    fn layout(&self) -> &Layout {
+        &self.machine.layout
+    }
+
+    fn run(&mut self, request: &Request, options: &Options) -> Outcome {
+        let triggered = self.in_package && dpkg::has_trigger(&self.machine.layout.root);
+        let plan_options = crate::plan::Options {
+            depmod: !options.no_depmod,
+            initramfs: if triggered { InitramfsDuty::Later } else { InitramfsDuty::Now },
+            retry_provisional: !triggered,
+            heed_failures: self.in_package,
+            ..crate::plan::Options::default()
+        };
+        let flags = Flags {
+            symlink_modules: options.symlink_modules,
+            ignore_version: options.force_version_override,
+            verbose: options.verbose,
+            interactive: !self.in_package,
+        };
+        if let Err(error) = self.tombstone(request) {
+            return error.into();
+        }
+        let ran =
+            match self.machine.run(request, &plan_options, &Self::overrides(options), &flags, &self.report) {
+                Ok(ran) => ran,
+                Err(error) => return error.into(),
+            };
+        let outcome = self.outcome(request, &ran);
+        if self.in_package && !outcome.changed.is_empty() {
+            dpkg::activate_trigger(&self.machine.layout.root);
+        }
+        self.post_transaction(request, &outcome);
+        outcome
+    }
+
+    fn conf(
+        &self,
+        source: &Path,
+        id: Option<&ModuleId>,
+        target: Option<&Target>,
+        options: &Options,
+    ) -> Result<Conf> {
+        let layout = &self.machine.layout;
+        let overrides = Self::overrides(options);
+        let observer = self.machine.observer(&overrides);
+        let (kernel, arch) = match target {
+            Some(target) => (target.kernel.clone(), target.arch.clone()),
+            None => (KernelRelease::new("none")?, self.machine.arch.clone()),
+        };
+        // The name only matters for the context's own variable, which is then unset.
+        let module = id.cloned().map_or_else(|| ModuleId::new("none", "0"), Ok)?;
+        let cell = Cell { module, kernel, arch };
+        let context = Context { module: id.cloned(), ..observer.context(&cell) };
+        let real = layout.root.resolve(layout.root.inside(source)).unwrap_or_else(|_| source.to_path_buf());
+        let file = options.conf.clone().unwrap_or_else(|| real.join("dkms.conf"));
+        let files = match id {
+            Some(id) => conf::override_files(layout, id, &cell.kernel, &cell.arch),
+            None => Vec::new(),
+        };
+        Ok(conf::load(&layout.root, &file, &files, &context, Strictness::Build)?)
+    }
+
+    fn add_source(
+        &mut self,
+        from: &Path,
+        id: &ModuleId,
+        target: Option<&Target>,
+        options: &Options,
+    ) -> Result<()> {
+        let layout = self.machine.layout.clone();
+        let source = layout.source(id);
+        let same = matches!((from.canonicalize(), source.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        if !same {
+            copy_source(from, &source, options.force)?;
+        }
+        let conf = self.conf(&source, Some(id), target, options)?;
+        tree::add(&layout, id)?;
+        let Some(text) = &conf.scripts.post_add else { return Ok(()) };
+        let kernel = target.map_or_else(|| KernelRelease::new("none"), |t| Ok(t.kernel.clone()))?;
+        let overrides = Self::overrides(options);
+        let cell = Cell { module: id.clone(), kernel, arch: self.machine.arch.clone() };
+        let context = self.machine.observer(&overrides).context(&cell);
+        match script::run(&layout, id, "POST_ADD", text, &source, &context, &self.report) {
+            0 => Ok(()),
+            status => {
+                let code = u8::try_from(status).unwrap_or(1);
+                Err(Error::new(
+                    code,
+                    format!("{id} is added, but its POST_ADD script ended with status {status}"),
+                ))
+            }
+        }
+    }
+
+    fn framework(&self) -> &Framework {
+        &self.machine.framework
+    }
+
+    fn running_kernel(&self) -> Option<KernelRelease> {
+        self.machine.running_kernel()
+    }
+
+    fn kernels_with_headers(&self) -> Vec<KernelRelease> {
+        let layout = &self.machine.layout;
+        let mut found: Vec<KernelRelease> = kernels::releases(layout, [])
+            .into_iter()
+            .filter(|k| kernels::headers_present(layout, k) && !notes::kernel_note(layout, k).removed)
+            .collect();
+        found.sort_by(|a, b| version_order::compare(a.as_str(), b.as_str()));
+        found
+    }
+
+    fn arch(&self, _kernel: &KernelRelease) -> Result<Arch> {
+        Ok(self.machine.arch.clone())
+    }
+}
+
+/// Copies a source directory to its place in the source tree: beside it first, then renamed, so
+/// that nobody sees half of one. Without `force` what is there is written over.
+fn copy_source(from: &Path, to: &Path, force: bool) -> Result<()> {
+    let failed = |e: &dyn std::fmt::Display| {
+        Error::new(exit::INSTALL, format!("cannot copy {} to {}: {e}", from.display(), to.display()))
+    };
+    if to.is_dir() && !force {
+        return copy_tree(from, to).map_err(|e| failed(&e));
+    }
+    let parent = to.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
+    let place = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(|e| failed(&e))?;
+    let new = place.path().join("source");
+    copy_tree(from, &new).map_err(|e| failed(&e))?;
+    if to.exists() {
+        std::fs::rename(to, place.path().join("old")).map_err(|e| failed(&e))?;
+    }
+    std::fs::rename(&new, to).map_err(|e| failed(&e))
+}
