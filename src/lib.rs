@@ -17,6 +17,8 @@ pub mod inputs;
 pub mod kbuild;
 pub mod layout;
 pub mod machine;
+#[cfg(feature = "packaging")]
+pub mod packaging;
 pub mod plan;
 pub mod process;
 pub mod record;

@@ -1,0 +1,122 @@
+# Needs make and the Rust toolchain; everything else is said, or installed when run as root, by the
+# target that needs it.
+#
+#   make            the program
+#   make install    DESTDIR, PREFIX (/usr), HOOKS (auto, apt, none)
+#   make deb        a Debian package in target/packages/
+#   make test       all tests, the ones in real Debian roots included
+#   make demo       a kernel upgrade in a throw-away root
+#   make bench fmt lint clean
+
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+STATEDIR   ?= /var/lib
+SBINDIR    ?= $(PREFIX)/sbin
+LIBDIR     ?= $(PREFIX)/lib/dkms
+MANDIR     ?= $(PREFIX)/share/man
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+HOOKS      ?= auto
+CARGO      ?= cargo
+INSTALL    ?= install
+
+FAMILY     := $(if $(filter auto,$(HOOKS)),$(shell scripts/package-manager '$(DESTDIR)'),$(HOOKS))
+ZSHDIR     ?= $(PREFIX)/share/zsh/$(if $(filter apt,$(FAMILY)),vendor-completions,site-functions)
+
+BUILDDIR   := $(or $(CARGO_TARGET_DIR),target)
+BINARY     := $(BUILDDIR)/release/dkms-hook
+STAGE      := target/stage/deb
+
+# The files that call the program name it by its full path; this puts in the path chosen here.
+PLACE      := sed -e 's,/usr/sbin/dkms,$(SBINDIR)/dkms,g' -e 's,/var/lib/dkms,$(STATEDIR)/dkms,g'
+place       = $(PLACE) $(1) > '$(DESTDIR)$(2)' && chmod $(3) '$(DESTDIR)$(2)'
+
+.PHONY: all build install install-program install-hooks-apt install-hooks-none deb stage-deb \
+        test demo bench fmt lint clean
+
+all: build
+
+build:
+	$(CARGO) build --release --locked
+
+# For `make install`, which may run as a user without a toolchain: only when it is missing.
+$(BINARY):
+	$(MAKE) build
+
+install: install-program
+	@case '$(FAMILY)' in \
+	apt|none) $(MAKE) --no-print-directory install-hooks-$(FAMILY) HOOKS=$(FAMILY) ;; \
+	dnf|pacman) echo "make install: hook files for $(FAMILY) come with a later version; only the" \
+	    "program was installed. Run 'dkms-hook' after a kernel upgrade." ;; \
+	unknown) echo "make install: no package manager recognised by os-release; only the program was" \
+	    "installed. HOOKS=apt installs the hook files for Debian and its relatives." ;; \
+	*) echo "make install: HOOKS=$(HOOKS) is not one of: auto apt none" >&2; exit 2 ;; \
+	esac
+
+install-program: $(BINARY)
+	@scripts/check-owner '$(DESTDIR)' '$(SBINDIR)/dkms'
+	$(INSTALL) -d '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(STATEDIR)/dkms' \
+	    '$(DESTDIR)$(SYSCONFDIR)/dkms/framework.conf.d' '$(DESTDIR)$(MANDIR)/man8' \
+	    '$(DESTDIR)$(BASHDIR)' '$(DESTDIR)$(ZSHDIR)'
+	$(INSTALL) -m 755 '$(BINARY)' '$(DESTDIR)$(SBINDIR)/dkms-hook'
+	ln -sfn dkms-hook '$(DESTDIR)$(SBINDIR)/dkms'
+	$(call place,hooks/lib/common.postinst,$(LIBDIR)/common.postinst,755)
+	$(call place,hooks/lib/dkms_autoinstaller,$(LIBDIR)/dkms_autoinstaller,755)
+	@# What an administrator wrote stays.
+	[ -e '$(DESTDIR)$(SYSCONFDIR)/dkms/framework.conf' ] || \
+	    $(INSTALL) -m 644 packaging/conf/framework.conf '$(DESTDIR)$(SYSCONFDIR)/dkms/framework.conf'
+	for page in dkms dkms-hook; do \
+	    gzip -9nc man/$$page.8 > '$(DESTDIR)$(MANDIR)'/man8/$$page.8.gz || exit 1; \
+	    chmod 644 '$(DESTDIR)$(MANDIR)'/man8/$$page.8.gz; \
+	done
+	$(INSTALL) -m 644 completions/dkms.bash '$(DESTDIR)$(BASHDIR)/dkms'
+	$(INSTALL) -m 644 completions/dkms-hook.bash '$(DESTDIR)$(BASHDIR)/dkms-hook'
+	$(INSTALL) -m 644 completions/_dkms '$(DESTDIR)$(ZSHDIR)/_dkms'
+
+# Debian and its relatives. The dpkg triggers exist only in the package: `make deb`.
+install-hooks-apt:
+	for point in preinst postinst prerm postrm header_postinst; do \
+	    $(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d && \
+	    $(PLACE) hooks/kernel/$$point > '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d/dkms && \
+	    chmod 755 '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d/dkms || exit 1; \
+	done
+	$(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d'
+	$(call place,apt/20dkms-hook,$(SYSCONFDIR)/apt/apt.conf.d/20dkms-hook,644)
+
+install-hooks-none:
+
+deb: build
+	scripts/build-deb '$(BINARY)' '$(STAGE)' target/packages
+
+# What the package has beyond `make install`; called by scripts/build-deb.
+stage-deb:
+	$(INSTALL) -d '$(DESTDIR)/etc/modprobe.d' '$(DESTDIR)/usr/share/doc/dkms-hook' \
+	    '$(DESTDIR)/usr/share/lintian/overrides'
+	$(INSTALL) -m 644 packaging/debian/autoinstall_all_kernels.conf '$(DESTDIR)/etc/dkms/framework.conf.d/'
+	$(INSTALL) -m 644 packaging/debian/modprobe.conf '$(DESTDIR)/etc/modprobe.d/dkms.conf'
+	$(INSTALL) -m 644 packaging/debian/copyright '$(DESTDIR)/usr/share/doc/dkms-hook/'
+	gzip -9nc packaging/debian/changelog > '$(DESTDIR)/usr/share/doc/dkms-hook/changelog.gz'
+	chmod 644 '$(DESTDIR)/usr/share/doc/dkms-hook/changelog.gz'
+	$(INSTALL) -m 644 packaging/debian/lintian-overrides '$(DESTDIR)/usr/share/lintian/overrides/dkms-hook'
+
+test:
+	scripts/test-all
+
+demo:
+	@scripts/needed >/dev/null
+	$(MAKE) deb
+	DKMS_HOOK_DEB="$$(cat target/packages/latest)" tests/lab/demo
+
+bench:
+	$(CARGO) bench --locked
+
+fmt:
+	$(CARGO) fmt
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features packaging -- -D warnings
+
+clean:
+	$(CARGO) clean
+	rm -rf target/stage target/packages
