@@ -1,0 +1,242 @@
+//! The two halves of a run with nothing to do, in this process: observing a tree on disk, and
+//! planning on what was observed; and how planning grows with the number of cells.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use dkms_hook::conf::model::Framework;
+use dkms_hook::ids::{Arch, Cell, KernelRelease, ModuleId};
+use dkms_hook::inputs::{Headers, Inputs};
+use dkms_hook::layout::Layout;
+use dkms_hook::plan::{self, Options};
+use dkms_hook::record::{FORMAT, Facts, InstalledFile, Record};
+use dkms_hook::request::Request;
+use dkms_hook::root::Root;
+use dkms_hook::store;
+use dkms_hook::system::distribution::Distribution;
+use dkms_hook::system::observe::{Observer, Overrides};
+use dkms_hook::system::{CellView, Kernel, Now, Source, System};
+
+#[path = "../support/timing.rs"]
+mod timing;
+
+use nix::sys::resource::UsageWho;
+use timing::{cpu, median, text};
+
+fn main() {
+    observing();
+    planning();
+}
+
+/// Processor time of one `work`, which is done for about a second, at least three times. Not by the
+/// clock: other processes would be measured, too.
+fn repeat(mut work: impl FnMut()) -> Duration {
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < 3 || begun.elapsed() < Duration::from_secs(1) && times.len() < 1000 {
+        let before = cpu(UsageWho::RUSAGE_SELF);
+        work();
+        times.push(cpu(UsageWho::RUSAGE_SELF) - before);
+    }
+    median(times)
+}
+
+fn everything() -> Request {
+    Request::Reconcile { kernels: None, retry: false }
+}
+
+fn observing() {
+    println!(
+        "\nObserving, in this process (processor time): modules × kernels, all installed and up to date"
+    );
+    println!("{:>10} {:>12} {:>12} {:>12}", "cells", "observe", "per cell", "plan");
+    for (modules, kernels, files) in [(1, 1, 30), (10, 2, 30), (40, 4, 30), (10, 2, 1000)] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let layout = Layout::new(Root::at(dir.path()));
+        let (framework, overrides) = (Framework::default(), Overrides::default());
+        let (distribution, arch) = (Distribution::from_id("debian"), Arch::new("x86_64").expect("a name"));
+        let observer = Observer {
+            layout: &layout,
+            framework: &framework,
+            distribution: &distribution,
+            arch: &arch,
+            overrides: &overrides,
+        };
+        fill(&layout, modules, kernels, files);
+        write_records(&observer);
+        let system = observer.observe(None);
+        let plan = plan::plan(&system, &everything(), &Options::default());
+        assert!(plan.is_empty(), "there should be nothing to do: {:?}", plan.steps.first());
+        let seen = repeat(|| drop(black_box(observer.observe(None))));
+        let planned = repeat(|| drop(black_box(plan::plan(&system, &everything(), &Options::default()))));
+        let cells = u32::try_from(modules * kernels).expect("few");
+        let size = if files == 30 { String::new() } else { format!("   ({files} files in each source)") };
+        println!(
+            "{:>10} {:>12} {:>12} {:>12}{size}",
+            format!("{modules} × {kernels}"),
+            text(seen),
+            text(seen / cells),
+            text(planned)
+        );
+    }
+}
+
+fn release(k: usize) -> KernelRelease {
+    KernelRelease::new(format!("6.12.{k}+deb13-amd64")).expect("a name")
+}
+
+/// Sources of `files` files each, kernels with headers, and a built and installed file per cell.
+fn fill(layout: &Layout, modules: usize, kernels: usize, files: usize) {
+    let write = |path: &Path, text: &str| {
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("a directory");
+        std::fs::write(path, text).expect("a file");
+    };
+    let link = |target: &str, path: &Path| std::os::unix::fs::symlink(target, path).expect("a link");
+    for k in 0..kernels {
+        let kernel = layout.kernel(&release(k));
+        std::fs::create_dir_all(kernel.join("kernel")).expect("a directory");
+        write(&kernel.join("modules.dep"), "");
+        let headers = layout.root.path(format!("/usr/src/linux-headers-{}", release(k)));
+        for part in ["autoconf.h", "bounds.h", "compile.h", "rustc_cfg", "timeconst.h", "utsrelease.h"] {
+            write(&headers.join("include/generated").join(part), part);
+        }
+        for part in ["Module.symvers", "include/config/auto.conf", ".config", "Makefile"] {
+            write(&headers.join(part), part);
+        }
+        link(&format!("/usr/src/linux-headers-{}", release(k)), &kernel.join("build"));
+    }
+    for m in 0..modules {
+        let id = ModuleId::new(format!("module{m}"), "1.0").expect("a name");
+        let source = layout.source(&id);
+        write(
+            &source.join("dkms.conf"),
+            &format!(
+                "PACKAGE_NAME=module{m}\nPACKAGE_VERSION=1.0\nBUILT_MODULE_NAME[0]=module{m}\n\
+                 DEST_MODULE_LOCATION[0]=/updates\nAUTOINSTALL=yes\n"
+            ),
+        );
+        for file in 0..files {
+            write(&source.join(format!("part{}/file{file}.c", file / 20)), "int x;\n");
+        }
+        for k in 0..kernels {
+            let cell = Cell { module: id.clone(), kernel: release(k), arch: x86_64() };
+            write(&layout.built_modules(&cell).join(format!("module{m}.ko.xz")), "built");
+            write(&layout.kernel(&release(k)).join(format!("updates/dkms/module{m}.ko.xz")), "built");
+            link(
+                &format!("1.0/{}/x86_64", release(k)),
+                &layout.active_link(&id.name, &cell.kernel, &cell.arch),
+            );
+        }
+        link(&format!("/usr/src/module{m}-1.0"), &layout.source_link(&id));
+    }
+}
+
+/// What a build and an install would have written down.
+fn write_records(observer: &Observer<'_>) {
+    for (cell, view) in observer.observe(None).cells {
+        let Now::Judged { facts, inputs, stamp } = view.now else { panic!("{cell}: {:?}", view.now) };
+        let name = format!("{}.ko.xz", cell.module.name);
+        let path = observer.layout.install_tree.join(&cell.kernel).join("updates/dkms").join(&name);
+        let meta = std::fs::metadata(observer.layout.root.path(&path)).expect("it was written");
+        let built = observer.layout.built_modules(&cell).join(&name);
+        let built = std::fs::metadata(built).expect("it was written");
+        let file = InstalledFile {
+            path,
+            built: name,
+            size: meta.len(),
+            mtime: dkms_hook::system::kernels::mtime(&meta),
+            built_mtime: dkms_hook::system::kernels::mtime(&built),
+            original: None,
+        };
+        let record = Record {
+            format: FORMAT,
+            inputs: *inputs,
+            stamp,
+            facts,
+            installed: vec![file],
+            refused: None,
+            without_image: false,
+        };
+        store::save(&observer.layout.record(&cell), &record).expect("it can be written");
+    }
+}
+
+fn planning() {
+    println!("\nPlanning alone (processor time): cells that exist only in memory");
+    println!(
+        "{:>14} {:>9} {:>14} {:>10} {:>14} {:>10}",
+        "", "cells", "nothing to do", "per cell", "build all", "per cell"
+    );
+    for (modules, kernels) in [(10, 2), (100, 10), (300, 30), (1000, 30), (1000, 100)] {
+        let cells = u32::try_from(modules * kernels).expect("not that many");
+        let [fresh, stale] = [false, true].map(|stale| {
+            let system = synthetic(modules, kernels, stale);
+            repeat(|| drop(black_box(plan::plan(&system, &everything(), &Options::default()))))
+        });
+        println!(
+            "{:>14} {cells:>9} {:>14} {:>10} {:>14} {:>10}",
+            format!("{modules} × {kernels}"),
+            text(fresh),
+            text(fresh / cells),
+            text(stale),
+            text(stale / cells)
+        );
+    }
+}
+
+fn x86_64() -> Arch {
+    Arch::new("x86_64").expect("a name")
+}
+
+/// Every module version with every kernel: installed and fresh, or all to be built again. A tenth
+/// depends on another module.
+fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
+    let inputs = |source: &str| Inputs {
+        source: source.to_owned(),
+        conf: "0123456789abcdef0123456789abcdef".to_owned(),
+        overrides: String::new(),
+        headers: Headers { version: Some("#1 SMP".to_owned()), content: "h".repeat(32) },
+        compiler: "gcc-14 14.2.0".to_owned(),
+        compression: "xz".to_owned(),
+        signing: None,
+        depends: Default::default(),
+    };
+    let mut system = System { arch: Some(x86_64()), ..System::default() };
+    for k in 0..kernels {
+        let kernel = Kernel { image: true, headers: true, ..Kernel::default() };
+        system.kernels.insert(release(k), kernel);
+    }
+    for m in 0..modules {
+        let id = ModuleId::new(format!("module{m}"), "1.0").expect("a name");
+        system.modules.insert(id.clone(), Source::Added);
+        let depends = if m % 10 == 9 { vec![format!("module{}", m - 1)] } else { Vec::new() };
+        let facts = Facts { autoinstall: true, depends, exclusion: None };
+        for k in 0..kernels {
+            let record = Record {
+                format: FORMAT,
+                inputs: inputs("old"),
+                stamp: String::new(),
+                facts: facts.clone(),
+                installed: Vec::new(),
+                refused: None,
+                without_image: false,
+            };
+            let view = CellView {
+                built: true,
+                installed: true,
+                intact: true,
+                record: Some(record),
+                verdict: None,
+                now: Now::Judged {
+                    facts: facts.clone(),
+                    inputs: Box::new(inputs(if stale { "new" } else { "old" })),
+                    stamp: String::new(),
+                },
+                vermagic_matches: false,
+            };
+            system.cells.insert(Cell { module: id.clone(), kernel: release(k), arch: x86_64() }, view);
+        }
+    }
+    system
+}
