@@ -34,7 +34,6 @@ pub fn update(layout: &Layout, kernel: &KernelRelease, change: impl FnOnce(&mut 
 ///
 /// # Errors
 /// When it cannot be written; nothing may be changed then.
-/// `modules` are the names of the module files, without `.ko`.
 pub fn modules_change(layout: &Layout, kernel: &KernelRelease, modules: &[&str], always: bool) -> Result<()> {
     update(layout, kernel, |note| note.depmod_due = true)?;
     initramfs_lags(layout, kernel, modules, always)

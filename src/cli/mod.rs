@@ -9,7 +9,7 @@ pub mod worker;
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::machine::{Machine, Trees};
+use crate::machine::Machine;
 use crate::report::Console;
 use screen::Screen;
 
@@ -28,11 +28,8 @@ fn dkms_main(words: impl IntoIterator<Item = OsString>) -> u8 {
         Err(code) => return code,
     };
     let report = Console::new(invocation.quiet);
-    let given = &invocation.trees;
-    let trees =
-        Trees { dkms: given.dkms.clone(), source: given.source.clone(), install: given.install.clone() };
     // There is no option for another root: DKMS has none.
-    let machine = match hook::enter(None).and_then(|root| Machine::open(root, &trees, &report)) {
+    let machine = match hook::enter(None).and_then(|root| Machine::open(root, &invocation.trees, &report)) {
         Ok(machine) => machine,
         Err(error) => {
             screen.error(&error);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use crate::cli::engine::Options;
 use crate::error::{Error, exit};
-use crate::layout::Layout;
+use crate::machine::Trees;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,32 +123,6 @@ pub enum Remark {
     Deprecated(&'static str),
     /// A word that nothing can be made of.
     Unused(String),
-}
-
-/// Trees other than the default ones.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trees {
-    /// `--dkmstree`.
-    pub dkms: Option<PathBuf>,
-    /// `--sourcetree`.
-    pub source: Option<PathBuf>,
-    /// `--installtree`.
-    pub install: Option<PathBuf>,
-}
-
-impl Trees {
-    /// Puts the trees that were given into `layout`; they win over framework.conf.
-    pub fn apply(&self, layout: &mut Layout) {
-        for (given, place) in [
-            (&self.dkms, &mut layout.dkms_tree),
-            (&self.source, &mut layout.source_tree),
-            (&self.install, &mut layout.install_tree),
-        ] {
-            if let Some(path) = given {
-                place.clone_from(path);
-            }
-        }
-    }
 }
 
 impl Invocation {
