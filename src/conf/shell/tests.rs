@@ -113,6 +113,7 @@ fn a_conf_that_does_not_end_is_stopped() {
 #[test]
 fn a_process_left_in_the_background_keeps_nobody_waiting() {
     let start = Instant::now();
-    assert_eq!(value(&["sleep 3 &\nMAKE=make"], "MAKE", 0), "make");
-    assert!(start.elapsed() < Duration::from_millis(2900));
+    assert_eq!(value(&["sleep 50 &\nMAKE=make"], "MAKE", 0), "make");
+    // Not a measure of speed: waiting would take until the process ends.
+    assert!(start.elapsed() < Duration::from_secs(40));
 }
