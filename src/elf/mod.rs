@@ -5,6 +5,8 @@
 
 mod compression;
 mod modinfo;
+mod symbol_versions;
 
 pub use compression::Compression;
 pub use modinfo::{ModInfo, ModInfoError, has_signature, modinfo, modinfo_of_bytes, without_signature};
+pub use symbol_versions::imported_versions;

@@ -5,8 +5,10 @@
 mod compression;
 mod kernel_config;
 mod signing;
+mod symvers;
 pub mod toolchain;
 
 pub use compression::compression;
 pub use kernel_config::KernelConfig;
 pub use signing::{Recipe, Unsigned, recipe, signing_identity};
+pub use symvers::Symvers;
