@@ -1,14 +1,19 @@
 //! Carrying out what a plan says: everything that changes the system.
 
+pub mod apport;
 pub mod build;
 pub mod depmod;
 pub mod files;
 pub mod initramfs;
 pub mod install;
 pub mod lock;
+pub mod modprobe;
 pub mod notes;
 pub mod original;
+pub mod post_transaction;
 pub mod recover;
+pub mod rpm_upgrade;
 pub mod run;
 pub mod script;
 pub mod tree;
+pub mod weak_modules;

@@ -3,6 +3,7 @@
 use super::args::PathWord;
 use super::run::later;
 use super::session::{Session, broken, same_dir};
+use crate::apply::rpm_upgrade;
 use crate::cli::engine::{Need, Target};
 use crate::error::{Error, Result, exit};
 use crate::ids::ModuleId;
@@ -15,6 +16,7 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
     let id = match source_of(session)? {
         Some(word) => {
             let (from, id) = look_at(session, &word, target.as_ref())?;
+            note_rpm(session, &id)?;
             if registration(session.engine.layout(), &id) == Registration::Added {
                 return Err(already_added(&id));
             }
@@ -23,6 +25,7 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
         }
         None => {
             let id = session.module()?;
+            note_rpm(session, &id)?;
             if registration(session.engine.layout(), &id) == Registration::Added {
                 return Err(already_added(&id));
             }
@@ -35,6 +38,14 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
         session.engine.layout().source_inside(&id).display()
     ));
     Ok(0)
+}
+
+/// Also where it is added already: that is what a removal in the same transaction would undo.
+fn note_rpm(session: &Session<'_, '_>, id: &ModuleId) -> Result<()> {
+    match session.asked.options.rpm_safe_upgrade {
+        true => rpm_upgrade::begin(session.engine.layout(), id),
+        false => Ok(()),
+    }
 }
 
 /// The module version that `build` or `install` is about, registered if it was not.

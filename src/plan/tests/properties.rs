@@ -176,6 +176,7 @@ fn options(choices: &mut Choices<'_>) -> Options {
         heed_failures: choices.rarely(3),
         kernel_left: choices.rarely(3),
         initramfs_follows: follows,
+        modprobe: choices.rarely(3).then(|| kernel(KERNELS[0])),
     }
 }
 

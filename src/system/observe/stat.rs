@@ -119,7 +119,7 @@ impl Observer<'_> {
             }
             stamp::stat(&mut hash, &root.path(Path::new("/usr/bin").join(name)));
         }
-        if let Some(file) = &self.framework.build_environment {
+        if let Some(file) = self.build_environment() {
             stamp::stat(&mut hash, &root.path(file));
         }
         let own = self.framework.mok_certificate.as_deref().unwrap_or("/var/lib/dkms/mok.pub");
@@ -152,6 +152,7 @@ mod tests {
             distribution: &distribution,
             arch: &arch,
             overrides: &overrides,
+            asked: None,
         };
         let cell = Cell {
             module: ModuleId::new("m", "1").unwrap(),
