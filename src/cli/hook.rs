@@ -16,6 +16,7 @@ use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::machine::{Machine, Trees};
 use crate::plan::Options;
+use crate::report::why::{self, Question};
 use crate::report::{Console, Report, overview, plan_text, summary};
 use crate::request::Request;
 use crate::root::Root;
@@ -53,6 +54,14 @@ enum Command {
     ///
     /// Ends with status 1 when something failed.
     Status,
+    /// Tell why a module is built, installed or left alone, for each kernel
+    Why {
+        /// The module: its name, or NAME/VERSION
+        module: String,
+        /// Only this kernel; may be given several times
+        #[arg(short, long, value_name = "RELEASE")]
+        kernel: Vec<String>,
+    },
     /// What Debian's hook files call
     #[command(hide = true)]
     Deb {
@@ -124,6 +133,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             print(&text);
             Ok(u8::from(failed))
         }
+        Some(Command::Why { module, kernel }) => why(&machine, module, kernel),
         Some(Command::Deb { event, release, .. }) => {
             deb(&machine, *event, release.as_deref(), report).map(|()| 0)
         }
@@ -176,6 +186,25 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
         report.line("nothing to do");
     }
     Ok(ran.code())
+}
+
+fn why(machine: &Machine, module: &str, kernels: &[String]) -> Result<u8> {
+    let question = Question::parse(module)?;
+    let kernels = kernels.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let request =
+        Request::Reconcile { kernels: (!kernels.is_empty()).then_some(kernels.clone()), retry: false };
+    let (system, plan) = machine.plan(&request, &Options::default(), &Overrides::default());
+    if let Some(kernel) = kernels.iter().find(|kernel| !system.kernels.contains_key(*kernel)) {
+        return Err(crate::plan::Note::UnknownKernel { kernel: kernel.clone() }
+            .error()
+            .unwrap_or_else(|| Error::new(exit::HEADERS, format!("there is no kernel {kernel}"))));
+    }
+    let text = why::render(&system, &plan, &question).ok_or_else(|| {
+        Error::new(exit::WRONG_STATE, format!("no module {module} is registered here"))
+            .hint("`dkms status` lists the modules that are")
+    })?;
+    print(&text);
+    Ok(0)
 }
 
 fn deb(machine: &Machine, event: DebEvent, release: Option<&str>, report: &Console) -> Result<()> {

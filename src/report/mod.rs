@@ -4,6 +4,7 @@ pub mod overview;
 pub mod plan_text;
 pub mod status;
 pub mod summary;
+pub mod why;
 
 use std::io::Write;
 use std::sync::Mutex;
