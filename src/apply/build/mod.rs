@@ -29,6 +29,7 @@ use crate::layout::Layout;
 use crate::report::Report;
 
 pub use crate::elf::Compression;
+pub(super) use publish::{exchange, sync_dir, sync_tree};
 pub use sign::Signed;
 pub use tree_copy::{CopyError, copy_tree, remove_tree};
 
