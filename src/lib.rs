@@ -12,6 +12,7 @@ pub mod conf;
 pub mod digest;
 pub mod elf;
 pub mod error;
+pub mod firmware;
 pub mod ids;
 pub mod inputs;
 pub mod kbuild;
@@ -19,6 +20,7 @@ pub mod layout;
 pub mod machine;
 #[cfg(feature = "packaging")]
 pub mod packaging;
+pub mod pki;
 pub mod plan;
 pub mod process;
 pub mod record;
