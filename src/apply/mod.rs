@@ -11,4 +11,5 @@ pub mod original;
 pub mod recover;
 pub mod run;
 pub mod script;
+pub mod sign;
 pub mod tree;

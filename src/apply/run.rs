@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::apply::build::{self, Failure, Job};
 use crate::apply::install::Installer;
+use crate::apply::sign::Signed;
 use crate::apply::{depmod, initramfs, notes, script, tree};
 use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context};
@@ -30,6 +31,14 @@ pub struct Flags {
     pub verbose: bool,
     /// A person reads our errors at once: a failure needs no summary later.
     pub interactive: bool,
+}
+
+impl Flags {
+    /// True when somebody sits at the terminal who can be asked.
+    pub fn may_ask(&self) -> bool {
+        use std::io::IsTerminal;
+        self.interactive && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
 }
 
 /// What became of a step.
@@ -148,10 +157,11 @@ impl Executor<'_> {
             jobs: self.observer.jobs(),
             force,
             verbose: self.flags.verbose,
+            may_ask: self.flags.may_ask(),
             report: self.report,
         };
         match build::build(&job) {
-            Ok(_) => self.record_build(cell, facts, inputs, old),
+            Ok(built) => self.record_build(cell, facts, inputs, old, &built.signed),
             Err(failure) => {
                 if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {
                     // The build's own failure matters more.
@@ -170,6 +180,7 @@ impl Executor<'_> {
         facts: Facts,
         before: crate::inputs::Inputs,
         old: Option<Record>,
+        signed: &Signed,
     ) -> Result<()> {
         let layout = self.observer.layout;
         let mut record = Record {
@@ -181,13 +192,16 @@ impl Executor<'_> {
             refused: None,
             without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
         };
-        if let Ok((_, _, _, after, stamp)) = self.observer.fresh(cell) {
-            if after.change_since(&record.inputs).is_none() {
-                record.stamp = stamp;
-            }
-            // The first signing makes the key.
-            record.inputs.signing = after.signing;
+        if let Ok((_, _, _, after, stamp)) = self.observer.fresh(cell)
+            && after.change_since(&record.inputs).is_none()
+        {
+            record.stamp = stamp;
         }
+        // What was done, not what was wanted: the first signing makes the key, and it may fail.
+        record.inputs.signing = match signed {
+            Signed::With { certificate } => Some(certificate.clone()),
+            Signed::Not(_) => None,
+        };
         store::save(&layout.record(cell), &record)?;
         tree::drop_verdict(layout, cell)
     }

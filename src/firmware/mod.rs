@@ -184,24 +184,23 @@ mod tests {
 
     #[test]
     fn a_certificate_is_looked_for_everywhere() {
-        let list = signature_list::list_of(b"der");
-        let places: [(&dyn Fn(&Root), Enrolment); 5] = [
-            (&|root| set(root, "MokListRT", SHIM, &list), Enrolment::Enrolled),
-            (&|root| write(root, &format!("{HANDED_OVER}/MokListRT"), &list), Enrolment::Enrolled),
-            (
-                &|root| {
-                    set(root, "MokListRT", SHIM, &signature_list::list_of(b"another"));
-                    set(root, "MokListRT1", SHIM, &list);
-                },
-                Enrolment::Enrolled,
-            ),
-            (&|root| set(root, "db", DATABASE, &list), Enrolment::InFirmware),
-            (&|root| set(root, "MokNew", SHIM, &list), Enrolment::Pending),
+        let list = &signature_list::list_of(b"der");
+        let other = signature_list::list_of(b"another");
+        let handed_over = format!("{HANDED_OVER}/MokListRT");
+        type Put<'a> = Box<dyn Fn(&Root) + 'a>;
+        let shim = |name: &'static str| -> Put<'_> { Box::new(move |root| set(root, name, SHIM, list)) };
+        let places: [(Put<'_>, Enrolment); 5] = [
+            (shim("MokListRT"), Enrolment::Enrolled),
+            (Box::new(|root| write(root, &handed_over, list)), Enrolment::Enrolled),
+            (shim("MokListRT1"), Enrolment::Enrolled),
+            (Box::new(|root| set(root, "db", DATABASE, list)), Enrolment::InFirmware),
+            (shim("MokNew"), Enrolment::Pending),
         ];
         for (put, expected) in places {
             let dir = tempfile::tempdir().unwrap();
             let root = Root::at(dir.path());
             set(&root, "SecureBoot", GLOBAL, &[1]);
+            set(&root, "MokListRT", SHIM, &other);
             assert_eq!(Firmware::of(&root).enrolment(&certificate()), Enrolment::Missing);
             put(&root);
             assert_eq!(Firmware::of(&root).enrolment(&certificate()), expected);

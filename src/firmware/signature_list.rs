@@ -32,20 +32,28 @@ pub(super) fn holds(bytes: &[u8], certificate: &Certificate) -> bool {
     })
 }
 
+/// One list.
+struct List<'a> {
+    kind: [u8; 16],
+    /// Of each signature, in bytes.
+    size: usize,
+    signatures: &'a [u8],
+}
+
 /// Every signature with the kind of its list.
 fn entries(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 16], &[u8])> {
-    let mut lists = Vec::new();
-    while let Some((kind, size, signatures, rest)) = list(bytes) {
-        lists.push((kind, size, signatures));
+    let lists = std::iter::from_fn(move || {
+        let (list, rest) = list(bytes)?;
         bytes = rest;
-    }
-    lists.into_iter().flat_map(|(kind, size, signatures)| {
+        Some(list)
+    });
+    lists.flat_map(|List { kind, size, signatures }| {
         signatures.chunks_exact(size).filter_map(move |one| Some((kind, one.get(OWNER..)?)))
     })
 }
 
-/// The first list: its kind, the size of each signature, the signatures; and what follows it.
-fn list(bytes: &[u8]) -> Option<([u8; 16], usize, &[u8], &[u8])> {
+/// The first list, and what follows it.
+fn list(bytes: &[u8]) -> Option<(List<'_>, &[u8])> {
     let header = bytes.first_chunk::<HEADER>()?;
     let field = |at: usize| {
         let field = header.get(at..at + 4)?;
@@ -56,7 +64,7 @@ fn list(bytes: &[u8]) -> Option<([u8; 16], usize, &[u8], &[u8])> {
     let (this, rest) = bytes.split_at_checked(whole)?;
     let signatures = this.get(HEADER.checked_add(extra)?..)?;
     // An empty signature would make no progress, nor would a list without a header.
-    (size > OWNER).then_some((kind, size, signatures, rest))
+    (size > OWNER).then_some((List { kind, size, signatures }, rest))
 }
 
 /// A list of one certificate, as tests of other files want it.

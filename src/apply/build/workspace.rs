@@ -2,20 +2,18 @@
 //! everything that runs in it.
 
 use std::cell::RefCell;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::tree_copy::{CopyError, copy_tree, remove_tree};
 use super::{Failure, Job};
+use crate::apply::sign::Environment;
 use crate::error::exit;
 use crate::kbuild::toolchain::Toolchain;
 use crate::process::Process;
 use crate::root::Root;
-
-/// Variables: a value, or `None` for one that is removed.
-pub(super) type Environment = Vec<(OsString, Option<OsString>)>;
 
 /// Variables of the shell that evaluates `build_environment` which say nothing about builds.
 const SHELL_OWN: [&str; 5] = ["_", "PWD", "OLDPWD", "SHLVL", crate::process::PARENT_VARIABLE];
