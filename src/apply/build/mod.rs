@@ -10,9 +10,9 @@
 //! `T/m/v/build` is shared by all kernels.
 
 mod checks;
-mod compress;
+pub(super) mod compress;
 mod diagnose;
-mod publish;
+pub(super) mod publish;
 mod results;
 mod steps;
 mod tree_copy;
@@ -20,6 +20,7 @@ mod workspace;
 
 use std::path::{Path, PathBuf};
 
+use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signer};
 use crate::conf::model::{Conf, Context, Framework};
 use crate::error::{Error, exit};
@@ -159,7 +160,8 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
     let toolchain = toolchain::identity(job.context);
     checks::programs(job, &toolchain)?;
     let dependencies = checks::dependencies(job)?;
-    let environment = workspace::environment(job, &toolchain)?;
+    let environment = environment(job.layout, job.framework, job.cell, toolchain.environment())
+        .map_err(|e| Failure::new(e.code, e.message).trouble())?;
     let signer = signer(job, &environment);
     let cell_dir = job.layout.cell(job.cell);
     publish::remove_leftovers(job.layout, job.cell)
