@@ -1,5 +1,7 @@
 //! Observe, plan, apply: one run from request to result, under the lock.
 
+mod keys;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -161,6 +163,7 @@ impl Machine {
             }
         }
         self.tell_of_initramfs(&plan, report);
+        self.tell_of_enrolment(&plan, &done, flags, report);
         Ok(Ran { system, plan, done })
     }
 

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::run;
-use crate::kbuild::{Pair, PairState};
-use crate::layout::Layout;
+use crate::kbuild::Pair;
 use crate::process::Process;
 
 /// Where keys are made: one at a time, or two builds would each make a pair.
@@ -42,18 +41,6 @@ pub fn make(pair: &Pair, may_ask: bool) -> Result<(), String> {
 fn policy_tool(option: &str) -> Process {
     // Without the variable it would start a trigger that builds modules.
     Process::new("update-secureboot-policy").arg(option).env("SHIM_NOTRIGGER", "y")
-}
-
-/// What became of `dkms generate_mok`.
-///
-/// # Errors
-/// Why there is no usable pair: half of one, or it cannot be made.
-pub fn generate(layout: &Layout, pair: &Pair, may_ask: bool) -> Result<bool, String> {
-    match pair.state(layout) {
-        PairState::There => Ok(false),
-        PairState::Broken(why) => Err(why),
-        PairState::Missing => make(pair, may_ask).map(|()| true),
-    }
 }
 
 /// RSA-2048, self-signed, no passphrase, for code signing: what DKMS makes. Both files appear

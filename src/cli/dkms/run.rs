@@ -46,13 +46,30 @@ fn act(session: &mut Session<'_, '_>) -> Result<u8> {
         Action::KernelPrerm => autoinstall::kernel_prerm(session),
         Action::KernelPreinst => kernel_preinst(session),
         Action::Match => matching::matching(session),
-        Action::Mktarball | Action::Ldtarball | Action::GenerateMok => Err(later(action.word())),
+        Action::GenerateMok => generate_mok(session),
+        Action::Mktarball | Action::Ldtarball => Err(later(action.word())),
     }
 }
 
 /// What there is no code for yet; nothing of it is done.
 pub(super) fn later(what: &str) -> Error {
     Error::new(exit::USAGE, format!("{what} is not yet available in this version; nothing was changed"))
+}
+
+/// The two lines that DKMS prints, and a key pair if there is none.
+fn generate_mok(session: &mut Session<'_, '_>) -> Result<u8> {
+    let target = session.some_target()?;
+    let pair = session.engine.key_pair(target.as_ref())?;
+    for line in &pair.lines {
+        session.screen.line(line);
+    }
+    if pair.made? {
+        session.screen.line("There was no key: this one was made now.");
+    }
+    if let Some(next) = &pair.next {
+        session.screen.line(format_args!("Secure Boot is on, and the kernel does not know it. Next: {next}"));
+    }
+    Ok(0)
 }
 
 /// DKMS deletes the modules of a kernel before its package is unpacked, so that they are rebuilt

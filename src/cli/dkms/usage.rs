@@ -20,6 +20,7 @@ Actions for everything:
   status       list what is added, built and installed
   autoinstall  install every module with AUTOINSTALL for a kernel
   match        install for -k what is installed for --templatekernel
+  generate_mok make the key that signs modules, if there is none
   kernel_postinst, kernel_prerm, kernel_preinst
                what package managers call around a kernel (need -k)
 
@@ -53,7 +54,7 @@ mod tests {
         for line in USAGE.lines() {
             assert!(line.len() <= 80, "{line}");
         }
-        let later = [Action::Mktarball, Action::Ldtarball, Action::GenerateMok];
+        let later = [Action::Mktarball, Action::Ldtarball];
         for (word, action) in Action::ALL {
             assert_eq!(USAGE.contains(word), !later.contains(&action), "{word}");
         }
