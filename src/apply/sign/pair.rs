@@ -30,7 +30,8 @@ pub fn make(pair: &Pair, may_ask: bool) -> Result<(), String> {
     }
     if may_ask {
         // It asks for a password that the firmware will ask for again.
-        match policy_tool("--enroll-key").run(crate::process::Output::Inherit) {
+        let enroll = policy_tool("--enroll-key").stdin("/dev/tty");
+        match enroll.run(crate::process::Output::Inherit) {
             Ok(0) => {}
             other => log::warn!("update-secureboot-policy --enroll-key did not succeed ({other:?})"),
         }
