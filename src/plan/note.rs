@@ -78,6 +78,18 @@ pub enum Note {
         /// until its package arrives.
         known: bool,
     },
+    /// Nothing that this name stands for is built.
+    NothingBuilt {
+        /// As it was given.
+        name: String,
+    },
+    /// It is to be signed and cannot be.
+    CannotSign {
+        /// Where.
+        cell: Cell,
+        /// Why not.
+        why: String,
+    },
     /// `/etc/dkms/no-autoinstall` is there.
     AutoinstallDisabled,
     /// Nothing to do: it is built.
@@ -187,6 +199,14 @@ impl Note {
                 ),
             )
             .hint("install the packages of those modules; the build follows by itself"),
+            Self::NothingBuilt { name } => {
+                Error::new(exit::WRONG_STATE, format!("there is no build of {name} for these kernels"))
+                    .hint("`dkms status` lists what is built")
+            }
+            Self::CannotSign { cell, why } => Error::new(
+                exit::AUTOINSTALL,
+                format!("{} for {} cannot be signed: {why}", cell.module, cell.kernel),
+            ),
             Self::AlreadyAdded { module } => {
                 Error::new(exit::WRONG_STATE, format!("{module} is already in the DKMS tree"))
             }
@@ -210,6 +230,8 @@ impl Note {
                 | Self::Broken { .. }
                 | Self::UnknownKernel { .. }
                 | Self::MissingDepends { known: true, .. }
+                | Self::NothingBuilt { .. }
+                | Self::CannotSign { .. }
         )
     }
 

@@ -2,6 +2,7 @@
 
 pub mod overview;
 pub mod plan_text;
+pub mod signing;
 pub mod status;
 pub mod summary;
 pub mod why;
