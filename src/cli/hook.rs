@@ -16,6 +16,7 @@ use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::machine::{Machine, Trees};
 use crate::plan::{Note, Options, Plan};
+use crate::report::why::{self, Question};
 use crate::report::{Console, Report, overview, plan_text, summary};
 use crate::request::{Request, Wanted};
 use crate::root::Root;
@@ -70,6 +71,14 @@ enum Command {
         /// Only these modules
         #[arg(value_name = "NAME[/VERSION]")]
         modules: Vec<String>,
+    },
+    /// Tell why a module is built, installed or left alone, for each kernel
+    Why {
+        /// The module: its name, or NAME/VERSION
+        module: String,
+        /// Only this kernel; may be given several times
+        #[arg(short, long, value_name = "RELEASE")]
+        kernel: Vec<String>,
     },
     /// What Debian's hook files call
     #[command(hide = true)]
@@ -143,6 +152,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             let request = Request::Resign { kernels: kernels(kernel)?, modules };
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
+        Some(Command::Why { module, kernel }) => why(&machine, module, kernel),
         Some(Command::Deb { event, release, .. }) => {
             deb(&machine, *event, release.as_deref(), report).map(|()| 0)
         }
@@ -232,6 +242,25 @@ fn carry_out(
         report.line("nothing to do");
     }
     Ok(ran.code())
+}
+
+fn why(machine: &Machine, module: &str, kernels: &[String]) -> Result<u8> {
+    let question = Question::parse(module)?;
+    let kernels = kernels.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let request =
+        Request::Reconcile { kernels: (!kernels.is_empty()).then_some(kernels.clone()), retry: false };
+    let (system, plan) = machine.plan(&request, &Options::default(), &Overrides::default());
+    if let Some(kernel) = kernels.iter().find(|kernel| !system.kernels.contains_key(*kernel)) {
+        return Err(crate::plan::Note::UnknownKernel { kernel: kernel.clone() }
+            .error()
+            .unwrap_or_else(|| Error::new(exit::HEADERS, format!("there is no kernel {kernel}"))));
+    }
+    let text = why::render(&system, &plan, &question).ok_or_else(|| {
+        Error::new(exit::WRONG_STATE, format!("no module {module} is registered here"))
+            .hint("`dkms status` lists the modules that are")
+    })?;
+    print(&text);
+    Ok(0)
 }
 
 fn deb(machine: &Machine, event: DebEvent, release: Option<&str>, report: &Console) -> Result<()> {

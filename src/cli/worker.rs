@@ -167,11 +167,10 @@ fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) ->
 }
 
 fn whose(note: &Note) -> (Option<ModuleId>, Option<KernelRelease>) {
+    if let Some(cell) = note.cell() {
+        return (Some(cell.module.clone()), Some(cell.kernel.clone()));
+    }
     match note {
-        Note::FailedBefore { cell, .. }
-        | Note::Refused { cell, .. }
-        | Note::Unreadable { cell, .. }
-        | Note::MissingDepends { cell, .. } => (Some(cell.module.clone()), Some(cell.kernel.clone())),
         Note::Broken { module, .. } | Note::NotAdded { module } | Note::AlreadyAdded { module } => {
             (Some(module.clone()), None)
         }

@@ -120,6 +120,22 @@ pub enum Note {
 }
 
 impl Note {
+    /// The cell that it is about, if it is about one.
+    pub fn cell(&self) -> Option<&Cell> {
+        match self {
+            Self::Excluded { cell, .. }
+            | Self::FailedBefore { cell, .. }
+            | Self::Refused { cell, .. }
+            | Self::Unreadable { cell, .. }
+            | Self::MissingDepends { cell, .. }
+            | Self::AlreadyBuilt { cell }
+            | Self::AlreadyInstalled { cell }
+            | Self::NotInstalled { cell }
+            | Self::NotBuilt { cell } => Some(cell),
+            _ => None,
+        }
+    }
+
     /// The error that this is to somebody who asked for the cell by name, with DKMS's exit status.
     pub fn error(&self) -> Option<Error> {
         Some(match self {

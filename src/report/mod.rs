@@ -5,6 +5,7 @@ pub mod plan_text;
 pub mod signing;
 pub mod status;
 pub mod summary;
+pub mod why;
 
 use std::io::Write;
 use std::sync::Mutex;
