@@ -16,8 +16,7 @@ use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::machine::{Machine, Trees};
 use crate::plan::{Note, Options, Plan};
-use crate::report::why::{self, Question};
-use crate::report::{Console, Report, overview, plan_text, summary};
+use crate::report::{Console, Report, overview, plan_text, summary, why};
 use crate::request::{Request, Wanted};
 use crate::root::Root;
 use crate::system::observe::Overrides;
@@ -245,7 +244,7 @@ fn carry_out(
 }
 
 fn why(machine: &Machine, module: &str, kernels: &[String]) -> Result<u8> {
-    let question = Question::parse(module)?;
+    let wanted = Wanted::parse(module)?;
     let kernels = kernels.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
     let request =
         Request::Reconcile { kernels: (!kernels.is_empty()).then_some(kernels.clone()), retry: false };
@@ -255,7 +254,7 @@ fn why(machine: &Machine, module: &str, kernels: &[String]) -> Result<u8> {
             .error()
             .unwrap_or_else(|| Error::new(exit::HEADERS, format!("there is no kernel {kernel}"))));
     }
-    let text = why::render(&system, &plan, &question).ok_or_else(|| {
+    let text = why::render(&system, &plan, &wanted).ok_or_else(|| {
         Error::new(exit::WRONG_STATE, format!("no module {module} is registered here"))
             .hint("`dkms status` lists the modules that are")
     })?;

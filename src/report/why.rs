@@ -1,39 +1,14 @@
 //! `dkms-hook why`: for each kernel, where a module stands and what decided that.
 
-use crate::error::Result;
-use crate::ids::{Cell, ModuleId, ModuleName};
+use crate::ids::{Cell, ModuleId};
 use crate::inputs::Inputs;
 use crate::plan::{Action, Note, Plan};
+use crate::request::Wanted;
 use crate::system::{CellView, Kernel, Now, Source, System};
 
-/// The module that a question is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// Its name.
-    pub name: ModuleName,
-    /// One version of it; all of them when none is given.
-    pub version: Option<ModuleId>,
-}
-
-impl Question {
-    /// Reads `NAME` or `NAME/VERSION`.
-    ///
-    /// # Errors
-    /// When it cannot be the name of a module.
-    pub fn parse(text: &str) -> Result<Self> {
-        let (name, version) = match text.split_once('/') {
-            Some((name, version)) => (name, Some(ModuleId::new(name, version)?)),
-            None => (text, None),
-        };
-        Ok(Self { name: ModuleName::new(name)?, version })
-    }
-}
-
 /// The answer for every kernel in view, one paragraph each; `None` when nobody knows the module.
-pub fn render(system: &System, plan: &Plan, question: &Question) -> Option<String> {
-    let asked = |id: &ModuleId| {
-        id.name == question.name && question.version.as_ref().is_none_or(|version| version == id)
-    };
+pub fn render(system: &System, plan: &Plan, wanted: &Wanted) -> Option<String> {
+    let asked = |id: &ModuleId| wanted.includes(id);
     let mut text = String::new();
     for (id, source) in system.modules.iter().filter(|(id, _)| asked(id)) {
         if let Source::Dangling(target) = source {
@@ -52,7 +27,7 @@ pub fn render(system: &System, plan: &Plan, question: &Question) -> Option<Strin
         }
     }
     if text.is_empty() && system.modules.keys().any(asked) {
-        text = format!("{}: registered, but there is no kernel here\n", question.name);
+        text = format!("{}: registered, but there is no kernel here\n", wanted.name);
     }
     (!text.is_empty()).then_some(text)
 }
