@@ -128,6 +128,7 @@ impl Note {
             | Self::Refused { cell, .. }
             | Self::Unreadable { cell, .. }
             | Self::MissingDepends { cell, .. }
+            | Self::CannotSign { cell, .. }
             | Self::AlreadyBuilt { cell }
             | Self::AlreadyInstalled { cell }
             | Self::NotInstalled { cell }

@@ -7,8 +7,8 @@ use crate::request::Wanted;
 use crate::system::{CellView, Kernel, Now, Source, System};
 
 /// The answer for every kernel in view, one paragraph each; `None` when nobody knows the module.
-pub fn render(system: &System, plan: &Plan, module: &Wanted) -> Option<String> {
-    let asked = |id: &ModuleId| module.includes(id);
+pub fn render(system: &System, plan: &Plan, wanted: &Wanted) -> Option<String> {
+    let asked = |id: &ModuleId| wanted.includes(id);
     let mut text = String::new();
     for (id, source) in system.modules.iter().filter(|(id, _)| asked(id)) {
         if let Source::Dangling(target) = source {
@@ -27,7 +27,7 @@ pub fn render(system: &System, plan: &Plan, module: &Wanted) -> Option<String> {
         }
     }
     if text.is_empty() && system.modules.keys().any(asked) {
-        text = format!("{}: registered, but there is no kernel here\n", module);
+        text = format!("{}: registered, but there is no kernel here\n", wanted.name);
     }
     (!text.is_empty()).then_some(text)
 }
