@@ -1,5 +1,7 @@
 //! Observe, plan, apply: one run from request to result, under the lock.
 
+mod keys;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -9,7 +11,7 @@ use crate::conf;
 use crate::conf::environment::Environment;
 use crate::conf::model::Framework;
 use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, Cell, KernelRelease};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::layout::Layout;
 use crate::plan::{self, Options, Plan};
 use crate::report::Report;
@@ -142,7 +144,12 @@ impl Machine {
         let kernels = plan::kernels_of(request);
         // Deleting a module version needs every cell of it in view.
         let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
-        let system = self.observer_for(request, overrides).observe(kernels.as_deref());
+        let observer = self.observer_for(request, overrides);
+        let mut system = observer.observe(kernels.as_deref());
+        if let Request::Resign { modules, .. } = request {
+            let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
+            observer.look_at_signatures(&mut system, &wanted);
+        }
         let modprobe = self.framework.modprobe_on_install.then(|| self.running_kernel()).flatten();
         let options = Options { modprobe: options.modprobe.clone().or(modprobe), ..options.clone() };
         let plan = plan::plan(&system, request, &options);
@@ -209,6 +216,7 @@ impl Machine {
         let mut ran = Ran { system, plan, done };
         self.give_their_own(wanting, &mut ran, options, flags, report);
         self.tell_of_initramfs(&ran.plan, report);
+        self.tell_of_enrolment(&ran.plan, &ran.done, flags, report);
         Ok(ran)
     }
 
@@ -249,7 +257,10 @@ impl Machine {
         let changed: BTreeSet<&KernelRelease> = plan
             .steps
             .iter()
-            .filter(|s| matches!(s.action, plan::Action::Install { .. } | plan::Action::Uninstall { .. }))
+            .filter(|s| {
+                use plan::Action::{Install, Resign, Uninstall};
+                matches!(s.action, Install { .. } | Uninstall { .. } | Resign { reinstall: true, .. })
+            })
             .filter_map(|s| s.action.kernel())
             .collect();
         for kernel in changed {
@@ -317,28 +328,40 @@ impl Machine {
 fn may_nest(request: &Request) -> Result<bool> {
     let module = match request {
         Request::Bring { module, .. } | Request::Remove { module, .. } => module,
-        Request::Reconcile { .. } | Request::Autoinstall { .. } | Request::KernelRemoved { .. } => {
-            return Ok(false);
-        }
+        Request::Reconcile { .. }
+        | Request::Autoinstall { .. }
+        | Request::Resign { .. }
+        | Request::KernelRemoved { .. } => return Ok(false),
     };
+    not_of_itself(module)?;
+    Ok(true)
+}
+
+/// A script of a run under way must not touch the module that it belongs to.
+///
+/// # Errors
+/// When it would.
+pub fn not_of_itself(module: &ModuleId) -> Result<()> {
     // Every script of a module is told whose it is.
     if std::env::var("module").is_ok_and(|name| name == module.name.as_str()) {
         let text = format!("a script of {} asks for it while the module is being worked on", module.name);
         return Err(Error::new(exit::WRONG_STATE, text).hint("take the call out of the script"));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Whether a run did what `post_transaction` is for: modules came or went. Asked for one thing, DKMS
 /// runs it after success only; of a run over everything, one module that fails says nothing.
 fn changed_something(request: &Request, ran: &Ran) -> bool {
-    use plan::Action::{Forget, Install, Unbuild, Uninstall};
+    use plan::Action::{Forget, Install, Resign, Unbuild, Uninstall};
     let everything = matches!(request, Request::Reconcile { .. } | Request::Autoinstall { .. });
     let mut steps = ran.plan.steps.iter().zip(&ran.done);
     (everything || ran.errors().next().is_none())
         && steps.any(|(step, done)| {
-            let changes =
-                matches!(step.action, Install { .. } | Uninstall { .. } | Unbuild { .. } | Forget { .. });
+            let changes = matches!(
+                step.action,
+                Install { .. } | Resign { .. } | Uninstall { .. } | Unbuild { .. } | Forget { .. }
+            );
             changes && *done == Done::Yes
         })
 }

@@ -38,6 +38,14 @@ pub struct Flags {
     pub interactive: bool,
 }
 
+impl Flags {
+    /// True when somebody sits at the terminal who can be asked.
+    pub fn may_ask(&self) -> bool {
+        use std::io::IsTerminal;
+        self.interactive && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+}
+
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
@@ -92,9 +100,14 @@ impl Executor<'_> {
             let result = match missing {
                 Some(need) => Done::Without(*need),
                 None => {
-                    if let Action::Build { cell, .. } = &step.action {
-                        let what = format!("{} for kernel {} ({})", cell.module, cell.kernel, cell.arch);
-                        self.report.line(&format!("Building {what}: {}", step.reason));
+                    let doing = match &step.action {
+                        Action::Build { cell, .. } => Some(("Building", cell)),
+                        Action::Resign { cell, .. } => Some(("Signing", cell)),
+                        _ => None,
+                    };
+                    if let Some((doing, Cell { module, kernel, arch })) = doing {
+                        let reason = &step.reason;
+                        self.report.line(&format!("{doing} {module} for kernel {kernel} ({arch}): {reason}"));
                     }
                     log::info!("{}: {}", step.action, step.reason);
                     self.step(&step.action).map_or_else(Done::Failed, |()| Done::Yes)
@@ -162,6 +175,7 @@ impl Executor<'_> {
             Action::Add { module } => self.add(module),
             Action::Build { cell, force } => self.build(cell, *force),
             Action::Adopt { cell } => self.adopt(cell),
+            Action::Resign { cell, reinstall } => self.resign(cell, *reinstall),
             Action::Install { cell, force } => self.install(cell, *force),
             Action::Uninstall { cell } => self.uninstall(cell),
             Action::Unbuild { cell } => {

@@ -25,8 +25,10 @@ pub use crate::record::Overrides;
 use crate::record::{FORMAT, Facts, Record, Verdict};
 use crate::store;
 
+mod overrides;
 mod stat;
 
+pub use overrides::Asked;
 use stat::Once;
 
 /// What is observed, and with which settings.
@@ -45,15 +47,6 @@ pub struct Observer<'a> {
     /// What that person asks for by name, if anything: overrides count for it, and for whatever has
     /// no build yet.
     pub asked: Option<Asked<'a>>,
-}
-
-/// The module version that a person asks for by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked<'a> {
-    /// Which.
-    pub module: &'a ModuleId,
-    /// It is to be built whatever there is (`build --force`), with the options of this call alone.
-    pub anew: bool,
 }
 
 impl Observer<'_> {
@@ -144,28 +137,11 @@ impl Observer<'_> {
                 self.with(own).now(system, &once, cell, record.as_ref(), verdict.as_ref())
             }
         };
-        let vermagic_matches = built && record.is_none() && self.made_for(cell);
+        let foreign = built && record.is_none();
+        let vermagic_matches = foreign && self.made_for(cell);
+        let loaded = foreign && self.layout.loaded_mark(cell).exists();
         let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
-        CellView { built, installed, intact, record, verdict, now, vermagic_matches }
-    }
-
-    /// The options that a cell is judged and built with. A build keeps those that it was made with,
-    /// so that a hook does not undo what a person asked for.
-    pub fn overrides_of(&self, cell: &Cell, record: Option<&Record>) -> Cow<'_, Overrides> {
-        let asked = self.asked.filter(|asked| *asked.module == cell.module);
-        let kept = record.map(|r| &r.overrides);
-        match (asked, kept) {
-            (Some(_), _) if !self.overrides.is_plain() => Cow::Borrowed(self.overrides),
-            (Some(Asked { anew: true, .. }), _) | (_, None) => Cow::Borrowed(self.overrides),
-            (_, Some(kept)) if kept.is_plain() && self.overrides.is_plain() => Cow::Borrowed(self.overrides),
-            (_, Some(kept)) => Cow::Owned(Overrides { jobs: self.overrides.jobs, ..kept.clone() }),
-        }
-    }
-
-    /// The same observer with other options.
-    #[must_use]
-    pub fn with<'b>(&'b self, overrides: &'b Overrides) -> Observer<'b> {
-        Observer { overrides, ..*self }
+        CellView { built, installed, intact, record, verdict, loaded, now, vermagic_matches }
     }
 
     fn now(
@@ -308,11 +284,6 @@ impl Observer<'_> {
     /// Parallel make jobs: `-j`, else framework.conf, else one per processor.
     pub fn jobs(&self) -> usize {
         self.overrides.jobs.or(self.framework.parallel_jobs).unwrap_or_else(|| *processors())
-    }
-
-    /// The file that is sourced before a build.
-    pub fn build_environment(&self) -> Option<&Path> {
-        self.overrides.build_environment.as_deref().or(self.framework.build_environment.as_deref())
     }
 
     fn inputs(&self, once: &Once, cell: &Cell, context: &Context, conf: &Conf) -> Result<Inputs> {

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Executor;
 use crate::apply::build::{self, Failure, Job};
+use crate::apply::resign::Resigning;
+use crate::apply::sign::Signed;
 use crate::apply::{apport, notes, tree};
 use crate::conf::model::Framework;
 use crate::error::{Error, Result};
@@ -13,7 +15,7 @@ use crate::layout::Layout;
 use crate::record::{FORMAT, Facts, FailureNote, Overrides, Record, Verdict};
 use crate::store;
 use crate::system::observe::{Observer, module_stem};
-use crate::system::{Now, kernels};
+use crate::system::{Now, Signature, kernels};
 
 impl Executor<'_> {
     pub(super) fn build(&self, cell: &Cell, force: bool) -> Result<()> {
@@ -39,10 +41,11 @@ impl Executor<'_> {
             jobs: observer.jobs(),
             force,
             verbose: self.flags.verbose,
+            may_ask: self.flags.may_ask(),
             report: self.report,
         };
         match build::build(&job) {
-            Ok(_) => self.record_build(&observer, cell, facts, inputs, old),
+            Ok(built) => self.record_build(&observer, cell, facts, inputs, old, &built.signed),
             Err(failure) => {
                 if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {
                     // The build's own failure matters more.
@@ -63,6 +66,7 @@ impl Executor<'_> {
         facts: Facts,
         before: crate::inputs::Inputs,
         old: Option<Record>,
+        signed: &Signed,
     ) -> Result<()> {
         let layout = self.observer.layout;
         let mut record = Record {
@@ -75,13 +79,16 @@ impl Executor<'_> {
             without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
             overrides: observer.overrides.clone(),
         };
-        if let Ok((_, _, _, after, stamp)) = observer.fresh(cell) {
-            if after.change_since(&record.inputs).is_none() {
-                record.stamp = stamp;
-            }
-            // The first signing makes the key.
-            record.inputs.signing = after.signing;
+        if let Ok((_, _, _, after, stamp)) = observer.fresh(cell)
+            && after.change_since(&record.inputs).is_none()
+        {
+            record.stamp = stamp;
         }
+        // What was done, not what was wanted: the first signing makes the key, and it may fail.
+        record.inputs.signing = match signed {
+            Signed::With { certificate } => Some(certificate.clone()),
+            Signed::Not(_) => None,
+        };
         store::save(&layout.record(cell), &record)?;
         tree::drop_verdict(layout, cell)
     }
@@ -112,12 +119,55 @@ impl Executor<'_> {
         Ok(())
     }
 
+    /// Signs a build anew. What keeps that from being done is written down like a failed build: the
+    /// build that is there stays as it is, and hooks do not try again until something changes.
+    pub(super) fn resign(&self, cell: &Cell, reinstall: bool) -> Result<()> {
+        let layout = self.observer.layout;
+        let context = self.observer.kept_context(cell);
+        let work = Resigning {
+            layout,
+            cell,
+            context: &context,
+            framework: self.observer.framework,
+            distro: &self.observer.distribution.id,
+            may_ask: self.flags.may_ask(),
+            report: self.report,
+        };
+        match work.run() {
+            Ok(()) => tree::drop_verdict(layout, cell)?,
+            Err(error) => {
+                if let Some(Now::Judged { facts, inputs, .. }) = self.system.cell(cell).map(|view| &view.now)
+                {
+                    let failure = Failure {
+                        code: error.code,
+                        what: error.message.clone(),
+                        log: None,
+                        first_errors: Vec::new(),
+                        toolchain_trouble: false,
+                        hint: error.hint.clone(),
+                    };
+                    if let Err(error) = self.record_failure(cell, facts.clone(), (**inputs).clone(), &failure)
+                    {
+                        log::warn!("{error}");
+                    }
+                }
+                return Err(error);
+            }
+        }
+        if reinstall { self.installer(cell, false).renew(cell) } else { Ok(()) }
+    }
+
     pub(super) fn adopt(&self, cell: &Cell) -> Result<()> {
         let layout = self.observer.layout;
         let Some(view) = self.system.cell(cell) else { return Ok(()) };
         let Now::Judged { facts, inputs, stamp } = &view.now else { return Ok(()) };
         let installer = self.installer(cell, false);
         let mut inputs = (**inputs).clone();
+        // DKMS may have signed with a key that has gone since, or not at all.
+        inputs.signing = match self.observer.signature(cell) {
+            Signature::Ours { certificate } => Some(certificate),
+            Signature::Other | Signature::Impossible(_) => None,
+        };
         // Those that it depends on may have been taken over a step before.
         inputs.depends = self.observer.dependencies(cell, &facts.depends);
         let record = Record {
