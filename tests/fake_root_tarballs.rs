@@ -240,6 +240,48 @@ fn a_loaded_build_needs_no_headers() {
 }
 
 #[test]
+fn a_kernel_without_headers_gets_what_came_built_for_it() {
+    let (_place, file) = archive(&[K], "one.tar.gz", &["-k", K, "--binaries-only"]);
+    type Arrival = fn(&FakeRoot) -> program::Answer;
+    let arrivals: [Arrival; 3] = [
+        |root| root.deb("kernel-postinst", K, "configure"),
+        |root| root.hook(&[]),
+        |root| root.dkms(&["autoinstall", "-k", K]),
+    ];
+    for (i, arrives) in arrivals.into_iter().enumerate() {
+        // Loaded before its kernel is there, as in an image that is being put together.
+        let root = empty(&[]);
+        root.dkms(&["ldtarball", &file]).expect(0);
+        root.hook(&[]).expect(0);
+        assert_eq!(status(&root), format!("hello/1.0, {K}, x86_64: built\n"), "it waits");
+        ToyKernel::new(K).install_image(&root);
+        arrives(&root).expect(0).does_not_say("headers");
+        assert_eq!(status(&root), format!("hello/1.0, {K}, x86_64: installed\n"), "arrival {i}");
+        assert_eq!(root.take_depmods(), [K]);
+        assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+        root.dkms(&["autoinstall", "-k", K]).expect(0);
+        // The kernel is removed, and takes it along.
+        ToyKernel::new(K).remove_image(&root);
+        root.deb("kernel-postrm", K, "remove").expect(0);
+        assert_eq!(status(&root), "hello/1.0: added\n", "arrival {i}");
+        assert!(!root.exists(format!("/lib/modules/{K}")));
+    }
+    // One that does not ask for it is left to people.
+    let from = builder(&[]);
+    let conf = from.read("/usr/src/hello-1.0/dkms.conf").replace("AUTOINSTALL=\"yes\"", "");
+    from.write("/usr/src/hello-1.0/dkms.conf", conf);
+    ToyKernel::new(K).install(&from);
+    from.dkms(&["build", "hello/1.0", "-k", K]).expect(0);
+    from.dkms(&["mktarball", "hello/1.0", "-k", K, "--archive", "manual.tar"]).expect(0);
+    let file = from.path("/var/lib/dkms/hello/1.0/tarball/manual.tar");
+    let root = empty(&[]);
+    ToyKernel::new(K).install_image(&root);
+    root.dkms(&["ldtarball", file.to_str().unwrap()]).expect(0);
+    root.hook(&[]).expect(0);
+    assert_eq!(status(&root), format!("hello/1.0, {K}, x86_64: built\n"));
+}
+
+#[test]
 fn packages_of_rpm_are_left_to_rpm() {
     let root = empty(&[K]);
     let place = tempfile::tempdir().unwrap();

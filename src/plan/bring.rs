@@ -1,7 +1,7 @@
 //! One module version, one kernel, one state: what a person types.
 
 use super::planner::{Planner, Provision, Standing};
-use super::reconcile::same_verdict;
+use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason};
 use crate::ids::Cell;
 use crate::request::Goal;
@@ -51,7 +51,7 @@ impl Planner<'_> {
             return;
         };
         if adopt {
-            self.step(Action::Adopt { cell: cell.clone() }, Reason::MadeByDkms, Vec::new());
+            self.step(Action::Adopt { cell: cell.clone() }, adopted(view), Vec::new());
         }
         if to == Goal::Built {
             if build.is_none() {
