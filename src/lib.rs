@@ -13,6 +13,7 @@ pub mod conf;
 pub mod digest;
 pub mod elf;
 pub mod error;
+pub mod firmware;
 pub mod ids;
 pub mod inputs;
 pub mod kbuild;
@@ -20,6 +21,7 @@ pub mod layout;
 pub mod machine;
 #[cfg(feature = "packaging")]
 pub mod packaging;
+pub mod pki;
 pub mod plan;
 pub mod process;
 pub mod record;

@@ -1,5 +1,7 @@
 //! Observe, plan, apply: one run from request to result, under the lock.
 
+mod keys;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -113,7 +115,12 @@ impl Machine {
         let kernels = plan::kernels_of(request);
         // Deleting a module version needs every cell of it in view.
         let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
-        let system = self.observer(overrides).observe(kernels.as_deref());
+        let observer = self.observer(overrides);
+        let mut system = observer.observe(kernels.as_deref());
+        if let Request::Resign { modules, .. } = request {
+            let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
+            observer.look_at_signatures(&mut system, &wanted);
+        }
         let plan = plan::plan(&system, request, options);
         (system, plan)
     }
@@ -156,6 +163,7 @@ impl Machine {
             }
         }
         self.tell_of_initramfs(&plan, report);
+        self.tell_of_enrolment(&plan, &done, flags, report);
         Ok(Ran { system, plan, done })
     }
 
@@ -167,7 +175,10 @@ impl Machine {
         let changed: BTreeSet<&KernelRelease> = plan
             .steps
             .iter()
-            .filter(|s| matches!(s.action, plan::Action::Install { .. } | plan::Action::Uninstall { .. }))
+            .filter(|s| {
+                use plan::Action::{Install, Resign, Uninstall};
+                matches!(s.action, Install { .. } | Uninstall { .. } | Resign { reinstall: true, .. })
+            })
             .filter_map(|s| s.action.kernel())
             .collect();
         for kernel in changed {
@@ -306,9 +317,10 @@ impl Machine {
 fn may_nest(request: &Request) -> Result<bool> {
     let module = match request {
         Request::Bring { module, .. } | Request::Remove { module, .. } => module,
-        Request::Reconcile { .. } | Request::Autoinstall { .. } | Request::KernelRemoved { .. } => {
-            return Ok(false);
-        }
+        Request::Reconcile { .. }
+        | Request::Autoinstall { .. }
+        | Request::Resign { .. }
+        | Request::KernelRemoved { .. } => return Ok(false),
     };
     not_of_itself(module)?;
     Ok(true)

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -99,6 +99,7 @@ pub struct Process {
     env: Vec<(OsString, Option<OsString>)>,
     stdin: Option<PathBuf>,
     shown: Option<String>,
+    no_terminal: bool,
 }
 
 impl Process {
@@ -111,6 +112,7 @@ impl Process {
             env: Vec::new(),
             stdin: None,
             shown: None,
+            no_terminal: false,
         }
     }
 
@@ -165,6 +167,14 @@ impl Process {
     #[must_use]
     pub fn stdin(mut self, path: impl Into<PathBuf>) -> Self {
         self.stdin = Some(path.into());
+        self
+    }
+
+    /// Starts it in a session of its own, so that it finds no terminal to ask anybody at: what
+    /// would wait for an answer fails.
+    #[must_use]
+    pub fn without_terminal(mut self) -> Self {
+        self.no_terminal = true;
         self
     }
 
@@ -299,6 +309,14 @@ impl Process {
             }
             command.current_dir(dir);
         }
+        if self.no_terminal {
+            // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe; it
+            // allocates nothing and takes no lock.
+            #[allow(unsafe_code)]
+            unsafe {
+                command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
+            }
+        }
         match &self.stdin {
             None => command.stdin(Stdio::null()),
             Some(path) => command.stdin(File::open(path).map_err(|source| NotStarted::Failed {
@@ -374,6 +392,19 @@ mod tests {
         let got = Process::bash("echo $DKMS_HOOK_PARENT; umask; cat").capture().unwrap();
         let text = String::from_utf8(got.stdout).unwrap();
         assert_eq!(text, format!("{}\n0022\n", std::process::id()));
+    }
+
+    #[test]
+    fn a_child_without_a_terminal_leads_a_session_of_its_own() {
+        let session = |process: Process| {
+            let got = process.capture().unwrap();
+            // proc_pid_stat(5): the sixth field, with nothing odd in the name before it.
+            String::from_utf8(got.stdout).unwrap().split(' ').nth(5).unwrap().to_owned()
+        };
+        let read = || Process::new("cat").arg("/proc/self/stat");
+        let own = session(Process::new("cat").arg(format!("/proc/{}/stat", std::process::id())));
+        assert_eq!(session(read()), own);
+        assert_ne!(session(read().without_terminal()), own);
     }
 
     #[test]

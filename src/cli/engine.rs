@@ -99,6 +99,17 @@ impl From<Error> for Outcome {
     }
 }
 
+/// A signing key with its certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The lines that name them.
+    pub lines: [String; 2],
+    /// Whether they were made now; or why there are none.
+    pub made: Result<bool>,
+    /// What to do for the kernel to trust them.
+    pub next: Option<String>,
+}
+
 /// What a command may need leave for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -176,6 +187,12 @@ pub trait Engine {
     /// # Errors
     /// Exit status 9 when rpm fails or is not there.
     fn install_package(&mut self, file: &Path) -> Result<()>;
+
+    /// The signing key for `target`, or for any kernel; made when there is none.
+    ///
+    /// # Errors
+    /// When it cannot even be said where it should be.
+    fn key_pair(&mut self, target: Option<&Target>) -> Result<KeyPair>;
 
     /// The settings of framework.conf.
     fn framework(&self) -> &Framework;

@@ -8,7 +8,7 @@ use crate::apply::recover::TEMPORARY;
 use crate::apply::run::{Done, Flags};
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::apply::{notes, script, tree};
-use crate::cli::engine::{Engine, Failure, Options, Outcome, Target};
+use crate::cli::engine::{Engine, Failure, KeyPair, Options, Outcome, Target};
 use crate::conf::model::{Conf, Context, Framework};
 use crate::conf::{self, Strictness};
 use crate::error::{Error, Result, exit};
@@ -68,6 +68,11 @@ impl Worker {
     fn outcome(&self, request: &Request, ran: &Ran) -> Outcome {
         let mut outcome = Outcome::default();
         for (action, error) in ran.errors() {
+            // What is there is as good as it was: to DKMS it is simply built.
+            if matches!(action, Action::Resign { .. }) {
+                self.report.warning(&error.to_string());
+                continue;
+            }
             let cell = action.cell();
             outcome.failures.push(Failure {
                 module: cell.map(|c| c.module.clone()),
@@ -183,11 +188,10 @@ fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) ->
 }
 
 fn whose(note: &Note) -> (Option<ModuleId>, Option<KernelRelease>) {
+    if let Some(cell) = note.cell() {
+        return (Some(cell.module.clone()), Some(cell.kernel.clone()));
+    }
     match note {
-        Note::FailedBefore { cell, .. }
-        | Note::Refused { cell, .. }
-        | Note::Unreadable { cell, .. }
-        | Note::MissingDepends { cell, .. } => (Some(cell.module.clone()), Some(cell.kernel.clone())),
         Note::Broken { module, .. } | Note::NotAdded { module } | Note::AlreadyAdded { module } => {
             (Some(module.clone()), None)
         }
@@ -297,6 +301,14 @@ impl Engine for Worker {
 
     fn install_package(&mut self, file: &Path) -> Result<()> {
         self.install_rpm(file)
+    }
+
+    fn key_pair(&mut self, target: Option<&Target>) -> Result<KeyPair> {
+        let pair = self.machine.pair(target.map(|target| &target.kernel))?;
+        let flags = Flags { interactive: !self.in_package, ..Flags::default() };
+        let made = self.machine.make_pair(&pair, flags.may_ask(), &self.report);
+        let next = self.machine.next_for(&pair);
+        Ok(KeyPair { lines: pair.lines(), made, next })
     }
 
     fn framework(&self) -> &Framework {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::tree_copy::remove_tree;
+use super::tree_copy::{copy_tree, remove_tree};
 use crate::ids::Cell;
 use crate::layout::Layout;
 
@@ -69,6 +69,21 @@ impl Staging {
         fs::create_dir(dir.path().join("log"))?;
         fs::create_dir(dir.path().join("module"))?;
         Ok(Self { dir })
+    }
+
+    /// Begins with everything that the build of the cell has now, times included.
+    ///
+    /// # Errors
+    /// When something cannot be copied.
+    pub fn copy_of(layout: &Layout, cell: &Cell) -> io::Result<Self> {
+        let staging = Self::new(layout, cell)?;
+        copy_tree(&layout.cell(cell), staging.dir.path()).map_err(io::Error::other)?;
+        Ok(staging)
+    }
+
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Where the modules go.

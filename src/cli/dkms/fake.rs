@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
-use crate::cli::engine::{Engine, Failure, Need, Options, Outcome, Target};
+use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target};
 use crate::conf::model::{Conf, Framework, Reader, Scripts};
 use crate::error::{Error, Result, exit};
 use crate::ids::{Arch, KernelRelease, ModuleId};
@@ -210,6 +210,15 @@ impl Engine for Fake {
             true => Err(Error::new(exit::NO_CONF_AT_PATH, "rpm said no")),
             false => Ok(()),
         }
+    }
+
+    fn key_pair(&mut self, _: Option<&Target>) -> Result<KeyPair> {
+        let made = if self.refuse { Err(Error::new(exit::USAGE, "half a pair")) } else { Ok(true) };
+        Ok(KeyPair {
+            lines: ["Signing key: k".into(), "Public certificate (MOK): c".into()],
+            made,
+            next: None,
+        })
     }
 
     fn framework(&self) -> &Framework {

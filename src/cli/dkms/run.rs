@@ -55,13 +55,24 @@ fn act(session: &mut Session<'_, '_>) -> Result<u8> {
         Action::Match => matching::matching(session),
         Action::Mktarball => mktarball::mktarball(session),
         Action::Ldtarball => ldtarball::ldtarball(session),
-        Action::GenerateMok => Err(later(action.word())),
+        Action::GenerateMok => generate_mok(session),
     }
 }
 
-/// What there is no code for yet; nothing of it is done.
-fn later(what: &str) -> Error {
-    Error::new(exit::USAGE, format!("{what} is not yet available in this version; nothing was changed"))
+/// The two lines that DKMS prints, and a key pair if there is none.
+fn generate_mok(session: &mut Session<'_, '_>) -> Result<u8> {
+    let target = session.some_target()?;
+    let pair = session.engine.key_pair(target.as_ref())?;
+    for line in &pair.lines {
+        session.screen.line(line);
+    }
+    if pair.made? {
+        session.screen.line("There was no key: this one was made now.");
+    }
+    if let Some(next) = &pair.next {
+        session.screen.line(format_args!("Secure Boot is on, and the kernel does not know it. Next: {next}"));
+    }
+    Ok(0)
 }
 
 /// DKMS deletes the modules of a kernel before its package is unpacked, so that they are rebuilt

@@ -24,6 +24,7 @@ Actions for everything:
   status       list what is added, built and installed
   autoinstall  install every module with AUTOINSTALL for a kernel
   match        install for -k what is installed for --templatekernel
+  generate_mok make the key that signs modules, if there is none
   kernel_postinst, kernel_prerm, kernel_preinst
                what package managers call around a kernel (need -k)
 
@@ -59,8 +60,8 @@ mod tests {
         for line in USAGE.lines() {
             assert!(line.len() <= 80, "{line}");
         }
-        for (word, action) in Action::ALL {
-            assert_eq!(USAGE.contains(word), action != Action::GenerateMok, "{word}");
+        for (word, _) in Action::ALL {
+            assert!(USAGE.contains(word), "{word}");
         }
     }
 }

@@ -8,4 +8,5 @@ mod model;
 mod properties;
 mod purge;
 mod reconcile;
+mod signing;
 mod world;

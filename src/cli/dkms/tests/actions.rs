@@ -120,7 +120,6 @@ fn states_that_forbid_an_action() {
         ("ldtarball", exit::NOT_FOUND),
         ("ldtarball m/1", exit::NOT_FOUND),
         ("ldtarball --archive=x.tar.gz", exit::NOT_FOUND),
-        ("generate_mok", exit::USAGE),
         ("build --archive=x.tar.gz", exit::NOT_FOUND),
     ] {
         let (code, out, err) = dkms(&mut fake, line);
@@ -273,4 +272,16 @@ fn help_version_and_mistakes_end_before_there_is_an_engine() {
     let (code, _, err) = begin(&["status", "--no-initrd", "a", "b"]);
     let expected = "Deprecated feature: --no-initrd\nWarning: I do not know how to handle b.\n";
     assert_eq!((code, err.as_str()), (Ok(()), expected));
+}
+
+#[test]
+fn a_key_is_named_before_anything_can_fail() {
+    let mut fake = machine();
+    let (code, out, err) = dkms(&mut fake, "generate_mok");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("Signing key: k\nPublic certificate (MOK): c\n"), "{out}");
+    fake.refuse = true;
+    let (code, out, err) = dkms(&mut fake, "generate_mok");
+    assert_eq!((code, out.as_str()), (exit::USAGE, "Signing key: k\nPublic certificate (MOK): c\n"));
+    assert!(err.contains("half a pair"), "{err}");
 }
