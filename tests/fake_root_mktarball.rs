@@ -131,6 +131,7 @@ fn what_cannot_be_packed_is_told_with_dkms_exit_status() {
     let root = builder(&[K]);
     ToyKernel::new(K2).install(&root);
     ToyModule::new("gone", "1").register(&root);
+    ToyModule::new("empty", "1").register(&root);
     fs::remove_dir_all(root.path("/usr/src/gone-1")).unwrap();
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("file");
@@ -143,6 +144,7 @@ fn what_cannot_be_packed_is_told_with_dkms_exit_status() {
         (vec!["hello/1.0", "-k", K, "--archive", &below_a_file], 9, "x.tar"),
         (vec!["hello/1.0", "-k", K, "--archive", "/dev/null"], 9, "not a regular file"),
         (vec!["hello/1.0", "-k", K, "--archive", "/tmp/"], 9, "not a regular file"),
+        (vec!["empty/1", "--all", "--binaries-only"], 6, "not built for any kernel"),
         (vec!["hello/2.0", "-k", K], 3, "not in the DKMS tree"),
         (vec!["gone/1", "-k", K], 4, "broken"),
         (vec!["hello"], 1, "version"),
