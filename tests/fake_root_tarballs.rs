@@ -240,6 +240,46 @@ fn a_loaded_build_needs_no_headers() {
 }
 
 #[test]
+fn loaded_modules_that_depend_on_each_other_are_not_built_again() {
+    let from = empty(&[K]);
+    ToyModule::new("base", "1").register(&from);
+    ToyModule::new("middle", "1").depends("base").register(&from);
+    ToyModule::new("top", "1").depends("middle").register(&from);
+    from.hook(&[]).expect(0);
+    let place = tempfile::tempdir().unwrap();
+    let files = ["top", "middle", "base"].map(|name| place.path().join(format!("{name}.tar")));
+    for file in &files {
+        let name = format!("{}/1", file.file_stem().unwrap().to_str().unwrap());
+        let file = file.to_str().unwrap();
+        from.dkms(&["mktarball", &name, "-k", K, "--binaries-only", "--archive", file]).expect(0);
+    }
+    let in_line = |root: &FakeRoot| {
+        let lines = ["base", "middle", "top"].map(|name| format!("{name}/1, {K}, x86_64: installed\n"));
+        assert_eq!(status(root), lines.concat());
+        assert_eq!(root.take_make_calls(), [""; 0]);
+        assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+    };
+    // By the hook; by hand, in the wrong order; each as it comes.
+    let root = empty(&[K]);
+    files.iter().for_each(|file| drop(root.dkms(&["ldtarball", file.to_str().unwrap()]).expect(0)));
+    root.hook(&[]).expect(0);
+    in_line(&root);
+    let root = empty(&[K]);
+    files.iter().for_each(|file| drop(root.dkms(&["ldtarball", file.to_str().unwrap()]).expect(0)));
+    for name in ["top/1", "middle/1", "base/1"] {
+        root.dkms(&["install", name, "-k", K]).expect(0);
+    }
+    root.hook(&[]).expect(0);
+    in_line(&root);
+    let root = empty(&[K]);
+    for file in &files {
+        root.dkms(&["install", file.to_str().unwrap(), "-k", K]).expect(0);
+    }
+    root.hook(&[]).expect(0);
+    in_line(&root);
+}
+
+#[test]
 fn a_kernel_without_headers_gets_what_came_built_for_it() {
     let (_place, file) = archive(&[K], "one.tar.gz", &["-k", K, "--binaries-only"]);
     type Arrival = fn(&FakeRoot) -> program::Answer;

@@ -200,7 +200,11 @@ impl Planner<'_> {
         };
         let Dependencies { steps: needs, builds } = match self.depends(&cell, facts, retry) {
             Ok(found) => found,
-            Err(_) if view.installed && view.intact && standing == Standing::Fresh => {
+            Err(_)
+                if view.installed
+                    && view.intact
+                    && matches!(standing, Standing::Fresh | Standing::Adoptable) =>
+            {
                 return ready(None, BuildOf::of(view));
             }
             Err(missing) => {
@@ -251,7 +255,10 @@ impl Planner<'_> {
         }
         let build = match (&standing, &view.now) {
             (Standing::Adoptable, Now::Judged { inputs, .. }) => {
-                self.step(Action::Adopt { cell: cell.clone() }, adopted(view), Vec::new());
+                // One out of an archive is only now told which builds of its dependencies it goes with:
+                // not before they are there.
+                let after = if view.loaded.is_some() { needs.clone() } else { Vec::new() };
+                self.step(Action::Adopt { cell: cell.clone() }, adopted(view), after);
                 BuildOf::Known(inputs.fingerprint())
             }
             _ => BuildOf::of(view),

@@ -1,6 +1,6 @@
 //! Builds that came out of an archive.
 
-use super::world::{World, arch, kernel, notes, reason, steps};
+use super::world::{World, arch, kernel, needs, notes, reason, steps};
 use crate::plan::{Options, plan};
 use crate::request::{Goal, Request};
 use crate::system::FromArchive;
@@ -21,6 +21,34 @@ fn it_is_taken_over_and_not_built_again() {
     assert!(reason(&plan, "take over zfs/2 for 6.1").contains("it was loaded"));
     let plan = loaded(false).bring("zfs/2", "6.1", Goal::Built, false);
     assert_eq!(steps(&plan), ["take over zfs/2 for 6.1"]);
+}
+
+#[test]
+fn it_goes_with_the_dependencies_that_it_finds() {
+    let dependent = |base: World| {
+        let mut world = base.with(&["zfs/2"]).depends("zfs/2", "spl");
+        let view = world.view("zfs/2", "6.1");
+        (view.built, view.vermagic_matches) = (true, true);
+        view.loaded = Some(FromArchive { autoinstall: true });
+        world
+    };
+    // It is written down when they are there, and not built anew for their arrival.
+    let world = dependent(World::new(&["6.1"]).with(&["spl/1"]).built("spl/1", "6.1"));
+    let plan = world.reconcile();
+    let expected = ["install spl/1 for 6.1", "take over zfs/2 for 6.1", "install zfs/2 for 6.1"];
+    assert_eq!(steps(&plan)[..3], expected);
+    assert_eq!(needs(&plan, expected[1]), [expected[0]]);
+    assert!(steps(&world.bring("zfs/2", "6.1", Goal::Built, false)).is_empty());
+    assert_eq!(steps(&world.bring("zfs/2", "6.1", Goal::Installed, false))[0], expected[2]);
+    let world = dependent(World::new(&["6.1"]).with(&["spl/1"]).installed("spl/1", "6.1"));
+    assert_eq!(steps(&world.bring("zfs/2", "6.1", Goal::Built, false)), [expected[1]]);
+    // A dependency that is built here is another one than it was made with.
+    let plan = dependent(World::new(&["6.1"]).with(&["spl/1"])).reconcile();
+    assert!(steps(&plan).contains(&"build zfs/2 for 6.1".to_owned()));
+    // Installed without them, it stays as it is.
+    let mut world = dependent(World::new(&["6.1"]));
+    world.view("zfs/2", "6.1").installed = true;
+    assert!(steps(&world.reconcile()).is_empty() && notes(&world.reconcile()).is_empty());
 }
 
 #[test]
