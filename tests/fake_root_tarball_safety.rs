@@ -199,7 +199,7 @@ fn notes_of_another_machine_are_not_believed() {
 fn a_load_that_is_killed_has_loaded_all_or_nothing() {
     // Large enough to be met in the middle.
     let from = builder(&[K, K2]);
-    for i in 0..150 {
+    for i in 0..80 {
         from.write(format!("/usr/src/hello-1.0/data/{i}.h"), vec![b'a' + (i % 26) as u8; 5_000]);
     }
     let place = tempfile::tempdir().unwrap();
@@ -213,12 +213,12 @@ fn a_load_that_is_killed_has_loaded_all_or_nothing() {
         root.dkms(&["ldtarball", &file]).expect(0);
         begin.elapsed()
     };
-    for i in 0..16 {
+    for i in 0..10 {
         let root = empty(&[K, K2]);
         let mut command = root.program(Face::Dkms);
         command.args(["ldtarball", &file]).stdout(Stdio::null()).stderr(Stdio::null());
         let mut run = command.spawn().unwrap();
-        std::thread::sleep(whole.mul_f64(f64::from(i) / 13.0));
+        std::thread::sleep(whole.mul_f64(f64::from(i) / 8.0));
         let _ = run.kill();
         run.wait().unwrap();
         // The next run cleans up; loading again says what is there, or does it.
