@@ -314,6 +314,42 @@ fn a_tool_that_does_not_sign_changes_nothing() {
     assert_eq!(root.checked(&installed, CERTIFICATE, "sha256"), Checked::Good, "the others are signed");
 }
 
+/// Runs a command line at a terminal of its own (script(1)), and types `input` after a moment.
+fn at_a_terminal(root: &FakeRoot, args: &[&str], variable: &str, input: &str) -> Answer {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let program = root.program(Face::Hook);
+    let words = std::iter::once(program.get_program()).chain(program.get_args());
+    let words: Vec<String> = words.map(|w| format!("'{}'", w.to_str().unwrap())).collect();
+    let line = format!("{} {}", words.join(" "), args.join(" "));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env_clear().env("PATH", root.search_path()).env("LC_ALL", "C");
+    if !variable.is_empty() {
+        script.env(variable, "postinst");
+    }
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut typing = child.stdin.take().unwrap();
+    typing.write_all(input.as_bytes()).unwrap();
+    // Its end would be typed, too; the terminal goes when the program does.
+    let output = child.wait_with_output().unwrap();
+    drop(typing);
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    Answer { code: output.status.code().unwrap(), out, err: String::new() }
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_for_the_passphrase_once() {
+    let root = root();
+    root.write_pair(KEY, CERTIFICATE, Some("secret"));
+    let answer = at_a_terminal(&root, &["--kernel", K], "", "secret\n").expect(0);
+    assert_eq!(answer.out.matches("Passphrase of /var/lib/dkms/mok.key: ").count(), 1, "{}", answer.out);
+    assert!(!answer.out.contains("not signed"), "{}", answer.out);
+    assert_eq!(root.checked(INSTALLED, CERTIFICATE, "sha256"), Checked::Good);
+    // A package's script runs at the same terminal, and must not wait there.
+    let answer = at_a_terminal(&root, &["--kernel", K2], "DPKG_MAINTSCRIPT_NAME", "").expect(0);
+    assert!(!answer.out.contains("Passphrase of") && answer.out.contains("not signed"), "{}", answer.out);
+}
+
 // --- distributions
 
 #[test]
