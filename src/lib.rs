@@ -6,6 +6,7 @@
 
 pub mod adapters;
 pub mod apply;
+pub mod archive;
 pub mod chroot;
 pub mod cli;
 pub mod conf;

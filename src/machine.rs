@@ -10,7 +10,7 @@ use crate::apply::{lock, notes};
 use crate::conf;
 use crate::conf::model::Framework;
 use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, Cell, KernelRelease};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::inputs::Inputs;
 use crate::layout::Layout;
 use crate::plan::{self, Options, Plan};
@@ -322,12 +322,21 @@ fn may_nest(request: &Request) -> Result<bool> {
         | Request::Resign { .. }
         | Request::KernelRemoved { .. } => return Ok(false),
     };
+    not_of_itself(module)?;
+    Ok(true)
+}
+
+/// A script of a run under way must not touch the module that it belongs to.
+///
+/// # Errors
+/// When it would.
+pub fn not_of_itself(module: &ModuleId) -> Result<()> {
     // Every script of a module is told whose it is.
     if std::env::var("module").is_ok_and(|name| name == module.name.as_str()) {
         let text = format!("a script of {} asks for it while the module is being worked on", module.name);
         return Err(Error::new(exit::WRONG_STATE, text).hint("take the call out of the script"));
     }
-    Ok(true)
+    Ok(())
 }
 
 fn adopted(plan: &Plan) -> bool {

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
 use std::time::Instant;
@@ -219,6 +219,31 @@ impl Process {
     pub fn capture(&self) -> Result<Captured, NotStarted> {
         let output = self.command()?.output().map_err(|e| self.failed(e))?;
         Ok(Captured { status: status_number(output.status), stdout: output.stdout, stderr: output.stderr })
+    }
+
+    /// Starts it as a filter that reads `input`; its output is for the caller to read. What it says on
+    /// standard error is dropped: the caller sees how it ended.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn reading(&self, input: File) -> Result<(Child, ChildStdout), NotStarted> {
+        let mut command = self.command()?;
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|e| self.failed(e))?;
+        let output = child.stdout.take().ok_or_else(|| self.failed(io::ErrorKind::BrokenPipe.into()))?;
+        Ok((child, output))
+    }
+
+    /// Starts it as a filter that writes to `output`; its input is for the caller to write.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn writing(&self, output: File) -> Result<(Child, ChildStdin), NotStarted> {
+        let mut command = self.command()?;
+        command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|e| self.failed(e))?;
+        let input = child.stdin.take().ok_or_else(|| self.failed(io::ErrorKind::BrokenPipe.into()))?;
+        Ok((child, input))
     }
 
     /// Runs it and appends a block to a log, in the form that DKMS's logs have: a heading, the

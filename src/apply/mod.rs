@@ -14,4 +14,5 @@ pub mod resign;
 pub mod run;
 pub mod script;
 pub mod sign;
+pub mod tarball;
 pub mod tree;

@@ -151,7 +151,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             let request = Request::Resign { kernels: kernels(kernel)?, modules };
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
-        Some(Command::Why { module, kernel }) => why(&machine, module, kernel),
+        Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Deb { event, release, .. }) => {
             deb(&machine, *event, release.as_deref(), report).map(|()| 0)
         }
@@ -243,18 +243,15 @@ fn carry_out(
     Ok(ran.code())
 }
 
-fn why(machine: &Machine, module: &str, kernels: &[String]) -> Result<u8> {
-    let wanted = Wanted::parse(module)?;
-    let kernels = kernels.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
-    let request =
-        Request::Reconcile { kernels: (!kernels.is_empty()).then_some(kernels.clone()), retry: false };
+fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {
+    let kernels = kernels(named)?;
+    let request = Request::Reconcile { kernels: kernels.clone(), retry: false };
     let (system, plan) = machine.plan(&request, &Options::default(), &Overrides::default());
-    if let Some(kernel) = kernels.iter().find(|kernel| !system.kernels.contains_key(*kernel)) {
-        return Err(crate::plan::Note::UnknownKernel { kernel: kernel.clone() }
-            .error()
-            .unwrap_or_else(|| Error::new(exit::HEADERS, format!("there is no kernel {kernel}"))));
+    let unknown = kernels.into_iter().flatten().find(|kernel| !system.kernels.contains_key(kernel));
+    if let Some(error) = unknown.and_then(|kernel| Note::UnknownKernel { kernel }.error()) {
+        return Err(error);
     }
-    let text = why::render(&system, &plan, &wanted).ok_or_else(|| {
+    let text = why::render(&system, &plan, module).ok_or_else(|| {
         Error::new(exit::WRONG_STATE, format!("no module {module} is registered here"))
             .hint("`dkms status` lists the modules that are")
     })?;

@@ -6,6 +6,7 @@ use crate::adapters::dpkg;
 use crate::apply::build::copy_tree;
 use crate::apply::recover::TEMPORARY;
 use crate::apply::run::{Done, Flags};
+use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::apply::{notes, script, tree};
 use crate::cli::engine::{Engine, Failure, KeyPair, Options, Outcome, Target};
 use crate::conf::model::{Conf, Context, Framework};
@@ -20,6 +21,8 @@ use crate::request::{Goal, Request};
 use crate::system::kernels;
 use crate::system::observe::Overrides;
 use crate::version_order;
+
+mod archives;
 
 /// See [`Engine`].
 #[derive(Debug)]
@@ -117,6 +120,24 @@ impl Worker {
                     let (module, kernel) = whose(note);
                     outcome.failures.push(Failure { module, kernel, error });
                 }
+            }
+        }
+    }
+
+    /// Runs POST_ADD of a source that was just registered.
+    fn post_add(&self, conf: &Conf, id: &ModuleId, target: Option<&Target>, options: &Options) -> Result<()> {
+        let layout = &self.machine.layout;
+        let Some(text) = &conf.scripts.post_add else { return Ok(()) };
+        let kernel = target.map_or_else(|| KernelRelease::new("none"), |t| Ok(t.kernel.clone()))?;
+        let overrides = Self::overrides(options);
+        let cell = Cell { module: id.clone(), kernel, arch: self.machine.arch.clone() };
+        let context = self.machine.observer(&overrides).context(&cell);
+        match script::run(layout, id, "POST_ADD", text, &layout.source(id), &context, &self.report) {
+            0 => Ok(()),
+            status => {
+                let code = u8::try_from(status).unwrap_or(1);
+                let text = format!("{id} is added, but its POST_ADD script ended with status {status}");
+                Err(Error::new(code, text))
             }
         }
     }
@@ -257,21 +278,29 @@ impl Engine for Worker {
         }
         let conf = self.conf(&source, Some(id), target, options)?;
         tree::add(&layout, id)?;
-        let Some(text) = &conf.scripts.post_add else { return Ok(()) };
-        let kernel = target.map_or_else(|| KernelRelease::new("none"), |t| Ok(t.kernel.clone()))?;
-        let overrides = Self::overrides(options);
-        let cell = Cell { module: id.clone(), kernel, arch: self.machine.arch.clone() };
-        let context = self.machine.observer(&overrides).context(&cell);
-        match script::run(&layout, id, "POST_ADD", text, &source, &context, &self.report) {
-            0 => Ok(()),
-            status => {
-                let code = u8::try_from(status).unwrap_or(1);
-                Err(Error::new(
-                    code,
-                    format!("{id} is added, but its POST_ADD script ended with status {status}"),
-                ))
-            }
-        }
+        self.post_add(&conf, id, target, options)
+    }
+
+    fn unpack(&mut self, archive: &Path) -> Result<Unpacked> {
+        tarball::unpack(&self.machine.layout, archive, &self.report)
+    }
+
+    fn load(
+        &mut self,
+        unpacked: Unpacked,
+        id: &ModuleId,
+        target: Option<&Target>,
+        options: &Options,
+    ) -> Result<Loaded> {
+        self.load_archive(unpacked, id, target, options)
+    }
+
+    fn pack(&mut self, order: &Pack) -> Result<()> {
+        self.make_archive(order)
+    }
+
+    fn install_package(&mut self, file: &Path) -> Result<()> {
+        self.install_rpm(file)
     }
 
     fn key_pair(&mut self, target: Option<&Target>) -> Result<KeyPair> {

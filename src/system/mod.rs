@@ -81,6 +81,9 @@ pub struct CellView {
     pub record: Option<Record>,
     /// Why there is no build.
     pub verdict: Option<Verdict>,
+    /// The build came out of an archive and was not adopted yet: perhaps its kernel is still to come.
+    /// Looked at only where there is a build without a record.
+    pub loaded: bool,
     /// What it would be made from now.
     pub now: Now,
     /// Every built module was made for this kernel (vermagic). Looked at only where there is a

@@ -31,6 +31,7 @@ use crate::report::Report;
 
 pub use crate::apply::sign::Signed;
 pub use crate::elf::Compression;
+pub(super) use publish::{exchange, sync_dir, sync_tree};
 pub use tree_copy::{CopyError, copy_tree, remove_tree};
 
 /// Everything that one build depends on.

@@ -160,7 +160,7 @@ impl Published {
 
 /// Swaps two directories: at once where the file system can (renameat2(2)), else by way of a third
 /// name, with an instant in which `b` does not exist.
-fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+pub(in crate::apply) fn exchange(a: &Path, b: &Path) -> io::Result<()> {
     match exchange_at_once(a, b) {
         Ok(()) => Ok(()),
         Err(_) => exchange_by_turns(a, b),
@@ -189,7 +189,7 @@ fn exchange_at_once(_: &Path, _: &Path) -> io::Result<()> {
 }
 
 /// Writes every file and directory of a tree to the disk.
-fn sync_tree(dir: &Path) -> io::Result<()> {
+pub(in crate::apply) fn sync_tree(dir: &Path) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(dir).contents_first(true) {
         let entry = entry?;
         if !entry.file_type().is_symlink() {
@@ -200,7 +200,7 @@ fn sync_tree(dir: &Path) -> io::Result<()> {
 }
 
 /// Writes the names in a directory to the disk.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(in crate::apply) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 

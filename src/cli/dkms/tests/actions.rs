@@ -113,9 +113,14 @@ fn states_that_forbid_an_action() {
         ("remove gone/1 --all", exit::CONF_MISSING),
         ("build gone/1", exit::CONF_MISSING),
         ("install gone/1", exit::CONF_MISSING),
-        ("mktarball m/1", exit::USAGE),
-        ("ldtarball", exit::USAGE),
-        ("build m/1 --archive=x.tar.gz", exit::USAGE),
+        ("mktarball m/1", exit::INSTALL),
+        ("mktarball m/2", exit::WRONG_STATE),
+        ("mktarball gone/1", exit::CONF_MISSING),
+        ("mktarball m", exit::USAGE),
+        ("ldtarball", exit::NOT_FOUND),
+        ("ldtarball m/1", exit::NOT_FOUND),
+        ("ldtarball --archive=x.tar.gz", exit::NOT_FOUND),
+        ("build --archive=x.tar.gz", exit::NOT_FOUND),
     ] {
         let (code, out, err) = dkms(&mut fake, line);
         assert_eq!(code, expected, "{line}: {err}");
