@@ -34,7 +34,7 @@ _dkms_sources() {
 _dkms() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local actions='add remove build unbuild install uninstall match autoinstall mktarball ldtarball status
-        kernel_preinst kernel_postinst kernel_prerm'
+        generate_mok kernel_preinst kernel_postinst kernel_prerm'
     local options='-m -v -k -a -c -q -j -h -V --module --kernelver --arch --config --all --force
         --force-version-override --directive --kernelsourcedir --dkmstree --sourcetree --installtree
         --templatekernel --archive --source-only --binaries-only --no-depmod --modprobe-on-install --symlink-modules --rpm_safe_upgrade --verbose --debug --quiet --help --version'
@@ -66,7 +66,7 @@ _dkms() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 return
                 ;;
-            autoinstall | kernel_*) words='' ;;
+            autoinstall | generate_mok | kernel_*) words='' ;;
             build | install) words="$(_dkms_modules) $(_dkms_sources)" ;;
             *) words=$(_dkms_modules) ;;
             esac
