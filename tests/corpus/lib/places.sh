@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# Where the corpus keeps things, and what is known about its rows. A row is NAME or NAME@SUITE.
+
+CORPUS=${CORPUS:-$REPO_TOP/tests/corpus}
+CORPUS_CACHE=$LAB_CACHE/corpus
+CORPUS_SUITE=trixie
+
+# What builds of module packages need beyond the base root. The packages that need them say so in
+# their Depends, mostly.
+build_dependencies() {
+	echo libxtables-dev pkgconf libelf-dev xtables-addons-common perl libpython3-stdlib python3 gawk \
+		autoconf automake libtool bison flex bc time
+}
+
+# deb_of ROW: the fetched package.
+deb_of() {
+	local deb
+	deb=$(sed -n "s/^$1 //p" "$CORPUS_CACHE/fetched")
+	[ -n "$deb" ] && printf '%s/debs/%s\n' "$CORPUS_CACHE" "$deb"
+}
+
+version_of() { dpkg-deb -f "$(deb_of "$1")" Version; }
+
+# attribute ROW WORD: is it said of that row? attribute ROW KEY=: prints the value.
+attributes() { sed -n "s/^$1 //p" "$CORPUS/packages"; }
+attribute() { [[ " $(attributes "$1") " == *" $2 "* ]]; }
+value() { attributes "$1" | tr ' ' '\n' | sed -n "s/^$2=//p"; }
+
+# rows_with WORD: the rows of which it is said.
+rows_with() { awk -v word="$1" '!/^#/ { for (i = 2; i <= NF; i++) if ($i == word) print $1 }' "$CORPUS/packages"; }
+
+# result_dir ROW KERNEL TOOL
+result_dir() { printf '%s/results/%s/%s/%s' "$CORPUS_CACHE" "$1_$(version_of "$1")" "$2" "$3"; }
+
+corpus_kernels() {
+	. "$(kernels_file $CORPUS_SUITE)"
+	echo "$R2 $G"
+}
