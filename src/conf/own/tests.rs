@@ -137,6 +137,7 @@ fn whatever_needs_a_shell_is_refused_with_its_line() {
         ("MAKE='a \"b c\" d'", 1, "a quote inside a value"),
         ("MAKE=\"a", 1, "a quote that is not closed"),
         ("MAKE=a\u{1}", 1, "a control character"),
+        ("PATCH=(x)\\\nMAKE=a", 1, "text after `)`"),
         ("export MAKE=a", 1, "the command `export`"),
     ] {
         assert_eq!(refused(text), NeedsShell { line, why: why.to_owned() }, "{text:?}");

@@ -11,7 +11,7 @@ outcome() {
 		step=build rc=$build_rc
 	else step=install rc=$install_rc; fi
 	read -r wall cpu < <(awk "BEGIN { print $add_wall + $build_wall + $install_wall, $add_cpu + $build_cpu + $install_cpu }")
-	count=$(grep -c '^/lib/modules/' "$1/modules")
+	count=$(sed -n '\,^/lib/modules/,p' "$1/modules" | wc -l)
 }
 
 # verdict: of "step rc": built, or how it was refused.
@@ -54,6 +54,7 @@ compare() {
 		bytes=yes
 		[ "$(files "$d" 1,3)" = "$(files "$o" 1,3)" ] || bytes='yes, signature differs'
 	fi
+	[ ! -s "$o/faults" ] || differences+="ours: $(head -n 3 "$o/faults" | tr '\n' ';') "
 	[ -z "$differences" ]
 }
 

@@ -32,11 +32,12 @@ fetch_rows() {
 		# dh-dkms helps packaging and is no module.
 		set -- $(in_root "$root" apt-cache madison $(in_root "$root" apt-cache pkgnames | grep -e '-dkms$') |
 			sed -n "s/^ *\([^ ]*\) .* $CORPUS_SUITE\/.* Packages$/\1/p" | grep -vx dh-dkms | sort -u) \
-			$(grep -o '^[^# ]*@[^ ]*' "$CORPUS/packages")
+			$(grep -o '^[^# ]*[@=][^ ]*' "$CORPUS/packages")
 		printf '%s\n' "$@" >"$CORPUS_CACHE/all"
 	fi
 	touch "$CORPUS_CACHE/fetched"
 	for row; do
+		row=${row%=git}
 		name=${row%@*} suite=$CORPUS_SUITE
 		[ "$row" = "$name" ] || suite=${row#*@}
 		# Asked for the name where the file is not: it is silent about what it has.

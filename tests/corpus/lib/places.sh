@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Where the corpus keeps things, and what is known about its rows. A row is NAME or NAME@SUITE.
+# Where the corpus keeps things, and what is known about its rows. A row is NAME[@SUITE][=git]; the
+# last one does not take the source from /usr/src, but from a git checkout in somebody's home.
 
 CORPUS=${CORPUS:-$REPO_TOP/tests/corpus}
 CORPUS_CACHE=$LAB_CACHE/corpus
@@ -9,25 +10,28 @@ CORPUS_SUITE=trixie
 # their Depends, mostly.
 build_dependencies() {
 	echo libxtables-dev pkgconf libelf-dev xtables-addons-common perl libpython3-stdlib python3 gawk \
-		autoconf automake libtool bison flex bc time
+		autoconf automake libtool bison flex bc git
 }
 
 # deb_of ROW: the fetched package.
 deb_of() {
 	local deb
-	deb=$(sed -n "s/^$1 //p" "$CORPUS_CACHE/fetched")
+	deb=$(awk -v row="${1%=git}" '$1 == row { print $2 }' "$CORPUS_CACHE/fetched" 2>/dev/null)
 	[ -n "$deb" ] && printf '%s/debs/%s\n' "$CORPUS_CACHE" "$deb"
 }
 
 version_of() { dpkg-deb -f "$(deb_of "$1")" Version; }
 
-# attribute ROW WORD: is it said of that row? attribute ROW KEY=: prints the value.
-attributes() { sed -n "s/^$1 //p" "$CORPUS/packages"; }
-attribute() { [[ " $(attributes "$1") " == *" $2 "* ]]; }
-value() { attributes "$1" | tr ' ' '\n' | sed -n "s/^$2=//p"; }
+# attribute ROW WORD: is it said of that row? value ROW KEY: of KEY=VALUE.
+attributes() { awk -v row="$1" '$1 == row { for (i = 2; i <= NF; i++) print $i }' "$CORPUS/packages"; }
+attribute() { attributes "$1" | grep -qFx -- "$2"; }
+value() { attributes "$1" | sed -n "s/^$2=//p"; }
 
-# rows_with WORD: the rows of which it is said.
-rows_with() { awk -v word="$1" '!/^#/ { for (i = 2; i <= NF; i++) if ($i == word) print $1 }' "$CORPUS/packages"; }
+# rows_with WORD: the rows of which it is said (`.`: all that are listed).
+rows_with() {
+	awk -v word="$1" '/^[^#]/ { if (word == ".") print $1; for (i = 2; i <= NF; i++) if ($i == word) print $1 }' \
+		"$CORPUS/packages"
+}
 
 # result_dir ROW KERNEL TOOL
 result_dir() { printf '%s/results/%s/%s/%s' "$CORPUS_CACHE" "$1_$(version_of "$1")" "$2" "$3"; }

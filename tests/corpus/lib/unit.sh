@@ -42,13 +42,28 @@ run_unit() {
 	furnish "$root"
 	for first in $(value "$row" with) "$row"; do
 		dpkg-deb -x "$(deb_of "$first")" "$root"
-		sources+=("$(dpkg-deb -c "$(deb_of "$first")" | sed -n 's,.* \./usr/src/\([^/]*\)/dkms\.conf$,\1,p')")
+		sources+=("/usr/src/$(dpkg-deb -c "$(deb_of "$first")" | sed -n 's,.* \./usr/src/\([^/]*\)/dkms\.conf$,\1,p')")
 	done
+	case $row in *=git) check_out "$root" "${sources[-1]}" && sources[-1]=/home/author/driver ;; esac
 	mkdir -p "$root/results"
 	mount --bind "$(result_dir "$row" "$kernel" "$tool").new" "$root/results"
 	install -m 755 "$CORPUS/inside" "$root/inside"
 	exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
 		chroot "$root" /inside "$limit" "$kernel" "${sources[@]}"
+}
+
+# check_out ROOT SOURCE: moves it to a git checkout that belongs to somebody, with the modes that a
+# umask of 002 gives.
+check_out() {
+	mkdir -p "$1/home/author"
+	mv "$1$2" "$1/home/author/driver"
+	chmod -R u+rwX,g+rwX,o=rX "$1/home/author"
+	chown -R 1000:1000 "$1/home/author"
+	chroot --userspec=1000:1000 "$1" /usr/bin/env -i HOME=/home/author PATH=/usr/bin:/bin LC_ALL=C.UTF-8 sh -ec '
+		cd /home/author/driver
+		git init -q
+		git add -A
+		git -c user.name=author -c user.email=author@localhost commit -qm "As it was published"'
 }
 
 # unit ROW KERNEL TOOL: runs it, unless its result is there already.

@@ -1,0 +1,68 @@
+//! What mutants are made of.
+
+/// Pieces of the shell's language, and of confs.
+pub const TOKENS: &[&[u8]] = &[
+    b"MAKE", b"MAKE[0]", b"PATCH", b"PATCH[2]", b"BUILT_MODULE_NAME[1]", b"PACKAGE_NAME", b"STRIP", b"CLEAN",
+    b"PACKAGE_VERSION", b"DEST_MODULE_LOCATION[0]", b"BUILD_EXCLUSIVE_KERNEL", b"XX", b"i", b"_x", b"IFS",
+    b"PATH", b"BASH_ENV", b"kernelver", b"arch", b"module", b"parallel_jobs", b"kernel_source_dir",
+    b"=", b"+=", b"-=", b"==", b"=(", b"+=(", b"(", b")", b"=()", b"[0]=", b"[7]=", b"[08]=", b"[010]=",
+    b"[1+1]=", b"[-1]=", b"[ 1 ]=", b"[i]=", b"[$i]=", b"[\"1\"]=", b"[@]", b"[*]", b"[999999]=", b"[a]=",
+    b"$MAKE", b"$PATCH", b"$XX", b"$arch", b"${arch}", b"${arch", b"${", b"}", b"${XX:-y}", b"${XX-y z}",
+    b"${arch+q}", b"${module:+m}", b"${arch:-$(uname -r)}", b"${PATCH[2]}", b"${PATCH[@]}", b"${#arch}",
+    b"${!XX}", b"${arch%_64}", b"${arch//6/7}", b"${arch^^}", b"${arch:1:2}", b"${arch:=q}", b"${XX?no}",
+    b"${arch@Q}", b"${XX:-${arch:-${module-q}}}", b"${arch:-}", b"${arch+\"q\"}", b"${arch+'q'}", b"${ arch;}",
+    b"${arch }", b"${1}", b"$1", b"$@", b"$*", b"$#", b"$?", b"$-", b"$$", b"$!", b"$_", b"$0", b"$", b"$ ",
+    b"$((1+1))", b"$[1]", b"$(", b"$()", b"$(XX)", b"$(<x)", b"`", b"`XX`", b"\\`", b"$'a\\n'", b"$\"a\"", b"$'",
+    b"\"", b"'", b"\\\"", b"\\'", b"''", b"\"\"", b"\\", b"\\\\", b"\\$", b"\\$arch", b"\\\\\\$arch", b"\\\n",
+    b"\\\r\n", b"\\ ", b"\\#", b"\\n", b" ", b"  ", b"\t", b"\n", b"\n\n", b"\r", b"\r\n", b"\r\r\n", b";", b";;",
+    b"; ", b"&", b"&&", b"|", b"||", b"|&", b">", b"<", b">>", b"2>&1", b"<<EOF\n", b"<<'EOF'\n", b"<<-EOF\n",
+    b"EOF\n", b"<<<", b"<(XX)", b">&-", b"#", b" #", b"# \"", b"# '", b"#\\\n", b"!", b" ! ", b"~", b":~", b"=~",
+    b"~/x", b"~root", b"~+", b"*", b"?", b"[a-z]", b"*.patch", b"{a,b}", b"{1..3}", b"{", b"@(a|b)", b"!(a)",
+    b"+(a)", b"exit 0\n", b"exit", b"return\n", b"return 1\n", b"break\n", b"if true; then\n", b"fi\n", b"else\n",
+    b"case x in\n", b"esac\n", b"x) ", b"[[ a == b ]]\n", b"[ a = b ] && ", b"((i++))\n", b"{ ", b" }\n",
+    b"f() { ", b"function f ", b"export ", b"declare -A ", b"declare -i ", b"declare -n ", b"typeset -u ",
+    b"local ", b"readonly ", b"unset MAKE\n", b"set -u\n", b"set -e\n", b"set -f\n", b"set -- a\n",
+    b"shopt -s nullglob\n", b"shopt -u extglob\n", b"eval ", b"source ", b". ", b"test ", b"true\n", b":\n",
+    b": ${XX:=y}\n", b"alias a=b\n", b"trap : EXIT\n", b"printf -v MAKE x\n", b"read MAKE\n", b"let i=1\n",
+    b"time ", b"coproc ", b"A=1 ", b"make", b"-C", b"./", b"../", b"/", b".", b"-", b":", b",", b"%", b"^", b"@",
+    b"0", b"1", b"08", b"yes", b"no", b"\xc3\xa9", b"\xff", b"\xc3", b"\xc2\xa0", b"\xe2\x80\xa8", b"\xef\xbb\xbf",
+    b"\0", b"\x01", b"\x07", b"\x0b", b"\x0c", b"\x1b[m", b"\x7f", b"\x80",
+];
+
+/// Bytes that mean something.
+pub const BYTES: &[u8] = b"\"'\\$`{}()[]<>|&;#~=+*?!^%@,:-_. \t\r\n\0\x01\x0b\x7f\x80\xc3\xffaAx019";
+
+/// Confs that are not nice.
+pub const NASTY: &[&str] = &[
+    "MAKE=\"make\\\n all\"\nCLEAN='a\nb'\r\n",
+    "MAKE='make \"quoted words\" end'\n",
+    "MAKE=\"make \\\"quoted words\\\" end\"\n",
+    "PATCH=(a\n#c\n'b c' \"$arch\"$XX d\\ e)\nPATCH+=(f)\nPATCH[9]+=g\n",
+    "MAKE='$(XX)'\nSTRIP='`XX`'\n",
+    "MAKE='\\$arch \\\\$arch \\\\\\$arch'\n",
+    "A=1; B=\"$A\" MAKE=$A$B${C:-$A}\n",
+    "MAKE=a#b #c\nCLEAN=#d\n",
+    "MAKE=${XX:-${arch:-${module:-deep}}}\n",
+    "PACKAGE_NAME=a\rPACKAGE_VERSION=b\r\n\r\nMAKE=\"a\r\n b\"\r\n",
+    "MAKE=a:~:b CLEAN=~ STRIP=x~ PATCH=(~)\n",
+    "MAKE=\"~\" CLEAN=\"a=~/x\"\n",
+    "MAKE=*\nPATCH=('*' \"?\" \\[a])\n",
+    "MAKE[3]=c MAKE[1]=a\nMAKE+=z\nMAKE=('x')\n",
+    "MAKE=a\\\nb\\\n\\\nc\n\\\n\nCLEAN=d\\\n",
+    "MAKE='a'\"b\"c$arch'd'\"$arch\"${arch}\n",
+    "MAKE=\"a\\b\\c\\$\\`\\\"\\\\\"\n",
+    "# only a comment\\\nMAKE=still\n",
+    "MAKE=\"\t a  b\t\tc \"\nCLEAN='  '\n",
+    "XX='a b'\nMAKE=$XX\nPATCH=(\"$XX\")\n",
+    "MAKE=$arch\\$arch\"\\$arch\"'$arch'\n",
+    "MAKE=\"${XX-a b  c}\"\nCLEAN=${XX-a b  c}\n",
+    "cat <<EOF\nMAKE=no\nEOF\nMAKE=yes\n",
+    "if [ -f /x ]; then\n MAKE=a\nelse\n MAKE=b\nfi\n",
+    "MAKE=a\nexit 3\nMAKE=b\n",
+    "MAKE=a\nreturn\nMAKE=b\n",
+    "MAKE=\"unterminated\n",
+    "MAKE='unterminated\n",
+    "MAKE=(unterminated\n",
+    "MAKE=${unterminated\n",
+    "MAKE=$(unterminated\n",
+];
