@@ -16,10 +16,14 @@ mod known;
 mod mutate;
 #[path = "conf_fuzz/random.rs"]
 mod random;
+#[path = "conf_fuzz/readers.rs"]
+mod readers;
 #[path = "conf_fuzz/sandbox.rs"]
 mod sandbox;
 #[path = "conf_fuzz/session.rs"]
 mod session;
+#[path = "conf_fuzz/shrink.rs"]
+mod shrink;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

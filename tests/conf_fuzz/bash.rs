@@ -1,6 +1,5 @@
 //! What bash says about many cases, with one process for all of them.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,6 +7,8 @@ use dkms_hook::conf::evaluation::{Question, Values};
 
 /// The script of the program itself, of which every case gets a shell of its own.
 const EVALUATE: &str = include_str!("../../src/conf/evaluate.bash");
+
+const PLACE: &str = "/tmp/batch";
 
 /// `$1`: how many cases; `$2`: the exported names. Case N is in the directory N.
 const BATCH: &str = r#"
@@ -33,13 +34,11 @@ pub struct Verdict {
 
 /// Asks bash about `cases`.
 pub fn ask(question: &Question<'_>, cases: &[Vec<Vec<u8>>]) -> Vec<Verdict> {
-    let batch = Path::new("/tmp/batch");
-    let _ = std::fs::remove_dir_all(batch);
+    let _ = std::fs::remove_dir_all(PLACE);
     std::fs::write("/tmp/evaluate.bash", EVALUATE).expect("a file in memory");
-    let place = |number: usize| batch.join(number.to_string());
     for (number, case) in cases.iter().enumerate() {
         std::fs::create_dir_all(place(number)).expect("a directory in memory");
-        for (path, text) in paths(&place(number), case).iter().zip(case) {
+        for (path, text) in paths(number, case).iter().zip(case) {
             std::fs::write(path, text).expect("a file in memory");
         }
     }
@@ -67,9 +66,13 @@ pub fn ask(question: &Question<'_>, cases: &[Vec<Vec<u8>>]) -> Vec<Verdict> {
         .collect()
 }
 
-/// Where the files of a case lie.
-fn paths(place: &Path, case: &[Vec<u8>]) -> Vec<PathBuf> {
-    (0..case.len()).map(|number| place.join(format!("{number}.conf"))).collect()
+/// Where the files of a case lie until the next call of [`ask`].
+pub fn paths(number: usize, case: &[Vec<u8>]) -> Vec<PathBuf> {
+    (0..case.len()).map(|file| place(number).join(format!("{file}.conf"))).collect()
+}
+
+fn place(number: usize) -> PathBuf {
+    Path::new(PLACE).join(number.to_string())
 }
 
 /// Reads the script's answer; anything but "all files read" is an error.
@@ -87,7 +90,7 @@ fn values(out: &[u8], files: usize) -> Result<Values, String> {
             "value" => {
                 let (name, index, value) = (text(), text(), text());
                 let index = index.parse().map_err(|_| format!("index {index} of {name}"))?;
-                values.entry(name).or_insert_with(BTreeMap::new).insert(index, value);
+                values.entry(name).or_default().insert(index, value);
             }
             "end" if read == files => return Ok(values),
             other => return Err(format!("{other:?} after {read} of {files} files")),

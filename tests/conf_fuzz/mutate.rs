@@ -98,7 +98,9 @@ impl Mutator {
                 let to = random.below(text.len() + 1);
                 insert(text, line_start(text, to), &[line, vec![b'\n']].concat());
             }
-            17 => insert(text, line_end(text, at), random.text(&[b"\\" as &[u8], b"\r", b" \\", b"\\\r", b" "])),
+            17 => {
+                insert(text, line_end(text, at), random.text(&[b"\\" as &[u8], b"\r", b" \\", b"\\\r", b" "]))
+            }
             18 => {
                 let crlf = text.split(|b| *b == b'\n').collect::<Vec<_>>().join(b"\r\n" as &[u8]);
                 *text = crlf;
@@ -129,7 +131,13 @@ fn tokens(random: &mut Random) -> Vec<u8> {
     let mut text = Vec::new();
     for _ in 0..=random.below(3) {
         if !random.once_in(4) {
-            text.extend_from_slice(random.text(&[b"MAKE=" as &[u8], b"XX=\"", b"PATCH=(", b"PATCH[1]='", b"MAKE+=\""]));
+            text.extend_from_slice(random.text(&[
+                b"MAKE=" as &[u8],
+                b"XX=\"",
+                b"PATCH=(",
+                b"PATCH[1]='",
+                b"MAKE+=\"",
+            ]));
         }
         for _ in 0..=random.below(7) {
             text.extend_from_slice(random.text(TOKENS));
