@@ -54,20 +54,53 @@ compare() {
 		bytes=yes
 		[ "$(files "$d" 1,3)" = "$(files "$o" 1,3)" ] || bytes='yes, signature differs'
 	fi
+	if [ "$2" = "$(generic_kernel)" ]; then
+		case $(verdict "$d_step" "$d_rc")/$(attributes "$1" | grep -x fails) in
+		built/fails) differences+='dkms builds it, unlike what the file packages says; ' ;;
+		built/ | */fails) ;;
+		*) differences+="dkms does not build it, which is news; " ;;
+		esac
+	fi
 	[ ! -s "$o/faults" ] || differences+="ours: $(head -n 3 "$o/faults" | tr '\n' ';') "
 	[ -z "$differences" ]
 }
 
 table_head() {
-	echo '| package | version | kernel | dkms | ours | modules | same bytes | dkms wall / cpu s | ours wall / cpu s |'
+	echo '| package | version | kernel | dkms | ours | modules | same bytes | dkms: wall / cpu s | ours: wall / cpu s |'
 	echo '|---|---|---|---|---|---|---|---|---|'
 }
 
 # table_line ROW KERNEL: after compare.
 table_line() {
-	printf '| %s | %s | %s | %s | %s | %s | %s | %s / %s | %s / %s |\n' "$1" "$(version_of "$1")" "$2" \
+	local flavour=generic
+	case $2 in *-cloud-*) flavour=cloud ;; esac
+	printf '| %s | %s | %s | %s | %s | %s | %s | %s / %s | %s / %s |\n' "$1" "$(version_of "$1")" "$flavour" \
 		"$(verdict "$d_step" "$d_rc")" "$(verdict "$o_step" "$o_rc")" "$o_count" "$bytes" \
 		"$(rounded "$d_wall")" "$(rounded "$d_cpu")" "$(rounded "$o_wall")" "$(rounded "$o_cpu")"
 }
 
+# total LINES…: of the numbers in table lines on stdin.
+total() {
+	awk -F' *[|/] *' '$5 == "built" { built++; modules += $7; if ($8 == "yes") same++; d += $10; o += $12 }
+		$5 == "excluded" { excluded++ } $5 ~ /^build: / { failing++ }
+		END {
+			printf "%d built (%d modules, the same bytes in %d of %d), %d excluded, %d that do not compile.\n",
+				built, modules, same, built, excluded, failing
+			if (o) printf "Processor time of what was built: dkms %d s, ours %d s (%.3f).\n", d, o, o / d
+		}'
+}
+
 rounded() { if [ "$1" = - ]; then echo -; else LC_ALL=C printf '%.1f' "$1"; fi; }
+
+# write_document: the table of this run takes the place of the one in docs/corpus.md.
+write_document() {
+	local document=$REPO_TOP/docs/corpus.md
+	{
+		sed '/^## Results$/q' "$document"
+		printf '\nkernels: %s.\n\n' "$(corpus_kernels | sed 's/ / (cloud) and /; s/$/ (generic)/')"
+		total <"$CORPUS_OUT/corpus.md"
+		echo
+		cat "$CORPUS_OUT/corpus.md"
+	} >"$document.new"
+	mv "$document.new" "$document"
+}

@@ -71,10 +71,12 @@ make_corpus_root() {
 	# Their files only: nothing here makes an initramfs, or runs hooks.
 	for part in "${parts[@]}"; do dpkg-deb -x "$part" "$root" || return; done
 	for k in $(corpus_kernels); do in_root "$root" depmod "$k" || return; done
-	mkdir -p "$root/var/lib/dkms"
-	openssl req -new -x509 -nodes -days 36500 -newkey rsa:2048 -subj '/CN=module corpus/' \
-		-keyout "$root/var/lib/dkms/mok.key" -outform DER -out "$root/var/lib/dkms/mok.pub" 2>/dev/null || return
-	chmod 600 "$root/var/lib/dkms/mok.key"
+	mkdir -p "$root/var/lib/dkms" "$CORPUS_CACHE/key"
+	# Kept: with another key, kept results would not be comparable.
+	[ -e "$CORPUS_CACHE/key/mok.pub" ] ||
+		openssl req -new -x509 -nodes -days 36500 -newkey rsa:2048 -subj '/CN=module corpus/' \
+			-keyout "$CORPUS_CACHE/key/mok.key" -outform DER -out "$CORPUS_CACHE/key/mok.pub" 2>/dev/null || return
+	install -m 600 "$CORPUS_CACHE"/key/mok.* "$root/var/lib/dkms/"
 	umount "$root/debs" && rmdir "$root/debs"
 	rm -rf "$root"/var/cache/apt/archives/*.deb
 	cp "$(find_deb $CORPUS_SUITE dkms)" "$CORPUS_CACHE/"

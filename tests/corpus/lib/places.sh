@@ -36,7 +36,5 @@ rows_with() {
 # result_dir ROW KERNEL TOOL
 result_dir() { printf '%s/results/%s/%s/%s' "$CORPUS_CACHE" "$1_$(version_of "$1")" "$2" "$3"; }
 
-corpus_kernels() {
-	. "$(kernels_file $CORPUS_SUITE)"
-	echo "$R2 $G"
-}
+corpus_kernels() { (. "$(kernels_file $CORPUS_SUITE)" && echo "$R2 $G"); }
+generic_kernel() { (. "$(kernels_file $CORPUS_SUITE)" && echo "$G"); }

@@ -33,7 +33,7 @@ make_root() {
 	root_inputs >"$CORPUS_CACHE/root.stamp"
 }
 
-root_inputs() { cat <(build_dependencies) <(corpus_kernels) "$CORPUS/lib/fetch.sh" | sha256sum; }
+root_inputs() { { build_dependencies; corpus_kernels; declare -f apt_root make_corpus_root; } | sha256sum; }
 
 # make_ready: fetches and makes what is missing; then nobody changes it while this run lasts.
 make_ready() {

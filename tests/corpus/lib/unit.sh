@@ -7,6 +7,7 @@ tool_identity() {
 	dkms) basename "$CORPUS_CACHE"/dkms_*.deb ;;
 	ours) dpkg-deb --fsys-tarfile "$DKMS_HOOK_DEB" | tar -xO ./usr/sbin/dkms-hook | sha256sum | cut -c1-16 ;;
 	esac
+	cat "$CORPUS_CACHE/root.stamp" "$CORPUS/inside" | sha256sum | cut -c1-16
 }
 
 # need_tool TOOL: the layer with that dkms on top of the corpus root, once per run.
