@@ -27,14 +27,24 @@ attributes() { awk -v row="$1" '$1 == row { for (i = 2; i <= NF; i++) print $i }
 attribute() { attributes "$1" | grep -qFx -- "$2"; }
 value() { attributes "$1" | sed -n "s/^$2=//p"; }
 
-# rows_with WORD: the rows of which it is said (`.`: all that are listed).
+# rows_with PATTERN: the rows of which something like that is said.
 rows_with() {
-	awk -v word="$1" '/^[^#]/ { if (word == ".") print $1; for (i = 2; i <= NF; i++) if ($i == word) print $1 }' \
-		"$CORPUS/packages"
+	awk -v pattern="$1" '/^[^#]/ { for (i = 2; i <= NF; i++) if ($i ~ pattern) { print $1; next } }' "$CORPUS/packages"
 }
 
 # result_dir ROW KERNEL TOOL
 result_dir() { printf '%s/results/%s/%s/%s' "$CORPUS_CACHE" "$1_$(version_of "$1")" "$2" "$3"; }
 
 corpus_kernels() { (. "$(kernels_file $CORPUS_SUITE)" && echo "$R2 $G"); }
+# kernels_of ROW: for which kernels it runs.
+kernels_of() {
+	local kernel
+	for kernel in $(corpus_kernels); do
+		case $kernel in
+		*-cloud-*) [ -n "${dozen:-}" ] && attribute "$1" ci-generic && continue ;;
+		*) [ -n "${dozen:-}" ] && attribute "$1" ci-cloud && continue ;;
+		esac
+		echo "$kernel"
+	done
+}
 generic_kernel() { (. "$(kernels_file $CORPUS_SUITE)" && echo "$G"); }

@@ -5,11 +5,14 @@
 choose_rows() {
 	if [ -n "$all$list" ]; then
 		[ -e "$CORPUS_CACHE/all" ] || alone fetch
-		mapfile -t rows < <(rows_with . | grep '[@=]' | grep -vxFf <(rows_with slow)
-			grep -vxFf <(rows_with slow; rows_with . | grep '[@=]') "$CORPUS_CACHE/all"
-			rows_with slow)
+		mapfile -t rows < <(rows_with . | grep '[@=]' | grep -vxFf <(rows_with '^slow')
+			grep -vxFf <(rows_with '^slow'; rows_with . | grep '[@=]') "$CORPUS_CACHE/all"
+			rows_with '^slow')
 	fi
-	[ "${#rows[@]}" -gt 0 ] || mapfile -t rows < <(rows_with ci)
+	if [ "${#rows[@]}" = 0 ]; then
+		export dozen=yes
+		mapfile -t rows < <(rows_with '^ci')
+	fi
 }
 
 # alone COMMAND…: while no other run of the corpus reads the cache.

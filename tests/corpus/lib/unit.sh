@@ -94,7 +94,7 @@ run_units() {
 	need_tool dkms
 	need_tool ours
 	for row; do
-		for kernel in $(corpus_kernels); do
+		for kernel in $(kernels_of "$row"); do
 			for tool in dkms ours; do
 				while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do wait -n; done
 				unit "$row" "$kernel" "$tool" &
