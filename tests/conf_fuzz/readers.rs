@@ -18,13 +18,28 @@ static READING: AtomicBool = AtomicBool::new(false);
 /// One conf, or a conf and an override.
 pub type Case = Vec<Vec<u8>>;
 
-/// Two kinds of conf, two sets of variables.
+/// Two kinds of conf, with usual and with odd variables.
 pub fn questions() -> Vec<Question<'static>> {
-    let framework = [("dkms_tree", Some("/var/lib/d  kms")), ("arch", None)];
-    let framework = framework.map(|(n, v)| (n.to_owned(), v.map(|v| v.as_bytes().to_vec()))).to_vec();
+    let given = |values: &[(&str, Option<&str>)]| {
+        values.iter().map(|(n, v)| ((*n).to_owned(), v.map(|v| v.as_bytes().to_vec()))).collect()
+    };
+    let odd = given(&[
+        ("kernelver", Some("6.12 *~[a]?")),
+        ("arch", Some("")),
+        ("kernel_source_dir", Some("/a  b\\c'd\\\\e")),
+        ("dkms_tree", Some("/${arch-x}\\$arch")),
+        ("source_tree", Some("~/x:~ #y;z")),
+        ("install_tree", Some("\\\"\r")),
+        ("module", Some("(m)")),
+        ("parallel_jobs", None),
+    ]);
     vec![
         Question { exported: DKMS_CONF, given: variables(&context()) },
-        Question { exported: FRAMEWORK_CONF, given: framework },
+        Question {
+            exported: FRAMEWORK_CONF,
+            given: given(&[("dkms_tree", Some("/var/lib/d  kms")), ("arch", None)]),
+        },
+        Question { exported: DKMS_CONF, given: odd },
     ]
 }
 
