@@ -10,6 +10,7 @@ use crate::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
 mod dependents;
+mod headerless;
 mod note;
 mod planner;
 mod purge;

@@ -8,7 +8,7 @@ use super::{Action, Duty, Note, Reason};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::record::{Facts, Verdict};
-use crate::system::{CellView, Now, Source};
+use crate::system::{CellView, Now};
 
 /// What a cell's dependencies will be when it is built.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Planner<'_> {
         } else if self.system.autoinstall_disabled {
             // Nothing is built for it, so nothing waits either.
         } else if !known.headers {
-            self.wait(kernel);
+            self.without_headers(kernel, retry);
         } else if let Some(arch) = self.system.arch.clone() {
             self.want_all(kernel, &arch, retry);
         }
@@ -69,7 +69,9 @@ impl Planner<'_> {
             None => self.note(Note::UnknownKernel { kernel: kernel.clone() }),
             Some(known) if !known.headers => {
                 let package = known.headers_package.clone();
-                self.note(Note::Waiting { kernel: kernel.clone(), package });
+                if self.install_what_is_built(kernel, true) {
+                    self.note(Note::Waiting { kernel: kernel.clone(), package });
+                }
             }
             Some(_) => self.want_all(kernel, arch, true),
         }
@@ -84,31 +86,6 @@ impl Planner<'_> {
         if !kept {
             self.purge_kernel(kernel, Reason::KernelGone);
         }
-    }
-
-    fn wait(&mut self, kernel: &KernelRelease) {
-        let known = &self.system.kernels[kernel];
-        let package = known.headers_package.clone();
-        let installed: BTreeSet<&ModuleName> = self
-            .system
-            .cells
-            .iter()
-            .filter(|(c, v)| c.kernel == *kernel && v.installed)
-            .map(|(c, _)| &c.module.name)
-            .collect();
-        let mut buildable = self.system.modules.iter().filter(|(_, source)| **source == Source::Added);
-        let wanted = buildable.any(|(id, _)| !installed.contains(&id.name));
-        if !wanted {
-            if known.note.waiting.is_some() {
-                self.settle(kernel, Duty::Headers);
-            }
-            return;
-        }
-        if known.note.waiting.as_deref() != Some(&package) {
-            let action = Action::Wait { kernel: kernel.clone(), package: package.clone() };
-            self.step(action, Reason::HeadersMissing, Vec::new());
-        }
-        self.note(Note::Waiting { kernel: kernel.clone(), package });
     }
 
     fn want_all(&mut self, kernel: &KernelRelease, arch: &Arch, retry: bool) {
@@ -223,7 +200,11 @@ impl Planner<'_> {
         };
         let Dependencies { steps: needs, builds } = match self.depends(&cell, facts, retry) {
             Ok(found) => found,
-            Err(_) if view.installed && view.intact && standing == Standing::Fresh => {
+            Err(_)
+                if view.installed
+                    && view.intact
+                    && matches!(standing, Standing::Fresh | Standing::Adoptable) =>
+            {
                 return ready(None, BuildOf::of(view));
             }
             Err(missing) => {
@@ -274,7 +255,10 @@ impl Planner<'_> {
         }
         let build = match (&standing, &view.now) {
             (Standing::Adoptable, Now::Judged { inputs, .. }) => {
-                self.step(Action::Adopt { cell: cell.clone() }, Reason::MadeByDkms, Vec::new());
+                // One out of an archive is only now told which builds of its dependencies it goes with:
+                // not before they are there.
+                let after = if view.loaded.is_some() { needs.clone() } else { Vec::new() };
+                self.step(Action::Adopt { cell: cell.clone() }, adopted(view), after);
                 BuildOf::Known(inputs.fingerprint())
             }
             _ => BuildOf::of(view),
@@ -354,6 +338,11 @@ impl Planner<'_> {
         }
         Err(Box::new(Note::MissingDepends { cell: cell.clone(), names: missing, known }))
     }
+}
+
+/// Why a build without a record is taken over.
+pub(super) fn adopted(view: &CellView) -> Reason {
+    if view.loaded.is_some() { Reason::FromArchive } else { Reason::MadeByDkms }
 }
 
 /// The first dependency that will be another build than the one in `inputs`.
