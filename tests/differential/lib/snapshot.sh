@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# What is on disk, one line per name: "path<TAB>type mode owner [target or content]".
+#
+# Complete for the trees that others read; anywhere else everything that changed. Left out are the
+# notes of dkms-hook (.dkms-hook*), which DKMS never looks at, and logs of the lab. Modules are compared
+# uncompressed: two programs need not compress to the same bytes. Of a log counts that it is there.
+
+TREES='var/lib/dkms usr/src etc/dkms lib/modules boot'
+
+# contents: "path<TAB>digest" of every regular file that this scenario wrote.
+contents() {
+	local file
+	cd "$base/upper" || return
+	find . -type f ! -name '.dkms-hook*' ! -path './var/log/lab/*' ! -name '*.log' \
+		! -name '*.ko.gz' ! -name '*.ko.xz' ! -name '*.ko.zst' -print0 |
+		xargs -0r sha256sum | sed 's|^\(............\)[^ ]* *\./|\1\t|'
+	find . -type f \( -name '*.ko.gz' -o -name '*.ko.xz' -o -name '*.ko.zst' \) | while read -r file; do
+		case $file in
+		*.gz) gzip -dc "$file" ;;
+		*.xz) xz -dc "$file" ;;
+		*.zst) zstd -qdc "$file" ;;
+		esac 2>/dev/null | sha256sum | sed "s|^\(............\).*|\1\t${file#./}|"
+	done
+}
+
+# names: "path<TAB>type mode owner target".
+names() {
+	(
+		cd "$root" || exit
+		find $TREES \( -name '.dkms-hook*' -o -path 'usr/src/linux-headers-*' -o -path 'usr/src/linux-kbuild-*' \) -prune \
+			-o -printf '%p\t%y %m %U:%G %l\n'
+	) | sed 's|^lib/|usr/lib/|'
+	(
+		cd "$base/upper" || exit
+		find . \( -path ./var/lib/dkms -o -path ./usr/src -o -path ./etc/dkms -o -path ./usr/lib/modules -o -path ./boot \
+			-o -path ./var/log/lab -o -name '.dkms-hook*' \) -prune -o ! -type d -printf '%P\t%y %m %U:%G %l\n'
+	)
+}
+
+snapshot() {
+	awk -F'\t' 'NR == FNR { digest[$2] = $1; next } { print $1 "\t" $2 digest[$1] }' <(contents) <(names)
+}
