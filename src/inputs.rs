@@ -133,15 +133,17 @@ impl Inputs {
         if self.compression != old.compression {
             return Some(Change::Compression { old: old.compression.clone(), new: self.compression.clone() });
         }
-        if let (Some(now), Some(then)) = (&self.signing, &old.signing)
-            && now != then
-        {
-            return Some(Change::Signing);
+        let other = self.depends.iter().find(|(name, print)| old.depends.get(*name) != Some(*print));
+        if let Some((name, _)) = other {
+            return Some(Change::Dependency { name: name.clone() });
         }
-        self.depends
-            .iter()
-            .find(|(name, print)| old.depends.get(*name) != Some(*print))
-            .map(|(name, _)| Change::Dependency { name: name.clone() })
+        // Last: where nothing else changed, signing anew is enough.
+        self.signing_changed(old).then_some(Change::Signing)
+    }
+
+    /// True when a build from `old` bears the signature of another key than the present one.
+    pub fn signing_changed(&self, old: &Self) -> bool {
+        matches!((&self.signing, &old.signing), (Some(now), Some(then)) if now != then)
     }
 
     /// One digest over all inputs: the cell's fingerprint.
@@ -254,5 +256,11 @@ mod tests {
         let mut other = inputs();
         other.signing = Some("k2".into());
         assert_eq!(other.change_since(&signed), Some(Change::Signing));
+        // What calls for another build comes first.
+        other.source = "x".into();
+        assert_eq!(other.change_since(&signed), Some(Change::Source));
+        assert!(other.signing_changed(&signed) && other.fingerprint() != signed.fingerprint());
+        other.source.clone_from(&signed.source);
+        assert_eq!(other.fingerprint(), signed.fingerprint(), "to dependents it is the same build");
     }
 }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::root::Root;
 
+/// Name of the file that tells a build out of an archive, see [`Layout::loaded_mark`].
+pub const LOADED: &str = ".dkms-hook-loaded";
+
 /// The three trees, as seen from inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -86,6 +89,12 @@ impl Layout {
     /// `T/m/v/k/a/.dkms-hook.json`: what the build was made from and which files were installed.
     pub fn record(&self, cell: &Cell) -> PathBuf {
         self.cell(cell).join(".dkms-hook.json")
+    }
+
+    /// `T/m/v/k/a/.dkms-hook-loaded`: exists where the build came out of an archive, perhaps before its
+    /// kernel did. Once there is a record, it means nothing any more.
+    pub fn loaded_mark(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join(LOADED)
     }
 
     /// `T/m/kernel-k-a`: the link to the installed version.

@@ -6,12 +6,14 @@
 
 pub mod adapters;
 pub mod apply;
+pub mod archive;
 pub mod chroot;
 pub mod cli;
 pub mod conf;
 pub mod digest;
 pub mod elf;
 pub mod error;
+pub mod firmware;
 pub mod ids;
 pub mod inputs;
 pub mod kbuild;
@@ -19,6 +21,7 @@ pub mod layout;
 pub mod machine;
 #[cfg(feature = "packaging")]
 pub mod packaging;
+pub mod pki;
 pub mod plan;
 pub mod process;
 pub mod record;

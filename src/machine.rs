@@ -1,5 +1,7 @@
 //! Observe, plan, apply: one run from request to result, under the lock.
 
+mod keys;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -8,7 +10,7 @@ use crate::apply::{lock, notes};
 use crate::conf;
 use crate::conf::model::Framework;
 use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, Cell, KernelRelease};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::inputs::Inputs;
 use crate::layout::Layout;
 use crate::plan::{self, Options, Plan};
@@ -113,7 +115,12 @@ impl Machine {
         let kernels = plan::kernels_of(request);
         // Deleting a module version needs every cell of it in view.
         let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
-        let system = self.observer(overrides).observe(kernels.as_deref());
+        let observer = self.observer(overrides);
+        let mut system = observer.observe(kernels.as_deref());
+        if let Request::Resign { modules, .. } = request {
+            let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
+            observer.look_at_signatures(&mut system, &wanted);
+        }
         let plan = plan::plan(&system, request, options);
         (system, plan)
     }
@@ -156,6 +163,7 @@ impl Machine {
             }
         }
         self.tell_of_initramfs(&plan, report);
+        self.tell_of_enrolment(&plan, &done, flags, report);
         Ok(Ran { system, plan, done })
     }
 
@@ -167,7 +175,10 @@ impl Machine {
         let changed: BTreeSet<&KernelRelease> = plan
             .steps
             .iter()
-            .filter(|s| matches!(s.action, plan::Action::Install { .. } | plan::Action::Uninstall { .. }))
+            .filter(|s| {
+                use plan::Action::{Install, Resign, Uninstall};
+                matches!(s.action, Install { .. } | Uninstall { .. } | Resign { reinstall: true, .. })
+            })
             .filter_map(|s| s.action.kernel())
             .collect();
         for kernel in changed {
@@ -306,16 +317,26 @@ impl Machine {
 fn may_nest(request: &Request) -> Result<bool> {
     let module = match request {
         Request::Bring { module, .. } | Request::Remove { module, .. } => module,
-        Request::Reconcile { .. } | Request::Autoinstall { .. } | Request::KernelRemoved { .. } => {
-            return Ok(false);
-        }
+        Request::Reconcile { .. }
+        | Request::Autoinstall { .. }
+        | Request::Resign { .. }
+        | Request::KernelRemoved { .. } => return Ok(false),
     };
+    not_of_itself(module)?;
+    Ok(true)
+}
+
+/// A script of a run under way must not touch the module that it belongs to.
+///
+/// # Errors
+/// When it would.
+pub fn not_of_itself(module: &ModuleId) -> Result<()> {
     // Every script of a module is told whose it is.
     if std::env::var("module").is_ok_and(|name| name == module.name.as_str()) {
         let text = format!("a script of {} asks for it while the module is being worked on", module.name);
         return Err(Error::new(exit::WRONG_STATE, text).hint("take the call out of the script"));
     }
-    Ok(true)
+    Ok(())
 }
 
 fn adopted(plan: &Plan) -> bool {

@@ -8,9 +8,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
 use std::time::Instant;
@@ -99,6 +99,7 @@ pub struct Process {
     env: Vec<(OsString, Option<OsString>)>,
     stdin: Option<PathBuf>,
     shown: Option<String>,
+    no_terminal: bool,
 }
 
 impl Process {
@@ -111,6 +112,7 @@ impl Process {
             env: Vec::new(),
             stdin: None,
             shown: None,
+            no_terminal: false,
         }
     }
 
@@ -168,6 +170,14 @@ impl Process {
         self
     }
 
+    /// Starts it in a session of its own, so that it finds no terminal to ask anybody at: what
+    /// would wait for an answer fails.
+    #[must_use]
+    pub fn without_terminal(mut self) -> Self {
+        self.no_terminal = true;
+        self
+    }
+
     /// How logs show the command, when not as its words.
     #[must_use]
     pub fn shown(mut self, text: impl Into<String>) -> Self {
@@ -209,6 +219,31 @@ impl Process {
     pub fn capture(&self) -> Result<Captured, NotStarted> {
         let output = self.command()?.output().map_err(|e| self.failed(e))?;
         Ok(Captured { status: status_number(output.status), stdout: output.stdout, stderr: output.stderr })
+    }
+
+    /// Starts it as a filter that reads `input`; its output is for the caller to read. What it says on
+    /// standard error is dropped: the caller sees how it ended.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn reading(&self, input: File) -> Result<(Child, ChildStdout), NotStarted> {
+        let mut command = self.command()?;
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|e| self.failed(e))?;
+        let output = child.stdout.take().ok_or_else(|| self.failed(io::ErrorKind::BrokenPipe.into()))?;
+        Ok((child, output))
+    }
+
+    /// Starts it as a filter that writes to `output`; its input is for the caller to write.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn writing(&self, output: File) -> Result<(Child, ChildStdin), NotStarted> {
+        let mut command = self.command()?;
+        command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|e| self.failed(e))?;
+        let input = child.stdin.take().ok_or_else(|| self.failed(io::ErrorKind::BrokenPipe.into()))?;
+        Ok((child, input))
     }
 
     /// Runs it and appends a block to a log, in the form that DKMS's logs have: a heading, the
@@ -273,6 +308,14 @@ impl Process {
                 return Err(NotStarted::Failed { program: self.program.clone(), source });
             }
             command.current_dir(dir);
+        }
+        if self.no_terminal {
+            // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe; it
+            // allocates nothing and takes no lock.
+            #[allow(unsafe_code)]
+            unsafe {
+                command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
+            }
         }
         match &self.stdin {
             None => command.stdin(Stdio::null()),
@@ -349,6 +392,19 @@ mod tests {
         let got = Process::bash("echo $DKMS_HOOK_PARENT; umask; cat").capture().unwrap();
         let text = String::from_utf8(got.stdout).unwrap();
         assert_eq!(text, format!("{}\n0022\n", std::process::id()));
+    }
+
+    #[test]
+    fn a_child_without_a_terminal_leads_a_session_of_its_own() {
+        let session = |process: Process| {
+            let got = process.capture().unwrap();
+            // proc_pid_stat(5): the sixth field, with nothing odd in the name before it.
+            String::from_utf8(got.stdout).unwrap().split(' ').nth(5).unwrap().to_owned()
+        };
+        let read = || Process::new("cat").arg("/proc/self/stat");
+        let own = session(Process::new("cat").arg(format!("/proc/{}/stat", std::process::id())));
+        assert_eq!(session(read()), own);
+        assert_ne!(session(read().without_terminal()), own);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What is asked of the program, whoever asks: a person at a shell, a package manager's hook.
 
-use crate::ids::{Arch, KernelRelease, ModuleId};
+use std::fmt;
+
+use crate::ids::{Arch, BadName, KernelRelease, ModuleId, ModuleName, Version};
 
 /// A state that some cells should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +44,56 @@ pub enum Request {
         /// The kernels; none means only those cells that exist nowhere.
         cells: Vec<(KernelRelease, Arch)>,
     },
+    /// Sign anew, without building, what does not bear the present key's signature.
+    Resign {
+        /// For these kernels, or all.
+        kernels: Option<Vec<KernelRelease>>,
+        /// These modules; none means every one.
+        modules: Vec<Wanted>,
+    },
     /// A kernel was or is being removed: purge what is ours for it (`dkms kernel_prerm`).
     KernelRemoved {
         /// The kernel.
         kernel: KernelRelease,
     },
+}
+
+/// A module in one or in every version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: ModuleName,
+    /// One version, or all.
+    pub version: Option<Version>,
+}
+
+impl Wanted {
+    /// Reads `NAME` or `NAME/VERSION`.
+    ///
+    /// # Errors
+    /// When one of the two is no name.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        Ok(match text.split_once('/') {
+            Some((name, version)) => {
+                Self { name: ModuleName::new(name)?, version: Some(Version::new(version)?) }
+            }
+            None => Self { name: ModuleName::new(text)?, version: None },
+        })
+    }
+
+    /// True when `id` is one of those meant.
+    pub fn includes(&self, id: &ModuleId) -> bool {
+        self.name == id.name && self.version.as_ref().is_none_or(|version| *version == id.version)
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            Some(version) => write!(f, "{}/{version}", self.name),
+            None => self.name.fmt(f),
+        }
+    }
 }
 
 /// The state that a person asks for.

@@ -2,6 +2,8 @@
 
 #[path = "support/build_run.rs"]
 mod build_run;
+#[path = "support/signing.rs"]
+mod signing;
 #[path = "support/toy_kernel.rs"]
 mod toy_kernel;
 
@@ -12,23 +14,16 @@ use build_run::{K, Run};
 use dkms_hook::apply::build::Signed;
 use dkms_hook::digest::file_digest;
 use dkms_hook::elf;
-use dkms_hook::kbuild::signing_identity;
+use dkms_hook::kbuild::{Checked, check, signing_identity};
+use dkms_hook::pki::Certificate;
+use signing::{CERTIFICATE, KEY};
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
-
-const KEY: &str = "/var/lib/dkms/mok.key";
-const CERTIFICATE: &str = "/var/lib/dkms/mok.pub";
-
-/// Appends 5 bytes that say what it was called with, in the form of a signature.
-const SIGN_FILE: &str = "#!/bin/sh\n\
-    test -s \"$2\" && test -s \"$3\" && test \"$kernelver\" = 6.12.1-toy || { echo no key >&2; exit 1; }\n\
-    printf '%.5s' \"$1-----\" >> \"$4\"\n\
-    printf '\\0\\0\\2\\0\\0\\0\\0\\0\\0\\0\\0\\5~Module signature appended~\\n' >> \"$4\"\n";
 
 /// A kernel that wants signatures, with the tool where Debian's headers have it.
 fn root() -> FakeRoot {
     let root = FakeRoot::new();
     ToyKernel::new(K).config("CONFIG_MODULE_SIG_HASH=\"sha256\"").compressed("XZ").install(&root);
-    root.write_script(format!("/usr/src/linux-headers-{K}/scripts/sign-file"), SIGN_FILE);
+    root.write_sign_file(K);
     root
 }
 
@@ -60,9 +55,11 @@ fn a_key_pair_is_made_once_and_signs() {
     // Signed after stripping and before compression, and still a module.
     let bytes = run.module_bytes("hello.ko.xz");
     assert!(elf::has_signature(&bytes));
-    let body = elf::without_signature(&bytes);
-    assert_eq!(bytes[body.len()..body.len() + 5], *b"sha25");
+    let read = Certificate::read(&root.path(CERTIFICATE)).unwrap();
+    assert_eq!(check(&bytes, &read, "sha256"), Checked::Good);
+    assert!(matches!(check(&bytes, &read, "sha512"), Checked::Bad(why) if why.contains("sha256")));
     assert!(run.modinfo("hello.ko.xz").signed);
+    assert_eq!(root.take_sign_calls(), [format!("sha256 {KEY} {CERTIFICATE} hello.ko")]);
 
     assert_eq!(run.build().unwrap().signed, Signed::With { certificate });
     let lines = run.report.lines();
@@ -131,8 +128,7 @@ fn a_tool_that_fails_leaves_the_module_unsigned() {
 #[test]
 fn keys_of_the_administrators_choice() {
     let root = root();
-    root.write("/etc/keys/my.key", "key");
-    root.write("/etc/keys/my.der", "certificate");
+    root.write_pair("/etc/keys/my.key", "/etc/keys/my.der", None);
     let mut run = wanting(&root);
     run.framework.mok_signing_key = Some("/etc/keys/my.key".into());
     run.framework.mok_certificate = Some("/etc/keys/my.der".into());
@@ -141,4 +137,95 @@ fn keys_of_the_administrators_choice() {
     assert_eq!(identity(&run), Some(certificate.clone()));
     assert_eq!(run.build().unwrap().signed, Signed::With { certificate });
     assert!(!root.exists(KEY));
+}
+
+#[test]
+fn the_digest_is_the_kernels() {
+    let root = root();
+    let run = wanting(&root);
+    ToyKernel::new(K).config("CONFIG_MODULE_SIG_HASH=\"sha512\"").install_headers(&root);
+    assert!(matches!(run.build().unwrap().signed, Signed::With { .. }));
+    assert_eq!(root.take_sign_calls(), [format!("sha512 {KEY} {CERTIFICATE} hello.ko")]);
+}
+
+/// Tools that claim to have signed: nothing of what they did is left, and the module is built all
+/// the same.
+#[test]
+fn a_signature_that_is_not_right_is_none() {
+    let cases = [
+        ("true", "no signature at its end"),
+        ("echo garbage >> \"$4\"", "no signature at its end"),
+        (
+            "printf 'garbage\\0\\0\\2\\0\\0\\0\\0\\0\\0\\0\\0\\7~Module signature appended~\\n' >> \"$4\"",
+            "no PKCS#7",
+        ),
+        ("\"${0%/*}/real\" sha1 \"$2\" \"$3\" \"$4\"", "signed with sha1, and the kernel wants sha256"),
+        (
+            "\"${0%/*}/real\" \"$1\" \"${0%/*}/other.key\" \"${0%/*}/other.der\" \"$4\"",
+            "not made with the key of the certificate",
+        ),
+        // Changes the module after it was signed.
+        (
+            "\"${0%/*}/real\" \"$@\"; printf X | dd of=\"$4\" bs=1 seek=100 conv=notrunc status=none",
+            "does not fit the module",
+        ),
+    ];
+    for (does, expected) in cases {
+        let root = root();
+        let headers = format!("/usr/src/linux-headers-{K}/scripts");
+        fs::rename(root.path(format!("{headers}/sign-file")), root.path(format!("{headers}/real"))).unwrap();
+        root.write_pair(&format!("{headers}/other.key"), &format!("{headers}/other.der"), None);
+        root.write_script(format!("{headers}/sign-file"), &format!("#!/bin/sh\n{does}\n"));
+        let run = wanting(&root);
+        let built = run.build().unwrap();
+        let Signed::Not(why) = &built.signed else { panic!("{expected}: {built:?}") };
+        assert!(why.contains(expected), "{expected}: {why}");
+        assert!(built.warnings.iter().any(|w| w.contains("hello.ko could not be signed")));
+        let bytes = run.module_bytes("hello.ko.xz");
+        assert_eq!(elf::without_signature(&bytes).len(), bytes.len());
+        assert!(!bytes.ends_with(b"garbage\n") && run.modinfo("hello.ko.xz").kernel() == Some(K));
+    }
+}
+
+#[test]
+fn a_key_with_a_passphrase_waits_for_nobody() {
+    let root = root();
+    root.write_pair(KEY, CERTIFICATE, Some("secret"));
+    let mut run = wanting(&root);
+    let built = run.build().unwrap();
+    let Signed::Not(why) = &built.signed else { panic!("{built:?}") };
+    assert!(why.contains(KEY) && why.contains("KBUILD_SIGN_PIN"), "{why}");
+    assert!(root.take_sign_calls().is_empty());
+
+    // A wrong one is the tool's to refuse.
+    root.write("/etc/dkms/build.env", "export KBUILD_SIGN_PIN=guess\n");
+    run.framework.build_environment = Some("/etc/dkms/build.env".into());
+    assert!(matches!(run.build().unwrap().signed, Signed::Not(_)));
+    root.write("/etc/dkms/build.env", "export KBUILD_SIGN_PIN=secret\n");
+    assert!(matches!(run.build().unwrap().signed, Signed::With { .. }));
+}
+
+#[test]
+fn a_kernel_that_insists_on_signatures_is_named() {
+    let root = root();
+    let mut run = wanting(&root);
+    run.framework.try_sign_modules = Some("false".into());
+    let warnings = |run: &Run| run.build().unwrap().warnings.join("\n");
+    assert!(!warnings(&run).contains("WILL NOT LOAD"));
+    let variables = "/sys/firmware/efi/efivars";
+    let secure_boot = format!("{variables}/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+    root.write(&secure_boot, [6, 0, 0, 0, 1]);
+    let told = warnings(&run);
+    assert!(told.contains("WILL NOT LOAD") && told.contains("Secure Boot is on"), "{told}");
+    root.write(&secure_boot, [6, 0, 0, 0, 0]);
+    assert!(!warnings(&run).contains("WILL NOT LOAD"));
+    root.write("/sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
+    assert!(warnings(&run).contains("locked down"));
+    root.write("/sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
+    assert!(!warnings(&run).contains("WILL NOT LOAD"));
+    let forced = ToyKernel::new(K).config("CONFIG_MODULE_SIG_HASH=\"sha256\"");
+    forced.config("CONFIG_MODULE_SIG_FORCE=y").install_headers(&root);
+    assert!(warnings(&run).contains("CONFIG_MODULE_SIG_FORCE"));
+    run.framework.try_sign_modules = Some("true".into());
+    assert!(!warnings(&run).contains("WILL NOT LOAD"), "what is signed is loaded");
 }

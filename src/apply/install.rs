@@ -256,6 +256,30 @@ impl Installer<'_> {
         })
     }
 
+    /// Brings the present content of a build to the files that were installed from it. Nothing else
+    /// about them changes: no index need be made anew.
+    ///
+    /// # Errors
+    /// When a file cannot be written; the next run sees that it is not that of the build.
+    pub fn renew(&self, cell: &Cell) -> Result<()> {
+        let Some(record) = store::load::<Record>(&self.layout.record(cell)) else { return Ok(()) };
+        let mut files = record.installed;
+        let names: Vec<&str> = files.iter().map(|f| module_stem(&f.built).unwrap_or(&f.built)).collect();
+        notes::initramfs_lags(self.layout, &cell.kernel, &names, self.kernel_event)?;
+        for file in &mut files {
+            let real = self.layout.root.path(&file.path);
+            let link = std::fs::symlink_metadata(&real).is_ok_and(|m| m.file_type().is_symlink());
+            if !link {
+                self.report.line(&format!("Installing {}", file.path.display()));
+                files::install(&self.layout.built_modules(cell).join(&file.built), &real)?;
+            }
+            let meta = std::fs::symlink_metadata(&real).map_err(|e| Error::io("read", &real, &e))?;
+            (file.size, file.mtime) = (meta.len(), mtime(&meta));
+            file.built_mtime = self.built_mtime(cell, &file.built);
+        }
+        self.save_installed(cell, files)
+    }
+
     /// True when another package installed a file of the same name over ours since.
     fn claimed_by_another(&self, cell: &Cell, file: &InstalledFile) -> bool {
         let mut others = modules::registered(self.layout).into_iter().map(|(id, _)| id);

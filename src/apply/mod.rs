@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod depmod;
+pub mod environment;
 pub mod files;
 pub mod initramfs;
 pub mod install;
@@ -9,6 +10,9 @@ pub mod lock;
 pub mod notes;
 pub mod original;
 pub mod recover;
+pub mod resign;
 pub mod run;
 pub mod script;
+pub mod sign;
+pub mod tarball;
 pub mod tree;

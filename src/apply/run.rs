@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::apply::build::{self, Failure, Job};
 use crate::apply::install::Installer;
+use crate::apply::resign::Resigning;
+use crate::apply::sign::Signed;
 use crate::apply::{depmod, initramfs, notes, script, tree};
 use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context};
@@ -17,7 +19,7 @@ use crate::report::Report;
 use crate::store;
 use crate::system::kernels;
 use crate::system::observe::{Observer, module_stem};
-use crate::system::{Now, System};
+use crate::system::{Now, Signature, System};
 
 /// What a run may be told beside the plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +32,14 @@ pub struct Flags {
     pub verbose: bool,
     /// A person reads our errors at once: a failure needs no summary later.
     pub interactive: bool,
+}
+
+impl Flags {
+    /// True when somebody sits at the terminal who can be asked.
+    pub fn may_ask(&self) -> bool {
+        use std::io::IsTerminal;
+        self.interactive && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
 }
 
 /// What became of a step.
@@ -66,9 +76,14 @@ impl Executor<'_> {
             let result = match missing {
                 Some(need) => Done::Without(*need),
                 None => {
-                    if let Action::Build { cell, .. } = &step.action {
-                        let what = format!("{} for kernel {} ({})", cell.module, cell.kernel, cell.arch);
-                        self.report.line(&format!("Building {what}: {}", step.reason));
+                    let doing = match &step.action {
+                        Action::Build { cell, .. } => Some(("Building", cell)),
+                        Action::Resign { cell, .. } => Some(("Signing", cell)),
+                        _ => None,
+                    };
+                    if let Some((doing, Cell { module, kernel, arch })) = doing {
+                        let reason = &step.reason;
+                        self.report.line(&format!("{doing} {module} for kernel {kernel} ({arch}): {reason}"));
                     }
                     log::info!("{}: {}", step.action, step.reason);
                     self.step(&step.action).map_or_else(Done::Failed, |()| Done::Yes)
@@ -99,6 +114,7 @@ impl Executor<'_> {
             Action::Add { module } => self.add(module),
             Action::Build { cell, force } => self.build(cell, *force),
             Action::Adopt { cell } => self.adopt(cell),
+            Action::Resign { cell, reinstall } => self.resign(cell, *reinstall),
             Action::Install { cell, force } => self.install(cell, *force),
             Action::Uninstall { cell } => self.uninstall(cell),
             Action::Unbuild { cell } => {
@@ -148,10 +164,11 @@ impl Executor<'_> {
             jobs: self.observer.jobs(),
             force,
             verbose: self.flags.verbose,
+            may_ask: self.flags.may_ask(),
             report: self.report,
         };
         match build::build(&job) {
-            Ok(_) => self.record_build(cell, facts, inputs, old),
+            Ok(built) => self.record_build(cell, facts, inputs, old, &built.signed),
             Err(failure) => {
                 if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {
                     // The build's own failure matters more.
@@ -170,6 +187,7 @@ impl Executor<'_> {
         facts: Facts,
         before: crate::inputs::Inputs,
         old: Option<Record>,
+        signed: &Signed,
     ) -> Result<()> {
         let layout = self.observer.layout;
         let mut record = Record {
@@ -181,13 +199,16 @@ impl Executor<'_> {
             refused: None,
             without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
         };
-        if let Ok((_, _, _, after, stamp)) = self.observer.fresh(cell) {
-            if after.change_since(&record.inputs).is_none() {
-                record.stamp = stamp;
-            }
-            // The first signing makes the key.
-            record.inputs.signing = after.signing;
+        if let Ok((_, _, _, after, stamp)) = self.observer.fresh(cell)
+            && after.change_since(&record.inputs).is_none()
+        {
+            record.stamp = stamp;
         }
+        // What was done, not what was wanted: the first signing makes the key, and it may fail.
+        record.inputs.signing = match signed {
+            Signed::With { certificate } => Some(certificate.clone()),
+            Signed::Not(_) => None,
+        };
         store::save(&layout.record(cell), &record)?;
         tree::drop_verdict(layout, cell)
     }
@@ -218,12 +239,55 @@ impl Executor<'_> {
         Ok(())
     }
 
+    /// Signs a build anew. What keeps that from being done is written down like a failed build: the
+    /// build that is there stays as it is, and hooks do not try again until something changes.
+    fn resign(&self, cell: &Cell, reinstall: bool) -> Result<()> {
+        let layout = self.observer.layout;
+        let context = self.observer.context(cell);
+        let work = Resigning {
+            layout,
+            cell,
+            context: &context,
+            framework: self.observer.framework,
+            distro: &self.observer.distribution.id,
+            may_ask: self.flags.may_ask(),
+            report: self.report,
+        };
+        match work.run() {
+            Ok(()) => tree::drop_verdict(layout, cell)?,
+            Err(error) => {
+                if let Some(Now::Judged { facts, inputs, .. }) = self.system.cell(cell).map(|view| &view.now)
+                {
+                    let failure = Failure {
+                        code: error.code,
+                        what: error.message.clone(),
+                        log: None,
+                        first_errors: Vec::new(),
+                        toolchain_trouble: false,
+                        hint: error.hint.clone(),
+                    };
+                    if let Err(error) = self.record_failure(cell, facts.clone(), (**inputs).clone(), &failure)
+                    {
+                        log::warn!("{error}");
+                    }
+                }
+                return Err(error);
+            }
+        }
+        if reinstall { self.installer(false).renew(cell) } else { Ok(()) }
+    }
+
     fn adopt(&self, cell: &Cell) -> Result<()> {
         let layout = self.observer.layout;
         let Some(view) = self.system.cell(cell) else { return Ok(()) };
         let Now::Judged { facts, inputs, stamp } = &view.now else { return Ok(()) };
         let installer = self.installer(false);
         let mut inputs = (**inputs).clone();
+        // DKMS may have signed with a key that has gone since, or not at all.
+        inputs.signing = match self.observer.signature(cell) {
+            Signature::Ours { certificate } => Some(certificate),
+            Signature::Other | Signature::Impossible(_) => None,
+        };
         // Those that it depends on may have been taken over a step before.
         inputs.depends = self.observer.dependencies(cell, &facts.depends);
         let record = Record {

@@ -4,7 +4,8 @@
 use std::io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
 use std::path::Path;
 
-use crate::apply::{files, notes};
+use crate::apply::recover::TEMPORARY;
+use crate::apply::{files, notes, tarball};
 use crate::error::{Error, Result, exit};
 use crate::ids::{Cell, KernelRelease, ModuleId};
 use crate::layout::Layout;
@@ -53,7 +54,8 @@ pub fn drop_verdict(layout: &Layout, cell: &Cell) -> Result<()> {
     store::remove(&layout.verdict(cell), &layout.state())
 }
 
-/// Takes a module version out of the tree. Its source in `/usr/src` stays.
+/// Takes a module version out of the tree. Its source in `/usr/src` stays, unless it only stands in for
+/// one.
 ///
 /// # Errors
 /// When it cannot be deleted.
@@ -65,6 +67,9 @@ pub fn forget(layout: &Layout, id: &ModuleId) -> Result<()> {
     }
     files::delete_tree(&layout.version(id), ".tmp-")?;
     files::delete_tree(&layout.verdict_dir(id), ".tmp-")?;
+    if tarball::is_stub(&layout.source(id)) {
+        files::delete_tree(&layout.source(id), TEMPORARY)?;
+    }
     store::prune_empty(layout.verdict_dir(id).parent(), &layout.state());
     store::prune_empty(Some(&layout.module(&id.name)), &layout.tree());
     Ok(())

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::apply::tarball::{Loaded, Pack, Unpacked};
 use crate::conf::model::{Conf, Framework};
 use crate::error::{Error, Result, exit};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
@@ -98,6 +99,17 @@ impl From<Error> for Outcome {
     }
 }
 
+/// A signing key with its certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The lines that name them.
+    pub lines: [String; 2],
+    /// Whether they were made now; or why there are none.
+    pub made: Result<bool>,
+    /// What to do for the kernel to trust them.
+    pub next: Option<String>,
+}
+
 /// What a command may need leave for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -143,6 +155,44 @@ pub trait Engine {
         target: Option<&Target>,
         options: &Options,
     ) -> Result<()>;
+
+    /// Unpacks an archive where nobody sees it, and looks at it. The lock is held as long as the result
+    /// exists, so nothing else may be asked for meanwhile but [`Engine::conf`] and [`Engine::load`].
+    ///
+    /// # Errors
+    /// When it is no archive of modules, or not one to be trusted.
+    fn unpack(&mut self, archive: &Path) -> Result<Unpacked>;
+
+    /// Registers `id` with the source and the builds of an archive, and runs POST_ADD. With
+    /// [`Options::force`], what is there is replaced.
+    ///
+    /// # Errors
+    /// When something cannot be written; POST_ADD's exit status is passed on.
+    fn load(
+        &mut self,
+        unpacked: Unpacked,
+        id: &ModuleId,
+        target: Option<&Target>,
+        options: &Options,
+    ) -> Result<Loaded>;
+
+    /// Makes an archive.
+    ///
+    /// # Errors
+    /// When it cannot be written (exit status 9 where that is a matter of permissions, 6 otherwise).
+    fn pack(&mut self, order: &Pack) -> Result<()>;
+
+    /// Installs an rpm package: `rpm -Uvh`.
+    ///
+    /// # Errors
+    /// Exit status 9 when rpm fails or is not there.
+    fn install_package(&mut self, file: &Path) -> Result<()>;
+
+    /// The signing key for `target`, or for any kernel; made when there is none.
+    ///
+    /// # Errors
+    /// When it cannot even be said where it should be.
+    fn key_pair(&mut self, target: Option<&Target>) -> Result<KeyPair>;
 
     /// The settings of framework.conf.
     fn framework(&self) -> &Framework;

@@ -15,9 +15,9 @@ use crate::cli::worker::Worker;
 use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::machine::{Machine, Trees};
-use crate::plan::Options;
-use crate::report::{Console, Report, overview, plan_text, summary};
-use crate::request::Request;
+use crate::plan::{Note, Options, Plan};
+use crate::report::{Console, Report, overview, plan_text, summary, why};
+use crate::request::{Request, Wanted};
 use crate::root::Root;
 use crate::system::observe::Overrides;
 
@@ -52,7 +52,33 @@ enum Command {
     /// Show kernels, modules, what waits for headers and what failed
     ///
     /// Ends with status 1 when something failed.
-    Status,
+    Status {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign built and installed modules with the present key, without building them again
+    ///
+    /// What bears the present key's signature already is left alone.
+    Resign {
+        /// Only for this kernel release; may be given several times
+        #[arg(short, long, value_name = "RELEASE")]
+        kernel: Vec<String>,
+        /// Print what would be done; change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        /// Only these modules
+        #[arg(value_name = "NAME[/VERSION]")]
+        modules: Vec<String>,
+    },
+    /// Tell why a module is built, installed or left alone, for each kernel
+    Why {
+        /// The module: its name, or NAME/VERSION
+        module: String,
+        /// Only this kernel; may be given several times
+        #[arg(short, long, value_name = "RELEASE")]
+        kernel: Vec<String>,
+    },
     /// What Debian's hook files call
     #[command(hide = true)]
     Deb {
@@ -112,18 +138,20 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn run(cli: &Cli, report: &Console) -> Result<u8> {
     if cli.command.is_some() && (cli.dry_run || cli.json || !cli.kernel.is_empty()) {
-        let text = "--kernel, --dry-run and --json do not go together with a command";
-        return Err(Error::new(exit::NOT_FOUND, text).hint("see dkms-hook --help"));
+        let text = "--kernel, --dry-run and --json do not go before a command";
+        return Err(Error::new(exit::NOT_FOUND, text)
+            .hint("see dkms-hook --help; what a command knows of them goes after it"));
     }
     let machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
     match &cli.command {
         None => bring_in_line(cli, &machine, report),
-        Some(Command::Status) => {
-            let (system, plan) = machine.plan(&everything(), &Options::default(), &Overrides::default());
-            let (text, failed) = overview::render(&system, &plan);
-            print(&text);
-            Ok(u8::from(failed))
+        Some(Command::Status { json }) => status(&machine, *json),
+        Some(Command::Resign { kernel, dry_run, modules }) => {
+            let modules = modules.iter().map(|m| Wanted::parse(m)).collect::<Result<_, _>>()?;
+            let request = Request::Resign { kernels: kernels(kernel)?, modules };
+            carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
+        Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Deb { event, release, .. }) => {
             deb(&machine, *event, release.as_deref(), report).map(|()| 0)
         }
@@ -139,29 +167,66 @@ fn everything() -> Request {
     Request::Reconcile { kernels: None, retry: false }
 }
 
+fn status(machine: &Machine, json: bool) -> Result<u8> {
+    let (system, plan) = machine.plan(&everything(), &Options::default(), &Overrides::default());
+    let signing = machine.signing(&system);
+    let (text, failed) = overview::render(&system, &plan, &signing);
+    if json {
+        print(&to_json(&overview::json(&system, &plan, &signing, failed))?);
+    } else {
+        print(&text);
+    }
+    Ok(u8::from(failed))
+}
+
+/// The kernels that were named; `None` for all.
+fn kernels(names: &[String]) -> Result<Option<Vec<KernelRelease>>> {
+    let kernels = names.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
+    Ok((!kernels.is_empty()).then_some(kernels))
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::new(1, e.to_string()))?;
+    Ok(text + "\n")
+}
+
 fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
-    let kernels = cli.kernel.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
-    let person = !dpkg::in_maintainer_script();
-    let request = Request::Reconcile { kernels: (!kernels.is_empty()).then_some(kernels), retry: false };
+    let request = Request::Reconcile { kernels: kernels(&cli.kernel)?, retry: false };
     let options = Options { kernel_event: true, ..Options::default() };
+    if cli.json {
+        let (_, plan) = machine.plan(&request, &options, &Overrides::default());
+        print(&to_json(&plan)?);
+        return Ok(code_of_plan(&plan));
+    }
+    carry_out(machine, &request, &options, cli.dry_run, report)
+}
+
+fn code_of_plan(plan: &Plan) -> u8 {
+    let unknown = plan.notes.iter().any(|n| matches!(n, Note::UnknownKernel { .. }));
+    if unknown { exit::HEADERS } else { 0 }
+}
+
+/// Does what is asked and tells about it, or tells what would be done.
+fn carry_out(
+    machine: &Machine,
+    request: &Request,
+    options: &Options,
+    dry_run: bool,
+    report: &Console,
+) -> Result<u8> {
+    let person = !dpkg::in_maintainer_script();
     let overrides = Overrides::default();
-    if cli.dry_run || cli.json {
-        let (_, plan) = machine.plan(&request, &options, &overrides);
-        if cli.json {
-            let text = serde_json::to_string_pretty(&plan).map_err(|e| Error::new(1, e.to_string()))?;
-            print(&format!("{text}\n"));
-        } else {
-            print(&plan_text::render(&plan));
-        }
-        let unknown = plan.notes.iter().any(|n| matches!(n, crate::plan::Note::UnknownKernel { .. }));
-        return Ok(if unknown { exit::HEADERS } else { 0 });
+    if dry_run {
+        let (_, plan) = machine.plan(request, options, &overrides);
+        print(&plan_text::render(&plan));
+        return Ok(code_of_plan(&plan));
     }
     if machine.layout.root.is_slash() && !nix::unistd::geteuid().is_root() {
         return Err(Error::new(exit::USAGE, "only root may change modules")
             .hint("run it again with sudo, or with --dry-run to see what it would do"));
     }
     let flags = Flags { interactive: person, ..Flags::default() };
-    let ran = machine.run(&request, &options, &overrides, &flags, report)?;
+    let ran = machine.run(request, options, &overrides, &flags, report)?;
     for (_, error) in ran.errors() {
         report.warning(&error.to_string());
     }
@@ -176,6 +241,22 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
         report.line("nothing to do");
     }
     Ok(ran.code())
+}
+
+fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {
+    let kernels = kernels(named)?;
+    let request = Request::Reconcile { kernels: kernels.clone(), retry: false };
+    let (system, plan) = machine.plan(&request, &Options::default(), &Overrides::default());
+    let unknown = kernels.into_iter().flatten().find(|kernel| !system.kernels.contains_key(kernel));
+    if let Some(error) = unknown.and_then(|kernel| Note::UnknownKernel { kernel }.error()) {
+        return Err(error);
+    }
+    let text = why::render(&system, &plan, module).ok_or_else(|| {
+        Error::new(exit::WRONG_STATE, format!("no module {module} is registered here"))
+            .hint("`dkms status` lists the modules that are")
+    })?;
+    print(&text);
+    Ok(0)
 }
 
 fn deb(machine: &Machine, event: DebEvent, release: Option<&str>, report: &Console) -> Result<()> {

@@ -6,8 +6,9 @@ use crate::adapters::dpkg;
 use crate::apply::build::copy_tree;
 use crate::apply::recover::TEMPORARY;
 use crate::apply::run::{Done, Flags};
+use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::apply::{notes, script, tree};
-use crate::cli::engine::{Engine, Failure, Options, Outcome, Target};
+use crate::cli::engine::{Engine, Failure, KeyPair, Options, Outcome, Target};
 use crate::conf::model::{Conf, Context, Framework};
 use crate::conf::{self, Strictness};
 use crate::error::{Error, Result, exit};
@@ -20,6 +21,8 @@ use crate::request::{Goal, Request};
 use crate::system::kernels;
 use crate::system::observe::Overrides;
 use crate::version_order;
+
+mod archives;
 
 /// See [`Engine`].
 #[derive(Debug)]
@@ -65,6 +68,11 @@ impl Worker {
     fn outcome(&self, request: &Request, ran: &Ran) -> Outcome {
         let mut outcome = Outcome::default();
         for (action, error) in ran.errors() {
+            // What is there is as good as it was: to DKMS it is simply built.
+            if matches!(action, Action::Resign { .. }) {
+                self.report.warning(&error.to_string());
+                continue;
+            }
             let cell = action.cell();
             outcome.failures.push(Failure {
                 module: cell.map(|c| c.module.clone()),
@@ -116,6 +124,24 @@ impl Worker {
         }
     }
 
+    /// Runs POST_ADD of a source that was just registered.
+    fn post_add(&self, conf: &Conf, id: &ModuleId, target: Option<&Target>, options: &Options) -> Result<()> {
+        let layout = &self.machine.layout;
+        let Some(text) = &conf.scripts.post_add else { return Ok(()) };
+        let kernel = target.map_or_else(|| KernelRelease::new("none"), |t| Ok(t.kernel.clone()))?;
+        let overrides = Self::overrides(options);
+        let cell = Cell { module: id.clone(), kernel, arch: self.machine.arch.clone() };
+        let context = self.machine.observer(&overrides).context(&cell);
+        match script::run(layout, id, "POST_ADD", text, &layout.source(id), &context, &self.report) {
+            0 => Ok(()),
+            status => {
+                let code = u8::try_from(status).unwrap_or(1);
+                let text = format!("{id} is added, but its POST_ADD script ended with status {status}");
+                Err(Error::new(code, text))
+            }
+        }
+    }
+
     /// `post_transaction` of framework.conf: a shell command after a successful change.
     fn post_transaction(&self, request: &Request, outcome: &Outcome) {
         let Some(command) = &self.machine.framework.post_transaction else { return };
@@ -162,11 +188,10 @@ fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) ->
 }
 
 fn whose(note: &Note) -> (Option<ModuleId>, Option<KernelRelease>) {
+    if let Some(cell) = note.cell() {
+        return (Some(cell.module.clone()), Some(cell.kernel.clone()));
+    }
     match note {
-        Note::FailedBefore { cell, .. }
-        | Note::Refused { cell, .. }
-        | Note::Unreadable { cell, .. }
-        | Note::MissingDepends { cell, .. } => (Some(cell.module.clone()), Some(cell.kernel.clone())),
         Note::Broken { module, .. } | Note::NotAdded { module } | Note::AlreadyAdded { module } => {
             (Some(module.clone()), None)
         }
@@ -253,21 +278,37 @@ impl Engine for Worker {
         }
         let conf = self.conf(&source, Some(id), target, options)?;
         tree::add(&layout, id)?;
-        let Some(text) = &conf.scripts.post_add else { return Ok(()) };
-        let kernel = target.map_or_else(|| KernelRelease::new("none"), |t| Ok(t.kernel.clone()))?;
-        let overrides = Self::overrides(options);
-        let cell = Cell { module: id.clone(), kernel, arch: self.machine.arch.clone() };
-        let context = self.machine.observer(&overrides).context(&cell);
-        match script::run(&layout, id, "POST_ADD", text, &source, &context, &self.report) {
-            0 => Ok(()),
-            status => {
-                let code = u8::try_from(status).unwrap_or(1);
-                Err(Error::new(
-                    code,
-                    format!("{id} is added, but its POST_ADD script ended with status {status}"),
-                ))
-            }
-        }
+        self.post_add(&conf, id, target, options)
+    }
+
+    fn unpack(&mut self, archive: &Path) -> Result<Unpacked> {
+        tarball::unpack(&self.machine.layout, archive, &self.report)
+    }
+
+    fn load(
+        &mut self,
+        unpacked: Unpacked,
+        id: &ModuleId,
+        target: Option<&Target>,
+        options: &Options,
+    ) -> Result<Loaded> {
+        self.load_archive(unpacked, id, target, options)
+    }
+
+    fn pack(&mut self, order: &Pack) -> Result<()> {
+        self.make_archive(order)
+    }
+
+    fn install_package(&mut self, file: &Path) -> Result<()> {
+        self.install_rpm(file)
+    }
+
+    fn key_pair(&mut self, target: Option<&Target>) -> Result<KeyPair> {
+        let pair = self.machine.pair(target.map(|target| &target.kernel))?;
+        let flags = Flags { interactive: !self.in_package, ..Flags::default() };
+        let made = self.machine.make_pair(&pair, flags.may_ask(), &self.report);
+        let next = self.machine.next_for(&pair);
+        Ok(KeyPair { lines: pair.lines(), made, next })
     }
 
     fn framework(&self) -> &Framework {

@@ -54,7 +54,14 @@ pub fn load_framework(layout: &Layout, kernel: Option<&KernelRelease>) -> Result
     for line in &answer.complaints {
         log::warn!("framework.conf: {line}");
     }
-    Ok(framework(Directives(&answer.values), layout))
+    let names_kernel = sources.iter().any(|source| names_kernel(&source.text));
+    Ok(Framework { names_kernel, ..framework(Directives(&answer.values), layout) })
+}
+
+/// True when `kernelver` stands anywhere but in a line of comment.
+fn names_kernel(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    text.lines().any(|line| line.contains("kernelver") && !line.trim_start().starts_with('#'))
 }
 
 fn framework(settings: Directives<'_>, layout: &Layout) -> Framework {
@@ -89,6 +96,7 @@ fn framework(settings: Directives<'_>, layout: &Layout) -> Framework {
         mok_signing_key: settings.some("mok_signing_key"),
         mok_certificate: settings.some("mok_certificate"),
         try_sign_modules: settings.some("try_sign_modules"),
+        names_kernel: false,
     }
 }
 

@@ -213,4 +213,6 @@ pub struct Framework {
     pub mok_certificate: Option<String>,
     /// `try_sign_modules`: `true`, `false` or anything else for "not in a chroot".
     pub try_sign_modules: Option<String>,
+    /// The files use `$kernelver`: what they say of signing is to be read anew for each kernel.
+    pub names_kernel: bool,
 }

@@ -5,6 +5,8 @@
 
 mod compression;
 mod modinfo;
+mod signature;
 
 pub use compression::Compression;
-pub use modinfo::{ModInfo, ModInfoError, has_signature, modinfo, modinfo_of_bytes, without_signature};
+pub use modinfo::{ModInfo, ModInfoError, modinfo, modinfo_of_bytes};
+pub use signature::{Appended, appended, has_signature, without_signature};

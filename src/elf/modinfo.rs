@@ -5,13 +5,7 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSection};
 
 use super::Compression;
-
-/// The marker that ends a signed module (include/linux/module_signature.h of the kernel).
-const SIGNATURE_MAGIC: &[u8] = b"~Module signature appended~\n";
-
-/// `struct module_signature` before the marker, in bytes; its last four are the length of the
-/// signature, big-endian.
-const SIGNATURE_HEADER: usize = 12;
+use super::signature::{has_signature, without_signature};
 
 /// What modinfo(8) would print of a module. A field that the module does not have is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,48 +93,9 @@ pub fn modinfo_of_bytes(bytes: &[u8]) -> Result<ModInfo, String> {
     Ok(info)
 }
 
-/// True when a signature is appended to (uncompressed) module bytes.
-pub fn has_signature(bytes: &[u8]) -> bool {
-    bytes.ends_with(SIGNATURE_MAGIC)
-}
-
-/// The module without an appended signature. Bytes whose trailer makes no sense are returned whole.
-pub fn without_signature(bytes: &[u8]) -> &[u8] {
-    let Some(rest) = bytes.strip_suffix(SIGNATURE_MAGIC) else { return bytes };
-    let Some((rest, header)) = rest.split_last_chunk::<SIGNATURE_HEADER>() else { return bytes };
-    let length = u32::from_be_bytes([header[8], header[9], header[10], header[11]]) as usize;
-    match rest.len().checked_sub(length) {
-        Some(end) => &rest[..end],
-        None => bytes,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The trailer that sign-file writes: id_type 2 (PKCS#7) and the length.
-    fn signed(body: &[u8], signature: &[u8], length: u32) -> Vec<u8> {
-        let mut out = [body, signature, &[0, 0, 2, 0, 0, 0, 0, 0]].concat();
-        out.extend(length.to_be_bytes());
-        out.extend(SIGNATURE_MAGIC);
-        out
-    }
-
-    #[test]
-    fn an_appended_signature_is_taken_off() {
-        let file = signed(b"module", b"signature", 9);
-        assert!(has_signature(&file));
-        assert_eq!(without_signature(&file), b"module");
-        assert_eq!(without_signature(b"module"), b"module");
-    }
-
-    #[test]
-    fn a_trailer_longer_than_the_file_is_not_believed() {
-        let file = signed(b"module", b"signature", 4_000_000_000);
-        assert_eq!(without_signature(&file), &file[..]);
-        assert_eq!(without_signature(SIGNATURE_MAGIC), SIGNATURE_MAGIC);
-    }
 
     #[test]
     fn other_files_are_refused_with_the_reason() {

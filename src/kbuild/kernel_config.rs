@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 /// The settings that are kept; the file has some ten thousand.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 10] = [
     "CONFIG_CC_VERSION_TEXT",
     "CONFIG_CC_IS_CLANG",
     "CONFIG_LD_IS_LLD",
+    "CONFIG_MODULE_SIG_FORCE",
     "CONFIG_MODULE_SIG_HASH",
+    "CONFIG_MODULE_SIG_KEY",
     "CONFIG_MODULE_COMPRESS_NONE",
     "CONFIG_MODULE_COMPRESS_GZIP",
     "CONFIG_MODULE_COMPRESS_XZ",

@@ -9,4 +9,7 @@ pub mod toolchain;
 
 pub use compression::compression;
 pub use kernel_config::KernelConfig;
-pub use signing::{Recipe, Unsigned, recipe, signing_identity};
+pub use signing::{
+    Checked, KernelFiles, Pair, PairState, Recipe, Unsigned, check, check_file, enforced, pair, recipe,
+    signing_files, signing_identity,
+};

@@ -4,6 +4,7 @@ use super::planner::{Planner, Provision, Standing};
 use super::reconcile::same_verdict;
 use super::{Action, Note, Reason};
 use crate::ids::Cell;
+use crate::inputs::Change;
 use crate::request::Goal;
 use crate::system::{CellView, Now, Source};
 
@@ -53,14 +54,24 @@ impl Planner<'_> {
         if adopt {
             self.step(Action::Adopt { cell: cell.clone() }, Reason::MadeByDkms, Vec::new());
         }
+        // One that could not be signed with this key before is as good as it was.
+        let resign = build.is_none()
+            && Self::signing_changed(view)
+            && !(self.options.heed_failures && same_verdict(view).is_some_and(|v| v.failure.is_some()));
+        let mut installed = view.installed && view.intact;
+        if resign {
+            installed &= !self.resign_step(&cell, view, Reason::Stale { change: Change::Signing }).1;
+        }
         if to == Goal::Built {
-            if build.is_none() {
+            if build.is_none() && !resign {
                 self.note(Note::AlreadyBuilt { cell });
             }
             return;
         }
-        if build.is_none() && view.installed && view.intact && !force {
-            self.note(Note::AlreadyInstalled { cell });
+        if build.is_none() && installed && !force {
+            if !resign {
+                self.note(Note::AlreadyInstalled { cell });
+            }
             return;
         }
         let reason = match build {
@@ -82,7 +93,8 @@ impl Planner<'_> {
         force: bool,
     ) -> Option<(Option<usize>, bool)> {
         let standing = self.standing(view);
-        let unchanged = matches!(standing, Standing::Fresh | Standing::Adoptable);
+        let unchanged =
+            matches!(standing, Standing::Fresh | Standing::Adoptable | Standing::Stale(Change::Signing));
         let facts = match &view.now {
             Now::Judged { facts, .. } => facts.clone(),
             // A build that is there can be installed without headers or source.

@@ -14,6 +14,7 @@ mod planner;
 mod purge;
 mod reason;
 mod reconcile;
+mod resign;
 #[cfg(test)]
 mod tests;
 
@@ -81,6 +82,13 @@ pub enum Action {
         /// Where.
         cell: Cell,
     },
+    /// Sign a build with the present key, in place of the signature that it bears.
+    Resign {
+        /// Where.
+        cell: Cell,
+        /// Its installed files, which are those of the build, follow.
+        reinstall: bool,
+    },
     /// Copy the build below `/lib/modules`.
     Install {
         /// Where.
@@ -137,6 +145,7 @@ impl Action {
         match self {
             Self::Build { cell, .. }
             | Self::Adopt { cell }
+            | Self::Resign { cell, .. }
             | Self::Install { cell, .. }
             | Self::Uninstall { cell }
             | Self::Unbuild { cell } => Some(cell),
@@ -165,6 +174,7 @@ impl fmt::Display for Action {
             Self::Add { module } => write!(f, "add {module}"),
             Self::Build { cell, .. } => on(f, "build", cell),
             Self::Adopt { cell } => on(f, "take over", cell),
+            Self::Resign { cell, .. } => on(f, "sign", cell),
             Self::Install { cell, .. } => on(f, "install", cell),
             Self::Uninstall { cell } => on(f, "uninstall", cell),
             Self::Unbuild { cell } => on(f, "delete the build of", cell),
@@ -233,6 +243,7 @@ pub fn plan(system: &System, request: &Request, options: &Options) -> Plan {
             planner.bring(cell, *to, *force);
         }
         Request::Remove { module, cells } => planner.remove(module, cells),
+        Request::Resign { kernels, modules } => planner.resign(kernels.as_deref(), modules),
         Request::KernelRemoved { kernel } => planner.purge_kernel(kernel, Reason::KernelRemoved),
     }
     planner.finish()

@@ -78,6 +78,18 @@ pub enum Note {
         /// until its package arrives.
         known: bool,
     },
+    /// Nothing that this name stands for is built.
+    NothingBuilt {
+        /// As it was given.
+        name: String,
+    },
+    /// It is to be signed and cannot be.
+    CannotSign {
+        /// Where.
+        cell: Cell,
+        /// Why not.
+        why: String,
+    },
     /// `/etc/dkms/no-autoinstall` is there.
     AutoinstallDisabled,
     /// Nothing to do: it is built.
@@ -108,6 +120,23 @@ pub enum Note {
 }
 
 impl Note {
+    /// The cell that it is about, if it is about one.
+    pub fn cell(&self) -> Option<&Cell> {
+        match self {
+            Self::Excluded { cell, .. }
+            | Self::FailedBefore { cell, .. }
+            | Self::Refused { cell, .. }
+            | Self::Unreadable { cell, .. }
+            | Self::MissingDepends { cell, .. }
+            | Self::CannotSign { cell, .. }
+            | Self::AlreadyBuilt { cell }
+            | Self::AlreadyInstalled { cell }
+            | Self::NotInstalled { cell }
+            | Self::NotBuilt { cell } => Some(cell),
+            _ => None,
+        }
+    }
+
     /// The error that this is to somebody who asked for the cell by name, with DKMS's exit status.
     pub fn error(&self) -> Option<Error> {
         Some(match self {
@@ -171,6 +200,14 @@ impl Note {
                 ),
             )
             .hint("install the packages of those modules; the build follows by itself"),
+            Self::NothingBuilt { name } => {
+                Error::new(exit::WRONG_STATE, format!("there is no build of {name} for these kernels"))
+                    .hint("`dkms status` lists what is built")
+            }
+            Self::CannotSign { cell, why } => Error::new(
+                exit::AUTOINSTALL,
+                format!("{} for {} cannot be signed: {why}", cell.module, cell.kernel),
+            ),
             Self::AlreadyAdded { module } => {
                 Error::new(exit::WRONG_STATE, format!("{module} is already in the DKMS tree"))
             }
@@ -194,6 +231,8 @@ impl Note {
                 | Self::Broken { .. }
                 | Self::UnknownKernel { .. }
                 | Self::MissingDepends { known: true, .. }
+                | Self::NothingBuilt { .. }
+                | Self::CannotSign { .. }
         )
     }
 

@@ -77,7 +77,8 @@ pub(super) struct Planner<'a> {
     plan: Plan,
     /// Versions of each module, registered or only built, in the order of their ids.
     by_name: BTreeMap<&'a ModuleName, BTreeSet<&'a ModuleId>>,
-    /// Kernels whose files change, with the steps that change them and the modules' names.
+    /// Kernels whose files change, with the steps that change what depmod reads and the modules'
+    /// names.
     changed: BTreeMap<KernelRelease, (Vec<usize>, BTreeSet<String>)>,
     pub(super) provisions: BTreeMap<(ModuleName, KernelRelease, Arch), Provision>,
     /// Kernels that this request is about.
@@ -112,10 +113,16 @@ impl<'a> Planner<'a> {
     /// Adds a step and returns its index.
     pub(super) fn step(&mut self, action: Action, reason: Reason, needs: Vec<usize>) -> usize {
         let index = self.plan.steps.len();
-        if let Action::Install { cell, .. } | Action::Uninstall { cell } = &action {
+        if let Action::Install { cell, .. }
+        | Action::Uninstall { cell }
+        | Action::Resign { cell, reinstall: true } = &action
+        {
             let (steps, names) = self.changed.entry(cell.kernel.clone()).or_default();
-            steps.push(index);
             names.insert(cell.module.name.to_string());
+            // Another signature is nothing to an index of names and symbols.
+            if !matches!(action, Action::Resign { .. }) {
+                steps.push(index);
+            }
         }
         self.plan.steps.push(Step { action, reason, needs });
         index
@@ -160,13 +167,14 @@ impl<'a> Planner<'a> {
         for kernel in kernels {
             let (steps, names) = changed.get(&kernel).cloned().unwrap_or_default();
             let Some(known) = self.system.kernels.get(&kernel) else { continue };
-            let modules_change = !steps.is_empty();
+            let index_changes = !steps.is_empty();
+            let modules_change = !names.is_empty();
             // Without kernel/ there is nothing to index, and depmod would leave files that keep
             // the directory of a removed kernel alive.
             let mut needs = Vec::new();
             if self.options.depmod && known.image && !self.sweep.contains_key(&kernel) {
                 let ours = || self.system.cells.iter().any(|(c, v)| c.kernel == kernel && v.installed);
-                let reason = if modules_change {
+                let reason = if index_changes {
                     Some(Reason::ModulesChanged)
                 } else if known.note.depmod_due {
                     Some(Reason::DepmodDue)
@@ -239,6 +247,23 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// True when a build bears the signature of another key than the present one.
+    pub(super) fn signing_changed(view: &CellView) -> bool {
+        match (&view.now, &view.record) {
+            (Now::Judged { inputs, .. }, Some(record)) => inputs.signing_changed(&record.inputs),
+            _ => false,
+        }
+    }
+
+    /// Plans to sign a build anew. Its installed files follow at once where they are those of the
+    /// build; otherwise (true) an installation has to bring them.
+    pub(super) fn resign_step(&mut self, cell: &Cell, view: &CellView, reason: Reason) -> (usize, bool) {
+        let recorded = view.record.as_ref().is_some_and(|r| !r.installed.is_empty());
+        let reinstall = view.installed && view.intact && recorded;
+        let step = self.step(Action::Resign { cell: cell.clone(), reinstall }, reason, Vec::new());
+        (step, view.installed && !reinstall)
+    }
+
     /// Notes a dangling source once; true when the module version can be built.
     pub(super) fn usable(&mut self, id: &ModuleId) -> bool {
         match self.system.modules.get(id) {
@@ -256,7 +281,7 @@ impl<'a> Planner<'a> {
 /// Kernels that a request needs observed; `None` means all.
 pub fn kernels_of(request: &Request) -> Option<Vec<KernelRelease>> {
     match request {
-        Request::Reconcile { kernels, .. } => kernels.clone(),
+        Request::Reconcile { kernels, .. } | Request::Resign { kernels, .. } => kernels.clone(),
         Request::Autoinstall { kernel, .. }
         | Request::Bring { kernel, .. }
         | Request::KernelRemoved { kernel } => Some(vec![kernel.clone()]),

@@ -49,6 +49,8 @@ pub enum Reason {
     RetryAsked,
     /// A person or a script asked for it.
     Asked,
+    /// Its signature is not one of the present key.
+    OtherSignature,
     /// The kernel is gone.
     KernelGone,
     /// The kernel's image package was removed.
@@ -90,6 +92,7 @@ impl fmt::Display for Reason {
             Self::RetryToolchain => f.write_str("the compiler could not run last time"),
             Self::RetryAsked => f.write_str("it failed before and another try was asked for"),
             Self::Asked => f.write_str("it was asked for"),
+            Self::OtherSignature => f.write_str("it does not bear the signature of the present key"),
             Self::KernelGone => f.write_str("the kernel is no longer on disk"),
             Self::KernelRemoved => f.write_str("the kernel is being removed"),
             Self::ExcludedNow { why } => write!(f, "it no longer supports this kernel: {why}"),

@@ -217,6 +217,8 @@ impl Planner<'_> {
         let (standing, depends_on) = match self.standing(view) {
             // What it depends on may change in this very run: that is compared below.
             Standing::Stale(change @ Change::Dependency { .. }) => (Standing::Fresh, Some(change)),
+            // Nothing need be compiled for that.
+            Standing::Stale(Change::Signing) => (Standing::Fresh, None),
             other => (other, None),
         };
         let Dependencies { steps: needs, builds } = match self.depends(&cell, facts, retry) {
@@ -258,6 +260,18 @@ impl Planner<'_> {
         if let Some(reason) = stale {
             return self.build_and_install(cell, verdict, reason, needs, retry);
         }
+        let mut install = !view.installed || !view.intact;
+        if Self::signing_changed(view) {
+            match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry) {
+                Some(failure) => {
+                    let failure = Box::new(failure.clone());
+                    self.note(Note::FailedBefore { cell: cell.clone(), failure });
+                }
+                None => {
+                    install |= self.resign_step(&cell, view, Reason::Stale { change: Change::Signing }).1;
+                }
+            }
+        }
         let build = match (&standing, &view.now) {
             (Standing::Adoptable, Now::Judged { inputs, .. }) => {
                 self.step(Action::Adopt { cell: cell.clone() }, Reason::MadeByDkms, Vec::new());
@@ -265,7 +279,7 @@ impl Planner<'_> {
             }
             _ => BuildOf::of(view),
         };
-        if view.installed && view.intact {
+        if !install {
             return ready(None, build);
         }
         if let (false, false, Some(why)) =
@@ -348,9 +362,10 @@ fn other_build(builds: &[(String, BuildOf)], inputs: Option<&Inputs>) -> Option<
 }
 
 /// True when something changed since an excluded package was built that can have excluded it: what
-/// it depends on cannot.
+/// it depends on cannot, nor can the signing key.
 fn refuses_anew(standing: &Standing) -> bool {
-    matches!(standing, Standing::Stale(change) if !matches!(change, Change::Dependency { .. }))
+    matches!(standing, Standing::Stale(change)
+        if !matches!(change, Change::Dependency { .. } | Change::Signing))
 }
 
 fn ready(after: Option<usize>, build: BuildOf) -> Provision {

@@ -2,8 +2,10 @@
 
 pub mod overview;
 pub mod plan_text;
+pub mod signing;
 pub mod status;
 pub mod summary;
+pub mod why;
 
 use std::io::Write;
 use std::sync::Mutex;

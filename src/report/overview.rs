@@ -1,11 +1,18 @@
-//! `dkms-hook status`: one block per kernel, then what failed.
+//! `dkms-hook status`: one block per kernel, how modules are signed, then what failed.
 
+mod json;
+
+pub use json::json;
+
+use crate::ids::Cell;
 use crate::plan::{Note, Plan};
+use crate::record::FailureNote;
+use crate::report::signing::Signing;
 use crate::report::summary;
-use crate::system::System;
+use crate::system::{Kernel, System};
 
 /// The text, and whether something failed.
-pub fn render(system: &System, plan: &Plan) -> (String, bool) {
+pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool) {
     let mut text = String::new();
     for (release, kernel) in &system.kernels {
         let installed: Vec<String> = system
@@ -14,13 +21,7 @@ pub fn render(system: &System, plan: &Plan) -> (String, bool) {
             .filter(|(c, v)| c.kernel == *release && v.installed)
             .map(|(c, _)| c.module.to_string())
             .collect();
-        let state = match (kernel.image, kernel.headers, kernel.note.removed) {
-            (_, _, true) => "its image package was removed",
-            (true, true, _) => "kernel and headers installed",
-            (true, false, _) => "headers missing",
-            (false, true, _) => "headers without a kernel",
-            (false, false, _) => "gone",
-        };
+        let state = state_of(kernel);
         text.push_str(&format!("{release}: {state}\n"));
         if !installed.is_empty() {
             text.push_str(&format!("  installed: {}\n", installed.join(" ")));
@@ -43,21 +44,16 @@ pub fn render(system: &System, plan: &Plan) -> (String, bool) {
             text.push_str(&format!("  to do:     {} ({})\n", step.action, step.reason));
         }
     }
+    text.push_str(&signing.text());
     let mut failed = false;
-    for (cell, view) in &system.cells {
-        let Some(failure) = view.verdict.as_ref().and_then(|v| v.failure.as_ref()) else { continue };
-        // Where an earlier build is still there, the failure counts while its inputs are those of now.
-        let current = plan.notes.iter().any(|n| matches!(n, Note::FailedBefore { cell: c, .. } if c == cell));
-        if view.built && !current {
-            continue;
-        }
+    for (cell, failure) in failures(system, plan) {
         if !failed {
             text.push_str("failed:\n");
         }
         failed = true;
         text.push_str(&summary::describe(cell, failure));
     }
-    for note in plan.notes.iter().filter(|n| n.is_failure() && !matches!(n, Note::FailedBefore { .. })) {
+    for note in problems(plan) {
         failed = true;
         text.push_str(&format!("problem: {}\n", note.text().replace('\n', "\n  ")));
     }
@@ -65,4 +61,30 @@ pub fn render(system: &System, plan: &Plan) -> (String, bool) {
         text.push_str("no kernel is installed here\n");
     }
     (text, failed)
+}
+
+fn state_of(kernel: &Kernel) -> &'static str {
+    match (kernel.image, kernel.headers, kernel.note.removed) {
+        (_, _, true) => "its image package was removed",
+        (true, true, _) => "kernel and headers installed",
+        (true, false, _) => "headers missing",
+        (false, true, _) => "headers without a kernel",
+        (false, false, _) => "gone",
+    }
+}
+
+/// The failures that are remembered and count now: where an earlier build is still there, a failure
+/// does while its inputs are those of now.
+fn failures<'a>(system: &'a System, plan: &'a Plan) -> impl Iterator<Item = (&'a Cell, &'a FailureNote)> {
+    let current =
+        |cell: &Cell| plan.notes.iter().any(|n| matches!(n, Note::FailedBefore { cell: c, .. } if c == cell));
+    system.cells.iter().filter_map(move |(cell, view)| {
+        let failure = view.verdict.as_ref().and_then(|v| v.failure.as_ref())?;
+        (!view.built || current(cell)).then_some((cell, failure))
+    })
+}
+
+/// Whatever else is not as it should be.
+fn problems(plan: &Plan) -> impl Iterator<Item = &Note> {
+    plan.notes.iter().filter(|n| n.is_failure() && !matches!(n, Note::FailedBefore { .. }))
 }

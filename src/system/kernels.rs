@@ -99,7 +99,7 @@ pub fn only_residue(dir: &Path) -> bool {
 }
 
 /// Entries of a directory; none when it cannot be read.
-pub(super) fn read_dir(dir: &Path) -> impl Iterator<Item = std::fs::DirEntry> + use<> {
+pub fn read_dir(dir: &Path) -> impl Iterator<Item = std::fs::DirEntry> + use<> {
     std::fs::read_dir(dir).into_iter().flatten().flatten()
 }
 

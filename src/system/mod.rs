@@ -15,6 +15,7 @@ pub mod headers;
 pub mod kernels;
 pub mod modules;
 pub mod observe;
+pub mod signatures;
 pub mod stamp;
 
 /// Everything a plan is made from.
@@ -27,6 +28,8 @@ pub struct System {
     /// Cells in scope: every registered module version with every kernel in scope, and whatever
     /// else has a build on disk.
     pub cells: BTreeMap<Cell, CellView>,
+    /// How built modules are signed: looked at only for a request that is about it.
+    pub signatures: BTreeMap<Cell, Signature>,
     /// `/etc/dkms/no-autoinstall` exists.
     pub autoinstall_disabled: bool,
     /// The architecture of new cells.
@@ -78,11 +81,28 @@ pub struct CellView {
     pub record: Option<Record>,
     /// Why there is no build.
     pub verdict: Option<Verdict>,
+    /// The build came out of an archive and was not adopted yet: perhaps its kernel is still to come.
+    /// Looked at only where there is a build without a record.
+    pub loaded: bool,
     /// What it would be made from now.
     pub now: Now,
     /// Every built module was made for this kernel (vermagic). Looked at only where there is a
     /// build without a record.
     pub vermagic_matches: bool,
+}
+
+/// How the modules of a build are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signature {
+    /// All of them with the present key.
+    Ours {
+        /// SHA-256 of its certificate file, in hex.
+        certificate: String,
+    },
+    /// Not all of them.
+    Other,
+    /// Nothing can be signed for this kernel: why.
+    Impossible(String),
 }
 
 /// What a cell would be built from now.

@@ -9,7 +9,7 @@ use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName, Version};
 use crate::layout::Layout;
 
 /// Directories of `T/m/v` that are no kernels (DKMS's own list).
-const NOT_KERNELS: &[&str] = &["build", "tarball", "driver_disk", "rpm", "deb", "source"];
+pub const NOT_KERNELS: &[&str] = &["build", "tarball", "driver_disk", "rpm", "deb", "source"];
 
 /// Every registered module version with the state of its source.
 pub fn registered(layout: &Layout) -> Vec<(ModuleId, Source)> {

@@ -144,9 +144,11 @@ impl Observer<'_> {
             }
             _ => Now::Unreadable(Error::new(crate::error::exit::CONF_MISSING, "it has no source here")),
         };
-        let vermagic_matches = built && record.is_none() && self.made_for(cell);
+        let foreign = built && record.is_none();
+        let vermagic_matches = foreign && self.made_for(cell);
+        let loaded = foreign && self.layout.loaded_mark(cell).exists();
         let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
-        CellView { built, installed, intact, record, verdict, now, vermagic_matches }
+        CellView { built, installed, intact, record, verdict, loaded, now, vermagic_matches }
     }
 
     /// The installed files are as install left them, and the build is still the one that it

@@ -53,6 +53,7 @@ impl<'a> Run<'a> {
             jobs: 2,
             force: self.force,
             verbose: self.verbose,
+            may_ask: false,
             report: &self.report,
         })
     }

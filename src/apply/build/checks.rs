@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::steps::make_command;
 use super::{Failure, Job};
+use crate::apply::tarball::is_stub;
 use crate::error::exit;
 use crate::kbuild::toolchain::Toolchain;
 use crate::process::find_program;
@@ -53,7 +54,11 @@ pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
     let visible = entries.flatten().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
     if visible.take(2).count() < 2 {
         let what = format!("{} holds no module source", job.layout.shown(&dir).display());
-        return Err(Failure::new(exit::CONF_INVALID, what));
+        let failure = Failure::new(exit::CONF_INVALID, what);
+        return Err(match is_stub(&dir) {
+            true => failure.hint("only binaries were loaded for it; load an archive with its source, or install the package that has it"),
+            false => failure,
+        });
     }
     Ok(dir)
 }

@@ -48,7 +48,7 @@ pub fn pack(kind: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub(super) fn pack_file(
+pub fn pack_file(
     plain: &Path,
     kind: Compression,
     framework: &Framework,

@@ -10,26 +10,28 @@
 //! `T/m/v/build` is shared by all kernels.
 
 mod checks;
-mod compress;
+pub(super) mod compress;
 mod diagnose;
-mod publish;
+pub(super) mod publish;
 mod results;
-mod sign;
 mod steps;
 mod tree_copy;
 mod workspace;
 
 use std::path::{Path, PathBuf};
 
+use crate::apply::environment::environment;
+use crate::apply::sign::{Environment, Signer};
 use crate::conf::model::{Conf, Context, Framework};
 use crate::error::{Error, exit};
 use crate::ids::Cell;
-use crate::kbuild::{Recipe, Unsigned, compression, recipe, toolchain};
+use crate::kbuild::{Unsigned, compression, enforced, recipe, toolchain};
 use crate::layout::Layout;
 use crate::report::Report;
 
+pub use crate::apply::sign::Signed;
 pub use crate::elf::Compression;
-pub use sign::Signed;
+pub(super) use publish::{exchange, sync_dir, sync_tree};
 pub use tree_copy::{CopyError, copy_tree, remove_tree};
 
 /// Everything that one build depends on.
@@ -54,6 +56,8 @@ pub struct Job<'a> {
     pub force: bool,
     /// Shows commands instead of descriptions.
     pub verbose: bool,
+    /// Somebody is at the terminal and may be asked for a passphrase.
+    pub may_ask: bool,
     /// Where progress goes.
     pub report: &'a dyn Report,
 }
@@ -65,7 +69,7 @@ pub struct Built {
     pub modules: Vec<BuiltModule>,
     /// `T/m/v/k/a/log/make.log`.
     pub log: PathBuf,
-    /// Whether they are signed. For the fingerprint, use [`signing_identity`] after the build.
+    /// Whether they are signed.
     pub signed: Signed,
     /// What the person should know although it was built. Already reported.
     pub warnings: Vec<String>,
@@ -157,24 +161,26 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
     let toolchain = toolchain::identity(job.context);
     checks::programs(job, &toolchain)?;
     let dependencies = checks::dependencies(job)?;
-    let recipe = signing(job);
-    let environment = workspace::environment(job, &toolchain)?;
+    let environment = environment(job.layout, job.framework, job.cell, toolchain.environment())
+        .map_err(|e| Failure::new(e.code, e.message).trouble())?;
+    let signer = signer(job, &environment);
     let cell_dir = job.layout.cell(job.cell);
     publish::remove_leftovers(job.layout, job.cell)
         .map_err(|e| Failure::io(job, "clean up", &cell_dir, &e))?;
 
     let work = workspace::Workspace::prepare(job, &source, environment)?;
-    if let Err(Unsigned { why, fault: true }) = &recipe {
+    if let Err(Unsigned { why, fault: true }) = &signer {
         work.warn(job, format!("modules are not signed: {why}"));
     }
     if let Some(mismatch) = toolchain.mismatch() {
         work.warn(job, mismatch);
     }
     let result =
-        compile(job, &work, toolchain.llvm).and_then(|()| finish(job, &work, recipe.as_ref(), &dependencies));
+        compile(job, &work, toolchain.llvm).and_then(|()| finish(job, &work, signer.as_ref(), &dependencies));
     match result {
         Ok((modules, signed)) => {
             let _ = std::fs::remove_file(job.layout.failed_log(job.cell));
+            tell_of_refusal(job, &work, &signed);
             Ok(Built {
                 modules,
                 log: cell_dir.join("log/make.log"),
@@ -190,20 +196,36 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
     }
 }
 
-/// Decides about signing and makes the key pair where one is due.
-fn signing(job: &Job<'_>) -> Result<Recipe, Unsigned> {
+/// Decides about signing, and gets ready for it.
+fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> {
     let recipe = recipe(job.layout, job.framework, job.context, job.distro);
-    let recipe = recipe.and_then(|recipe| recipe.prepare().map(|()| recipe));
-    match &recipe {
-        Ok(recipe) if job.verbose => {
-            recipe.prologue(job.layout).iter().for_each(|line| job.report.line(line))
+    let signer = recipe.and_then(|recipe| Signer::new(recipe, environment.clone(), job.may_ask));
+    match &signer {
+        Ok(signer) if job.verbose => {
+            signer.prologue(job.layout).iter().for_each(|line| job.report.line(line))
         }
         // Said for every module of a kernel, it would hide what matters. A fault becomes a warning
         // of the build.
         Err(unsigned) if !unsigned.fault => log::info!("modules are not signed: {}", unsigned.why),
         _ => {}
     }
-    recipe
+    signer
+}
+
+/// A module that is not signed is no failure, unless the kernel makes it one.
+fn tell_of_refusal(job: &Job<'_>, work: &workspace::Workspace, signed: &Signed) {
+    if let Signed::Not(why) = signed
+        && let Some(because) = enforced(job.layout, &job.context.kernel_config)
+    {
+        work.warn(
+            job,
+            format!(
+                "kernel {} WILL NOT LOAD the modules of {}: they are not signed ({why}), and it loads only \
+                 signed modules because {because}",
+                job.cell.kernel, job.cell.module
+            ),
+        );
+    }
 }
 
 /// The source's own part: patches, scripts, make.
@@ -218,14 +240,14 @@ fn compile(job: &Job<'_>, work: &workspace::Workspace, llvm: bool) -> Result<(),
 fn finish(
     job: &Job<'_>,
     work: &workspace::Workspace,
-    recipe: Result<&Recipe, &Unsigned>,
+    signer: Result<&Signer, &Unsigned>,
     dependencies: &[(String, String)],
 ) -> Result<(Vec<BuiltModule>, Signed), Failure> {
     let target = job.layout.cell(job.cell);
     let kind = compression(job.context, job.layout, &job.cell.kernel);
     let staging = publish::Staging::new(job.layout, job.cell)
         .map_err(|e| Failure::io(job, "create a directory for", &target, &e))?;
-    let signed = results::stage(job, work, &staging, recipe, kind)?;
+    let signed = results::stage(job, work, &staging, signer, kind)?;
     if job.conf.build_depends_rebuild && !job.force {
         for (name, version) in dependencies {
             let note = staging.modules().with_file_name(format!(".dep_{name}"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::tree_copy::remove_tree;
+use super::tree_copy::{copy_tree, remove_tree};
 use crate::ids::Cell;
 use crate::layout::Layout;
 
@@ -69,6 +69,21 @@ impl Staging {
         fs::create_dir(dir.path().join("log"))?;
         fs::create_dir(dir.path().join("module"))?;
         Ok(Self { dir })
+    }
+
+    /// Begins with everything that the build of the cell has now, times included.
+    ///
+    /// # Errors
+    /// When something cannot be copied.
+    pub fn copy_of(layout: &Layout, cell: &Cell) -> io::Result<Self> {
+        let staging = Self::new(layout, cell)?;
+        copy_tree(&layout.cell(cell), staging.dir.path()).map_err(io::Error::other)?;
+        Ok(staging)
+    }
+
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Where the modules go.
@@ -145,7 +160,7 @@ impl Published {
 
 /// Swaps two directories: at once where the file system can (renameat2(2)), else by way of a third
 /// name, with an instant in which `b` does not exist.
-fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+pub(in crate::apply) fn exchange(a: &Path, b: &Path) -> io::Result<()> {
     match exchange_at_once(a, b) {
         Ok(()) => Ok(()),
         Err(_) => exchange_by_turns(a, b),
@@ -174,7 +189,7 @@ fn exchange_at_once(_: &Path, _: &Path) -> io::Result<()> {
 }
 
 /// Writes every file and directory of a tree to the disk.
-fn sync_tree(dir: &Path) -> io::Result<()> {
+pub(in crate::apply) fn sync_tree(dir: &Path) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(dir).contents_first(true) {
         let entry = entry?;
         if !entry.file_type().is_symlink() {
@@ -185,7 +200,7 @@ fn sync_tree(dir: &Path) -> io::Result<()> {
 }
 
 /// Writes the names in a directory to the disk.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(in crate::apply) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 

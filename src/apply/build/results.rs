@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::compress::pack_file;
 use super::publish::Staging;
-use super::sign::Signed;
 use super::tree_copy::copy_file;
 use super::workspace::Workspace;
 use super::{Failure, Job};
+use crate::apply::sign::{Signed, Signer};
 use crate::conf::model::Record;
 use crate::elf::{self, Compression};
 use crate::error::exit;
-use crate::kbuild::{Recipe, Unsigned};
+use crate::kbuild::Unsigned;
 use crate::process::{Output, Process};
 
 /// The records that this kernel gets, with their indices.
@@ -65,14 +65,11 @@ pub(super) fn stage(
     job: &Job<'_>,
     work: &Workspace,
     staging: &Staging,
-    recipe: Result<&Recipe, &Unsigned>,
+    signer: Result<&Signer, &Unsigned>,
     kind: Compression,
 ) -> Result<Signed, Failure> {
-    let mut signed = match &recipe {
-        Ok(recipe) => match recipe.certificate_digest() {
-            Ok(certificate) => Signed::With { certificate },
-            Err(error) => Signed::Not(format!("cannot read the certificate: {error}")),
-        },
+    let mut signed = match &signer {
+        Ok(signer) => Signed::With { certificate: signer.certificate().to_owned() },
         Err(unsigned) => Signed::Not(unsigned.why.clone()),
     };
     let symvers = work.dir.join("Module.symvers");
@@ -89,10 +86,10 @@ pub(super) fn stage(
         if record.strip {
             strip(job, work, &target);
         }
-        if let (Ok(recipe), Signed::With { .. }) = (&recipe, &signed) {
+        if let (Ok(signer), Signed::With { .. }) = (&signer, &signed) {
             let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
             job.report.line(&format!("Signing module {name}"));
-            if let Err(why) = recipe.sign(&target, &work.environment) {
+            if let Err(why) = signer.sign(&target) {
                 let warning = format!("{name} could not be signed: {why}");
                 work.warn(job, warning);
                 signed = Signed::Not(why);

@@ -2,23 +2,14 @@
 //! everything that runs in it.
 
 use std::cell::RefCell;
-use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::tree_copy::{CopyError, copy_tree, remove_tree};
 use super::{Failure, Job};
-use crate::error::exit;
-use crate::kbuild::toolchain::Toolchain;
+use crate::apply::sign::Environment;
 use crate::process::Process;
 use crate::root::Root;
-
-/// Variables: a value, or `None` for one that is removed.
-pub(super) type Environment = Vec<(OsString, Option<OsString>)>;
-
-/// Variables of the shell that evaluates `build_environment` which say nothing about builds.
-const SHELL_OWN: [&str; 5] = ["_", "PWD", "OLDPWD", "SHLVL", crate::process::PARENT_VARIABLE];
 
 /// A build under way.
 #[derive(Debug)]
@@ -104,50 +95,6 @@ impl Workspace {
             }
         }
     }
-}
-
-/// The environment of a build: what DKMS exports, the toolchain, and `build_environment`.
-pub(super) fn environment(job: &Job<'_>, toolchain: &Toolchain) -> Result<Environment, Failure> {
-    let cell = job.cell;
-    let mut vars: Environment = [
-        ("module", cell.module.name.as_str()),
-        ("module_version", cell.module.version.as_str()),
-        ("kernelver", cell.kernel.as_str()),
-        ("arch", cell.arch.as_str()),
-    ]
-    .map(|(name, value)| (name.into(), Some(value.into())))
-    .into();
-    vars.extend(toolchain.environment());
-    if let Some(file) = &job.framework.build_environment {
-        let file = job.layout.root.path(file);
-        if file.is_file() {
-            vars = sourced(job, &file, vars)?;
-        }
-    }
-    Ok(vars)
-}
-
-/// Everything that is exported after bash has sourced `file`.
-fn sourced(job: &Job<'_>, file: &Path, mut vars: Environment) -> Result<Environment, Failure> {
-    let process =
-        Process::bash("source \"$1\" >/dev/null 2>&1; exec env -0").arg("bash").arg(file).envs(&vars);
-    let got = process.capture().map_err(|e| Failure::new(exit::USAGE, e.to_string()).trouble())?;
-    if got.status != 0 {
-        let what = format!(
-            "bash could not evaluate {} (build_environment in framework.conf): exit status {}",
-            job.layout.shown(file).display(),
-            got.status
-        );
-        return Err(Failure::new(exit::USAGE, what).trouble());
-    }
-    for entry in got.stdout.split(|&b| b == 0) {
-        let Some(equals) = entry.iter().position(|&b| b == b'=') else { continue };
-        let name = OsStr::from_bytes(&entry[..equals]);
-        if !SHELL_OWN.iter().any(|own| name == *own) {
-            vars.push((name.to_owned(), Some(OsStr::from_bytes(&entry[equals + 1..]).to_owned())));
-        }
-    }
-    Ok(vars)
 }
 
 /// The time as date(1) writes it in the person's language: what DKMS's logs have.

@@ -1,18 +1,24 @@
 //! `dkms add`, and the adding that `build` and `install` imply.
 
+use super::archive;
 use super::args::PathWord;
-use super::run::later;
 use super::session::{Session, broken, same_dir};
 use crate::cli::engine::{Need, Target};
+use crate::conf::model::Conf;
 use crate::error::{Error, Result, exit};
 use crate::ids::ModuleId;
 use crate::report::status::{Registration, registration};
 
-/// `dkms add m/v`, `dkms add DIRECTORY`, `dkms add PATH/dkms.conf`.
+/// `dkms add m/v`, `dkms add DIRECTORY`, `dkms add PATH/dkms.conf`, `dkms add ARCHIVE`.
 pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
     session.engine.permit(Need::Tree)?;
     let target = session.some_target()?;
-    let id = match source_of(session)? {
+    if let Some(file) = archive::to_load(session) {
+        session.engine.permit(Need::Root)?;
+        archive::load(session, &file, target.as_ref())?;
+        return Ok(0);
+    }
+    let id = match session.asked.source.clone() {
         Some(word) => {
             let (from, id) = look_at(session, &word, target.as_ref())?;
             if registration(session.engine.layout(), &id) == Registration::Added {
@@ -39,7 +45,11 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
 
 /// The module version that `build` or `install` is about, registered if it was not.
 pub(super) fn ensure_added(session: &mut Session<'_, '_>, target: Option<&Target>) -> Result<ModuleId> {
-    if let Some(word) = source_of(session)? {
+    if let Some(file) = archive::to_load(session) {
+        session.engine.permit(Need::Root)?;
+        return archive::load(session, &file, target);
+    }
+    if let Some(word) = session.asked.source.clone() {
         let (from, id) = look_at(session, &word, target)?;
         let layout = session.engine.layout();
         if registration(layout, &id) == Registration::Added {
@@ -62,16 +72,6 @@ pub(super) fn ensure_added(session: &mut Session<'_, '_>, target: Option<&Target
     Ok(id)
 }
 
-/// The path on the command line that holds a source.
-fn source_of(session: &Session<'_, '_>) -> Result<Option<PathWord>> {
-    let archive = session.asked.archive.as_ref().map(|word| word.path.clone());
-    if let Some(path) = archive.or_else(|| session.asked.archive_option.clone()) {
-        return Err(later(&format!("loading {}", path.display()))
-            .hint("unpack it and give the directory that has the dkms.conf"));
-    }
-    Ok(session.asked.source.clone())
-}
-
 /// Reads the conf of a path. Nothing is copied before it is known what it is: a refused `add` must
 /// leave the source that is there alone.
 fn look_at(
@@ -86,11 +86,24 @@ fn look_at(
         return Err(Error::new(exit::NO_CONF_AT_PATH, format!("{shown} has no dkms.conf")));
     };
     let conf = session.engine.conf(&from, None, target, &session.asked.options)?;
-    let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str()).map_err(|bad| {
-        Error::new(exit::MAKE, format!("{}/dkms.conf names no usable module: {bad}", from.display()))
-            .hint("correct PACKAGE_NAME and PACKAGE_VERSION in it")
-    })?;
+    let id = id_of(&conf, &from.display().to_string())?;
     Ok((from, id))
+}
+
+/// The module version that a dkms.conf names. `shown` says where it is.
+pub(super) fn id_of(conf: &Conf, shown: &str) -> Result<ModuleId> {
+    let bad = |why: String| {
+        Error::new(exit::MAKE, format!("the dkms.conf of {shown} names no usable module: {why}"))
+            .hint("correct PACKAGE_NAME and PACKAGE_VERSION in it")
+    };
+    let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str())
+        .map_err(|error| bad(error.to_string()))?;
+    // Names that have a meaning of their own in the module tree.
+    let (name, version) = (id.name.as_str(), id.version.as_str());
+    if name.starts_with('.') || version.starts_with('.') || version == "original_module" {
+        return Err(bad(format!("{id} would be mistaken for something else")));
+    }
+    Ok(id)
 }
 
 /// Registers `S/m-v`.

@@ -5,11 +5,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::cli::engine::{Engine, Failure, Need, Options, Outcome, Target};
+use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
+use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target};
 use crate::conf::model::{Conf, Framework, Reader, Scripts};
 use crate::error::{Error, Result, exit};
 use crate::ids::{Arch, KernelRelease, ModuleId};
 use crate::layout::Layout;
+use crate::report::Memory;
 use crate::request::{Goal, Request};
 use crate::root::Root;
 
@@ -22,6 +24,7 @@ pub struct Fake {
     pub autoinstall: bool,
     pub running: Option<KernelRelease>,
     pub refuse: bool,
+    pub packages: Vec<PathBuf>,
     /// Exit status by kernel.
     failing: BTreeMap<String, u8>,
     headers: Vec<KernelRelease>,
@@ -41,6 +44,7 @@ impl Fake {
             autoinstall: true,
             running: None,
             refuse: false,
+            packages: Vec::new(),
             failing: BTreeMap::new(),
             headers: Vec::new(),
         }
@@ -180,6 +184,41 @@ impl Engine for Fake {
         fs::create_dir_all(self.layout.source(id)).unwrap();
         self.link(id);
         Ok(())
+    }
+
+    fn unpack(&mut self, archive: &Path) -> Result<Unpacked> {
+        tarball::unpack(&self.layout, archive, &Memory::default())
+    }
+
+    fn load(
+        &mut self,
+        unpacked: Unpacked,
+        id: &ModuleId,
+        _: Option<&Target>,
+        options: &Options,
+    ) -> Result<Loaded> {
+        tarball::load(&self.layout, unpacked, id, options.force)
+    }
+
+    fn pack(&mut self, order: &Pack) -> Result<()> {
+        tarball::pack(&self.layout, order, &Memory::default())
+    }
+
+    fn install_package(&mut self, file: &Path) -> Result<()> {
+        self.packages.push(file.to_owned());
+        match self.refuse {
+            true => Err(Error::new(exit::NO_CONF_AT_PATH, "rpm said no")),
+            false => Ok(()),
+        }
+    }
+
+    fn key_pair(&mut self, _: Option<&Target>) -> Result<KeyPair> {
+        let made = if self.refuse { Err(Error::new(exit::USAGE, "half a pair")) } else { Ok(true) };
+        Ok(KeyPair {
+            lines: ["Signing key: k".into(), "Public certificate (MOK): c".into()],
+            made,
+            next: None,
+        })
     }
 
     fn framework(&self) -> &Framework {

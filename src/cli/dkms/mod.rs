@@ -8,12 +8,15 @@
 //! known; then [`run`].
 
 mod add;
+mod archive;
 pub mod args;
 mod autoinstall;
 mod bring;
 #[cfg(test)]
 mod fake;
+mod ldtarball;
 mod matching;
+mod mktarball;
 pub mod module_postinst;
 pub mod parse;
 mod remove;

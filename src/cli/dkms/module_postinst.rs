@@ -9,6 +9,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::archive;
 use super::args::Invocation;
 use super::autoinstall::DISABLED;
 use super::session::Session;
@@ -92,22 +93,23 @@ fn configure(session: &mut Session<'_, '_>, tarballs: Option<&str>, upgrade: boo
     install(session, &id, &targets)
 }
 
-/// Registers the source unless it is already. A broken or binaries-only entry of the same name is
-/// registered anew.
+/// Registers the source unless it is already, from the package's archive if it brings one. A broken or
+/// binaries-only entry of the same name is registered anew.
 fn register(session: &mut Session<'_, '_>, id: &ModuleId, tarballs: Option<&str>) -> Result<()> {
+    let target = session.some_target()?;
     let layout = session.engine.layout();
+    if let Some(dir) = tarballs {
+        let tarball = Path::new(dir).join(format!("{}-{}.dkms.tar.gz", id.name, id.version));
+        let tarball = layout.root.path(tarball);
+        if tarball.is_file() {
+            let loaded = archive::refresh(session, &tarball, target.as_ref(), id);
+            // The one status that DKMS's script has of its own.
+            return loaded.map_err(|error| Error { code: exit::NOT_FOUND, ..error });
+        }
+    }
     if registration(layout, id) == Registration::Added {
         return Ok(());
     }
-    if !layout.source(id).is_dir()
-        && let Some(dir) = tarballs
-    {
-        let tarball = Path::new(dir).join(format!("{}-{}.dkms.tar.gz", id.name, id.version));
-        if layout.root.path(&tarball).is_file() {
-            return Err(super::run::later(&format!("loading {}", tarball.display())));
-        }
-    }
-    let target = session.some_target()?;
     super::add::add_by_name(session, id, target.as_ref())
 }
 
@@ -120,7 +122,8 @@ fn target(session: &Session<'_, '_>, kernel: KernelRelease) -> Result<Target> {
 }
 
 /// The kernels to install for, oldest first: those that the settings choose, and those for which this
-/// module version is built already, so that no build is left behind its source.
+/// module version is built already, so that no build is left behind its source. One that came built out
+/// of an archive needs no headers; its kernels come last.
 fn kernels(session: &Session<'_, '_>, id: &ModuleId, upgrade: bool) -> Vec<KernelRelease> {
     let layout = session.engine.layout();
     let ready = session.engine.kernels_with_headers();
@@ -134,7 +137,13 @@ fn kernels(session: &Session<'_, '_>, id: &ModuleId, upgrade: bool) -> Vec<Kerne
     let all = session.engine.framework().autoinstall_all_kernels;
     let running = session.engine.running_kernel();
     let built: Vec<KernelRelease> = built_cells(layout, id).into_iter().map(|cell| cell.kernel).collect();
-    choose(&ready, all, upgrade, running.as_ref(), &built)
+    let mut chosen = choose(&ready, all, upgrade, running.as_ref(), &built);
+    for kernel in built.into_iter().filter(bootable) {
+        if !chosen.contains(&kernel) {
+            chosen.push(kernel);
+        }
+    }
+    chosen
 }
 
 /// `running` is the kernel this process runs under, if it can be one of this root.

@@ -2,7 +2,7 @@
 
 use super::args::{Action, Invocation};
 use super::session::Session;
-use super::{add, autoinstall, bring, matching, remove, status};
+use super::{add, archive, autoinstall, bring, ldtarball, matching, mktarball, remove, status};
 use crate::cli::engine::{Engine, Need};
 use crate::cli::screen::Screen;
 use crate::error::{Error, Result, exit};
@@ -34,6 +34,13 @@ fn act(session: &mut Session<'_, '_>) -> Result<u8> {
     let Some(action) = session.asked.action else {
         return Err(Error::new(exit::NOT_FOUND, "no action was given"));
     };
+    // Such a package brings its own scripts; what it is called with changes nothing.
+    if let Action::Add | Action::Build | Action::Install = action
+        && session.asked.module.is_none()
+        && let Some(file) = archive::named(session).filter(|file| archive::is_package(file) && file.is_file())
+    {
+        return archive::install_package(session, &file);
+    }
     match action {
         Action::Add => add::add(session),
         Action::Build => bring::bring(session, Goal::Built),
@@ -46,13 +53,26 @@ fn act(session: &mut Session<'_, '_>) -> Result<u8> {
         Action::KernelPrerm => autoinstall::kernel_prerm(session),
         Action::KernelPreinst => kernel_preinst(session),
         Action::Match => matching::matching(session),
-        Action::Mktarball | Action::Ldtarball | Action::GenerateMok => Err(later(action.word())),
+        Action::Mktarball => mktarball::mktarball(session),
+        Action::Ldtarball => ldtarball::ldtarball(session),
+        Action::GenerateMok => generate_mok(session),
     }
 }
 
-/// What there is no code for yet; nothing of it is done.
-pub(super) fn later(what: &str) -> Error {
-    Error::new(exit::USAGE, format!("{what} is not yet available in this version; nothing was changed"))
+/// The two lines that DKMS prints, and a key pair if there is none.
+fn generate_mok(session: &mut Session<'_, '_>) -> Result<u8> {
+    let target = session.some_target()?;
+    let pair = session.engine.key_pair(target.as_ref())?;
+    for line in &pair.lines {
+        session.screen.line(line);
+    }
+    if pair.made? {
+        session.screen.line("There was no key: this one was made now.");
+    }
+    if let Some(next) = &pair.next {
+        session.screen.line(format_args!("Secure Boot is on, and the kernel does not know it. Next: {next}"));
+    }
+    Ok(0)
 }
 
 /// DKMS deletes the modules of a kernel before its package is unpacked, so that they are rebuilt

@@ -6,20 +6,25 @@ pub const VERSION: &str = "dkms-3.4.3";
 
 /// What `--help` prints.
 pub const USAGE: &str = "\
-Usage: dkms ACTION [OPTION]... [MODULE/VERSION | DIRECTORY | PATH/dkms.conf]
+Usage: dkms ACTION [OPTION]... [MODULE/VERSION | DIRECTORY | PATH/dkms.conf |
+                                ARCHIVE]
 
 Actions for one module version:
-  add          register a module source in /usr/src, or copy DIRECTORY there
+  add          register a module source in /usr/src, or bring DIRECTORY or
+               ARCHIVE there
   build        build it (adds it first)
   install      install it into the kernel's module tree (builds it first)
   uninstall    take it out of the kernel's module tree
   unbuild      delete its build (uninstalls it first)
   remove       unbuild it, and forget it when no build is left
+  mktarball    make an archive of its source and its builds
+  ldtarball    register the source and the builds in ARCHIVE
 
 Actions for everything:
   status       list what is added, built and installed
   autoinstall  install every module with AUTOINSTALL for a kernel
   match        install for -k what is installed for --templatekernel
+  generate_mok make the key that signs modules, if there is none
   kernel_postinst, kernel_prerm, kernel_preinst
                what package managers call around a kernel (need -k)
 
@@ -34,6 +39,8 @@ Options:
   --directive NAME=VALUE               set a directive of dkms.conf
   --config FILE, --kernelsourcedir DIR configuration and headers of the kernel
   --templatekernel KERNEL              for match
+  --archive FILE                       the archive to make or to load
+  --source-only, --binaries-only       what mktarball puts into it
   --dkmstree DIR, --sourcetree DIR, --installtree DIR
                                        other places than /var/lib/dkms, /usr/src
                                        and /lib/modules
@@ -53,9 +60,8 @@ mod tests {
         for line in USAGE.lines() {
             assert!(line.len() <= 80, "{line}");
         }
-        let later = [Action::Mktarball, Action::Ldtarball, Action::GenerateMok];
-        for (word, action) in Action::ALL {
-            assert_eq!(USAGE.contains(word), !later.contains(&action), "{word}");
+        for (word, _) in Action::ALL {
+            assert!(USAGE.contains(word), "{word}");
         }
     }
 }

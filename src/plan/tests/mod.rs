@@ -7,4 +7,5 @@ mod model;
 mod properties;
 mod purge;
 mod reconcile;
+mod signing;
 mod world;

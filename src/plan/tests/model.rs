@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::world::{absent, failed, record};
 use crate::ids::{Cell, KernelRelease};
 use crate::plan::{Action, Duty, Options, Plan};
-use crate::record::{InitramfsDue, KernelNote};
+use crate::record::{InitramfsDue, InstalledFile, KernelNote};
 use crate::system::{CellView, Kernel, Now, Source, System};
 
 /// A run of a plan on a system that is only data.
@@ -51,10 +51,14 @@ impl Run<'_> {
     }
 
     fn modules_change(&mut self, cell: &Cell) {
+        self.kernel(&cell.kernel).note.depmod_due = true;
+        self.initramfs_lags(cell);
+    }
+
+    fn initramfs_lags(&mut self, cell: &Cell) {
         self.clock += 1;
         let (clock, always) = (self.clock, self.options.kernel_event);
         let note = &mut self.kernel(&cell.kernel).note;
-        note.depmod_due = true;
         let due = note.initramfs_due.get_or_insert(InitramfsDue { since: 0, always, modules: Vec::new() });
         due.since = clock;
         due.always |= always;
@@ -78,12 +82,28 @@ impl Run<'_> {
                 assert!(view.built && view.record.is_none() && view.vermagic_matches, "{cell}: {view:?}");
                 view.record = Some(record((**inputs).clone(), facts.clone()));
             }
+            Action::Resign { cell, reinstall } => {
+                let view = self.view(cell);
+                assert!(view.built && (!reinstall || view.installed && view.intact), "{cell}: {view:?}");
+                if let (Now::Judged { inputs, .. }, Some(record)) = (&view.now, &mut view.record) {
+                    record.inputs.signing.clone_from(&inputs.signing);
+                }
+                view.intact = *reinstall || !view.installed;
+                view.verdict = None;
+                if *reinstall {
+                    self.initramfs_lags(cell);
+                }
+            }
             Action::Install { cell, .. } => {
                 assert!(self.view(cell).built, "{cell} is installed without a build");
                 for (other, view) in &mut self.system.cells {
                     if other.module.name == cell.module.name && other.kernel == cell.kernel {
                         view.installed = other == cell;
                         view.intact = true;
+                        if let Some(record) = view.record.as_mut().filter(|_| other == cell) {
+                            record.installed =
+                                vec![InstalledFile::planned("/lib/modules/x.ko".into(), "x.ko")];
+                        }
                     }
                 }
                 self.modules_change(cell);

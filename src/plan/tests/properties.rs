@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::ids::{Cell, KernelRelease};
 use crate::inputs::Inputs;
 use crate::plan::{Action, InitramfsDuty, Options, Plan, plan};
-use crate::record::InitramfsDue;
+use crate::record::{InitramfsDue, InstalledFile};
 use crate::request::{Goal, Request};
 use crate::system::{CellView, Kernel, Now, Source, System};
 
@@ -122,13 +122,20 @@ fn a_cell(source: &Source, headers: bool, depends: &[String], choices: &mut Choi
     facts.depends = depends.to_vec();
     facts.exclusion = choices.rarely(5).then(|| "of reasons".to_owned());
     now.source = ["one", "two"][choices.pick(2)].to_owned();
+    // Mostly the key of before.
+    now.signing = ["old key", "old key", "new key"].get(choices.pick(4)).map(|key| (*key).to_owned());
     let facts = facts.clone();
     view.built = choices.rarely(2);
     if view.built {
         view.installed = choices.rarely(2);
         if choices.pick(5) < 4 {
             view.record = Some(record(inputs(["one", "two"][choices.pick(2)]), facts.clone()));
-            view.record.as_mut().unwrap().without_image = choices.rarely(4);
+            let made = view.record.as_mut().unwrap();
+            made.without_image = choices.rarely(4);
+            made.inputs.signing = (!choices.rarely(3)).then(|| "old key".to_owned());
+            if view.installed && !choices.rarely(4) {
+                made.installed = vec![InstalledFile::planned("/lib/modules/x.ko".into(), "x.ko")];
+            }
             view.intact = !view.installed || !choices.rarely(4);
         } else {
             view.vermagic_matches = choices.rarely(2);
@@ -225,8 +232,11 @@ fn case() -> impl Strategy<Value = Case> {
 /// The kernels that a request may touch.
 fn scope(system: &System, request: &Request) -> BTreeSet<KernelRelease> {
     match request {
-        Request::Reconcile { kernels: None, .. } => system.kernels.keys().cloned().collect(),
-        Request::Reconcile { kernels: Some(kernels), .. } => kernels.iter().cloned().collect(),
+        Request::Reconcile { kernels: None, .. } | Request::Resign { kernels: None, .. } => {
+            system.kernels.keys().cloned().collect()
+        }
+        Request::Reconcile { kernels: Some(kernels), .. }
+        | Request::Resign { kernels: Some(kernels), .. } => kernels.iter().cloned().collect(),
         Request::Autoinstall { kernel, .. }
         | Request::Bring { kernel, .. }
         | Request::KernelRemoved { kernel } => BTreeSet::from([kernel.clone()]),

@@ -10,6 +10,7 @@ use crate::conf;
 use crate::error::Result;
 use crate::ids::{Cell, KernelRelease, ModuleId};
 use crate::inputs::{Hasher, Headers};
+use crate::kbuild::{KernelFiles, signing_files};
 use crate::system::{headers, kernels, stamp};
 
 /// Things looked up once, or once per kernel or module, however many cells they occur in.
@@ -90,11 +91,15 @@ impl Observer<'_> {
         let mut hash = Hasher::new();
         hash.part(headers::stat(&dir));
         stamp::stat(&mut hash, &config);
+        let files = KernelFiles { release: kernel, source: &dir, config: &config };
+        for file in signing_files(self.layout, self.framework, &files, &self.distribution.id) {
+            stamp::stat(&mut hash, &file);
+        }
         hash.finish()
     }
 
-    /// What stat(2) says of framework.conf, of the compilers that a kernel may name and of the
-    /// signing certificates; and what the command line says instead of the conf.
+    /// What stat(2) says of framework.conf and of the compilers that a kernel may name; and what the
+    /// command line says instead of the conf.
     fn tools(&self) -> String {
         let mut hash = Hasher::new();
         let root = &self.layout.root;
@@ -121,10 +126,6 @@ impl Observer<'_> {
         }
         if let Some(file) = &self.framework.build_environment {
             stamp::stat(&mut hash, &root.path(file));
-        }
-        let own = self.framework.mok_certificate.as_deref().unwrap_or("/var/lib/dkms/mok.pub");
-        for certificate in [own, "/var/lib/shim-signed/mok/MOK.der"] {
-            stamp::stat(&mut hash, &root.path(certificate));
         }
         hash.finish()
     }

@@ -113,10 +113,14 @@ fn states_that_forbid_an_action() {
         ("remove gone/1 --all", exit::CONF_MISSING),
         ("build gone/1", exit::CONF_MISSING),
         ("install gone/1", exit::CONF_MISSING),
-        ("mktarball m/1", exit::USAGE),
-        ("ldtarball", exit::USAGE),
-        ("generate_mok", exit::USAGE),
-        ("build m/1 --archive=x.tar.gz", exit::USAGE),
+        ("mktarball m/1", exit::INSTALL),
+        ("mktarball m/2", exit::WRONG_STATE),
+        ("mktarball gone/1", exit::CONF_MISSING),
+        ("mktarball m", exit::USAGE),
+        ("ldtarball", exit::NOT_FOUND),
+        ("ldtarball m/1", exit::NOT_FOUND),
+        ("ldtarball --archive=x.tar.gz", exit::NOT_FOUND),
+        ("build --archive=x.tar.gz", exit::NOT_FOUND),
     ] {
         let (code, out, err) = dkms(&mut fake, line);
         assert_eq!(code, expected, "{line}: {err}");
@@ -268,4 +272,16 @@ fn help_version_and_mistakes_end_before_there_is_an_engine() {
     let (code, _, err) = begin(&["status", "--no-initrd", "a", "b"]);
     let expected = "Deprecated feature: --no-initrd\nWarning: I do not know how to handle b.\n";
     assert_eq!((code, err.as_str()), (Ok(()), expected));
+}
+
+#[test]
+fn a_key_is_named_before_anything_can_fail() {
+    let mut fake = machine();
+    let (code, out, err) = dkms(&mut fake, "generate_mok");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("Signing key: k\nPublic certificate (MOK): c\n"), "{out}");
+    fake.refuse = true;
+    let (code, out, err) = dkms(&mut fake, "generate_mok");
+    assert_eq!((code, out.as_str()), (exit::USAGE, "Signing key: k\nPublic certificate (MOK): c\n"));
+    assert!(err.contains("half a pair"), "{err}");
 }

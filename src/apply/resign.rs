@@ -1,0 +1,112 @@
+//! A build whose modules get a new signature, without being made again.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::apply::build::compress::pack_file;
+use crate::apply::build::publish::{Staging, remove_leftovers};
+use crate::apply::environment::environment;
+use crate::apply::sign::Signer;
+use crate::conf::model::{Context, Framework};
+use crate::elf::{Compression, without_signature};
+use crate::error::{Error, Result, exit};
+use crate::ids::Cell;
+use crate::kbuild::recipe;
+use crate::layout::Layout;
+use crate::record::Record;
+use crate::report::Report;
+use crate::store;
+use crate::system::kernels::read_dir;
+
+/// Everything that it depends on.
+#[derive(Clone, Copy)]
+pub struct Resigning<'a> {
+    /// Where the trees are.
+    pub layout: &'a Layout,
+    /// The build.
+    pub cell: &'a Cell,
+    /// The kernel's files.
+    pub context: &'a Context,
+    /// framework.conf.
+    pub framework: &'a Framework,
+    /// The distribution as DKMS names it.
+    pub distro: &'a str,
+    /// Somebody is at the terminal and may be asked for a passphrase.
+    pub may_ask: bool,
+    /// Where progress goes.
+    pub report: &'a dyn Report,
+}
+
+impl Resigning<'_> {
+    /// Signs what does not bear the present key's signature, and writes down which key it was. The
+    /// build with the new signatures takes the place of the old one in a single step.
+    ///
+    /// # Errors
+    /// When nothing can be signed, or one of the modules not; the build is then as it was.
+    pub fn run(&self) -> Result<()> {
+        let signer = self.signer()?;
+        let dir = self.layout.cell(self.cell);
+        let io = |doing: &str, e: std::io::Error| Error::io(doing, &self.layout.shown(&dir), &e);
+        remove_leftovers(self.layout, self.cell).map_err(|e| io("clean up", e))?;
+        let staging = Staging::copy_of(self.layout, self.cell).map_err(|e| io("copy", e))?;
+        let mut signed = 0;
+        for entry in read_dir(&staging.modules()) {
+            if let Some(kind) = Compression::of(&entry.path()) {
+                signed += usize::from(self.sign(&signer, &entry.path(), kind)?);
+            }
+        }
+        let mut path = self.layout.record(self.cell);
+        if signed > 0 {
+            path = staging.dir().join(path.file_name().unwrap_or_default());
+        }
+        if let Some(mut record) = store::load::<Record>(&path) {
+            record.inputs.signing = Some(signer.certificate().to_owned());
+            // The key may be younger than the stamp.
+            record.stamp.clear();
+            store::save(&path, &record)?;
+        }
+        if signed == 0 {
+            return Ok(());
+        }
+        let published = staging.publish(self.layout, self.cell).map_err(|e| io("replace", e))?;
+        if let Err(error) = published.keep() {
+            log::warn!("a part of the earlier build could not be removed: {error}");
+        }
+        Ok(())
+    }
+
+    fn signer(&self) -> Result<Signer> {
+        let recipe = recipe(self.layout, self.framework, self.context, self.distro);
+        let environment = environment(self.layout, self.framework, self.cell, Vec::new())?;
+        let signer = recipe.and_then(|recipe| Signer::new(recipe, environment, self.may_ask));
+        signer.map_err(|unsigned| self.failed(&unsigned.why))
+    }
+
+    /// Signs one module file; false when it need not be.
+    fn sign(&self, signer: &Signer, path: &Path, kind: Compression) -> Result<bool> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let io = |e: std::io::Error| self.failed(&format!("{name}: {e}"));
+        let bytes = std::fs::read(path).and_then(|bytes| kind.unpack(bytes)).map_err(io)?;
+        if signer.check(&bytes).is_ours() {
+            return Ok(false);
+        }
+        let stem = name.strip_suffix(kind.suffix()).unwrap_or(&name);
+        let plain = path.with_file_name(format!("{stem}.ko"));
+        std::fs::write(&plain, without_signature(&bytes)).map_err(io)?;
+        std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).map_err(io)?;
+        self.report.line(&format!("Signing module {stem}.ko"));
+        signer.sign(&plain).map_err(|why| self.failed(&format!("{stem}.ko: {why}")))?;
+        let mut warnings = Vec::new();
+        pack_file(&plain, kind, self.framework, &mut warnings).map_err(io)?;
+        for warning in warnings {
+            self.report.warning(&warning);
+        }
+        Ok(true)
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        let Cell { module, kernel, .. } = self.cell;
+        let text = format!("{module} for {kernel} could not be signed with the present key: {why}");
+        Error::new(exit::AUTOINSTALL, text).hint("its old signature stays")
+    }
+}

@@ -1,0 +1,139 @@
+//! Signing of built modules by the kernel's own tool, with the machine's key, and checking what it
+//! did before anybody sees it.
+//!
+//! Whether and how is decided by [`crate::kbuild::recipe`].
+
+pub mod pair;
+mod passphrase;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::digest::file_digest;
+use crate::kbuild::{Checked, Recipe, Unsigned, check};
+use crate::layout::Layout;
+use crate::pki::Certificate;
+use crate::process::Process;
+
+/// Variables: a value, or `None` for one that is removed.
+pub type Environment = Vec<(OsString, Option<OsString>)>;
+
+/// What became of the signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signed {
+    /// Every module is signed with the key of this certificate.
+    With {
+        /// SHA-256 of the certificate file, in hex.
+        certificate: String,
+    },
+    /// Not (all) signed, because of this.
+    Not(String),
+}
+
+/// All that signing needs, ready.
+#[derive(Debug)]
+pub struct Signer {
+    recipe: Recipe,
+    certificate: Certificate,
+    digest: String,
+    environment: Environment,
+    may_ask: bool,
+}
+
+impl Signer {
+    /// Makes the key pair if there is none, and finds the passphrase if the key has one.
+    ///
+    /// `environment` is that of a build: sign wrappers look at it. With `may_ask` somebody at the
+    /// terminal can be asked; without it nothing ever waits for an answer.
+    ///
+    /// # Errors
+    /// Why nothing can be signed.
+    pub fn new(recipe: Recipe, mut environment: Environment, may_ask: bool) -> Result<Self, Unsigned> {
+        if recipe.make_pair {
+            pair::make(&recipe.pair, may_ask).map_err(Unsigned::fault)?;
+        }
+        let shown = &recipe.pair.shown.1;
+        let path = &recipe.pair.certificate;
+        let certificate = Certificate::read(path)
+            .map_err(|e| Unsigned::fault(format!("the certificate {shown} cannot be used: {e}")))?;
+        let digest = file_digest(path)
+            .map_err(|e| Unsigned::fault(format!("the certificate {shown} cannot be read: {e}")))?;
+        if let Some(passphrase) = passphrase::find(&recipe.pair, &environment, may_ask)? {
+            environment.push((passphrase::VARIABLE.into(), Some(passphrase)));
+        }
+        Ok(Self { recipe, certificate, digest, environment, may_ask })
+    }
+
+    /// SHA-256 of the certificate file, in hex.
+    pub fn certificate(&self) -> &str {
+        &self.digest
+    }
+
+    /// The lines that DKMS prints before a build.
+    pub fn prologue(&self, layout: &Layout) -> [String; 3] {
+        let [key, certificate] = self.recipe.pair.lines();
+        [format!("Sign command: {}", layout.shown(&self.recipe.tool).display()), key, certificate]
+    }
+
+    /// Signs one uncompressed module file in place, and checks the result. When it is not right the
+    /// file is what it was before.
+    ///
+    /// # Errors
+    /// What the tool said, or what is wrong with what it did.
+    pub fn sign(&self, module: &Path) -> Result<(), String> {
+        let cannot = |e: std::io::Error| format!("cannot read or write {}: {e}", module.display());
+        let before = std::fs::read(module).map_err(cannot)?;
+        let result = self.run_tool(module).and_then(|()| {
+            let after = std::fs::read(module).map_err(cannot)?;
+            match self.check(&after) {
+                Checked::Good => Ok(()),
+                Checked::Believed(why) | Checked::Unclear(why) => {
+                    log::debug!("the signature of {} was not checked: {why}", module.display());
+                    Ok(())
+                }
+                Checked::Bad(why) => Err(format!("{} did not sign it: {why}", self.tool())),
+            }
+        });
+        result.inspect_err(|_| {
+            // The tool may have left half of a signature.
+            if let Err(error) = std::fs::write(module, &before) {
+                log::warn!("{} cannot be put back as it was: {error}", module.display());
+            }
+        })
+    }
+
+    /// How (uncompressed) module bytes are signed now.
+    pub fn check(&self, module: &[u8]) -> Checked {
+        check(module, &self.certificate, &self.recipe.hash)
+    }
+
+    fn run_tool(&self, module: &Path) -> Result<(), String> {
+        let recipe = &self.recipe;
+        let tool = Process::new(&recipe.tool)
+            .arg(&recipe.hash)
+            .arg(&recipe.pair.key)
+            .arg(&recipe.pair.certificate)
+            .arg(module)
+            .envs(&self.environment);
+        // A token may ask for its PIN by itself.
+        run(&if self.may_ask { tool } else { tool.without_terminal() })
+    }
+
+    fn tool(&self) -> String {
+        self.recipe.tool.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// Runs a program for its effect.
+///
+/// # Errors
+/// What it said.
+fn run(process: &Process) -> Result<(), String> {
+    let got = process.capture().map_err(|e| e.to_string())?;
+    if got.status == 0 {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&got.stderr).trim().to_owned();
+    let program = process.text().split(' ').next().unwrap_or_default().to_owned();
+    Err(format!("{program} failed with exit status {}: {said}", got.status))
+}

@@ -1,0 +1,95 @@
+//! Making a key pair where there is none.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::run;
+use crate::kbuild::Pair;
+use crate::process::Process;
+
+/// Where keys are made: one at a time, or two builds would each make a pair.
+static KEY_MAKING: Mutex<()> = Mutex::new(());
+
+/// Makes the pair unless it is there. With `may_ask`, Ubuntu's tool may go on to ask for its
+/// enrolment at the terminal; everywhere else that is for the person to start.
+///
+/// # Errors
+/// Why there is still none.
+pub fn make(pair: &Pair, may_ask: bool) -> Result<(), String> {
+    let _one_at_a_time = KEY_MAKING.lock().unwrap_or_else(|e| e.into_inner());
+    let there = || Path::new(&pair.key).is_file() && pair.certificate.is_file();
+    if there() {
+        return Ok(());
+    }
+    if !pair.is_shims() {
+        return by_openssl(pair);
+    }
+    run(&policy_tool("--new-key").without_terminal())?;
+    if !there() {
+        return Err(format!("update-secureboot-policy made no key {}", pair.shown.0));
+    }
+    if may_ask {
+        // It asks for a password that the firmware will ask for again.
+        let enroll = policy_tool("--enroll-key").stdin("/dev/tty");
+        match enroll.run(crate::process::Output::Inherit) {
+            Ok(0) => {}
+            other => log::warn!("update-secureboot-policy --enroll-key did not succeed ({other:?})"),
+        }
+    }
+    Ok(())
+}
+
+fn policy_tool(option: &str) -> Process {
+    // Without the variable it would start a trigger that builds modules.
+    Process::new("update-secureboot-policy").arg(option).env("SHIM_NOTRIGGER", "y")
+}
+
+/// RSA-2048, self-signed, no passphrase, for code signing: what DKMS makes. Both files appear
+/// complete or not at all.
+fn by_openssl(pair: &Pair) -> Result<(), String> {
+    let dir = pair.certificate.parent().unwrap_or(Path::new("/"));
+    let failed = |what: &str, e: std::io::Error| format!("cannot {what} {}: {e}", dir.display());
+    std::fs::create_dir_all(dir).map_err(|e| failed("create", e))?;
+    if let Some(dir) = Path::new(&pair.key).parent() {
+        std::fs::create_dir_all(dir).map_err(|e| failed("create", e))?;
+    }
+    // mktemp(3) names in the same directory, closed to others while the key is in it.
+    let made = tempfile::Builder::new()
+        .prefix(".mok-")
+        .tempdir_in(dir)
+        .map_err(|e| failed("make a directory in", e))?;
+    let (key, certificate) = (made.path().join("key"), made.path().join("certificate"));
+    let openssl = Process::new("openssl")
+        .args(["req", "-new", "-x509", "-nodes", "-days", "36500", "-newkey", "rsa:2048"])
+        .args(["-subj", "/CN=DKMS module signing key", "-addext", "extendedKeyUsage=codeSigning"])
+        .args(["-outform", "DER", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .without_terminal();
+    run(&openssl)?;
+    place(&key, Path::new(&pair.key))?;
+    place(&certificate, &pair.certificate).inspect_err(|_| {
+        // A key that nobody can have enrolled is no loss; half a pair would block signing.
+        let _ = std::fs::remove_file(&pair.key);
+    })
+}
+
+/// Gives a finished file its name, which must be free.
+fn place(from: &Path, to: &Path) -> Result<(), String> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let linked = std::fs::File::open(from)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| std::fs::hard_link(from, to))
+        .or_else(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => Err(e),
+            // Key and certificate may be kept on different file systems.
+            _ => {
+                let mode = std::fs::metadata(from)?.permissions().mode();
+                let mut file = std::fs::File::options().write(true).create_new(true).mode(mode).open(to)?;
+                std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+                file.sync_all()
+            }
+        });
+    linked.map_err(|e| format!("cannot create {}: {e}", to.display()))
+}

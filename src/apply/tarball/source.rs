@@ -1,0 +1,94 @@
+//! The source of an archive on its way to `/usr/src`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::apply::build::{copy_tree, exchange};
+use crate::apply::recover::TEMPORARY;
+use crate::error::{Error, Result, exit};
+use crate::ids::ModuleId;
+use crate::layout::Layout;
+use crate::system::stamp::content_tree;
+
+/// A file that marks `S/m-v` as standing in for a source that nobody gave us: it and the dkms.conf of
+/// an archive of binaries are all there is. DKMS registers such an entry in a form that it then does
+/// not see itself; a directory with a dkms.conf is a source like any other to both programs, except
+/// that nothing can be built from it.
+pub const STUB: &str = ".dkms-hook-binaries-only";
+
+/// Whether a source directory only stands in for a source. One into which a package has put the real
+/// source since does not.
+pub fn is_stub(dir: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(dir) else { return false };
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.iter().any(|name| name == STUB) && names.iter().all(|name| name == STUB || name == "dkms.conf")
+}
+
+/// Makes what stands in for a source out of a directory with a dkms.conf.
+pub(super) fn make_stub(conf_dir: &Path, dir: &Path) -> Result<()> {
+    let doing = |e: std::io::Error| Error::io("write", dir, &e);
+    fs::create_dir(dir).map_err(doing)?;
+    fs::copy(conf_dir.join("dkms.conf"), dir.join("dkms.conf")).map_err(doing)?;
+    fs::set_permissions(dir.join("dkms.conf"), fs::Permissions::from_mode(0o644)).map_err(doing)?;
+    let text = "Only binaries were loaded for this module; there is no source to build it from.\n";
+    fs::write(dir.join(STUB), text).map_err(doing)
+}
+
+/// A source in its place, which can still be taken back.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    /// `S/m-v`, unless it was there already as it is in the archive.
+    changed: Option<(PathBuf, TempDir)>,
+    /// Another source was there before.
+    pub replaced: bool,
+}
+
+impl Placed {
+    /// What was there before is there again.
+    pub fn undo(self) {
+        let Some((target, place)) = self.changed else { return };
+        let aside = place.path().join("source");
+        let undone = if self.replaced { exchange(&aside, &target) } else { fs::rename(&target, &aside) };
+        if let Err(error) = undone {
+            log::warn!("{} could not be put back: {error}", target.display());
+        }
+    }
+}
+
+/// Moves a directory to `S/m-v` in one step.
+pub(super) fn place(layout: &Layout, from: &Path, id: &ModuleId) -> Result<Placed> {
+    let target = layout.source(id);
+    let there = fs::symlink_metadata(&target).ok();
+    if there.as_ref().is_some_and(|meta| meta.is_dir())
+        && is_stub(from) == is_stub(&target)
+        && content_tree(from).ok() == content_tree(&target).ok()
+    {
+        return Ok(Placed { changed: None, replaced: false });
+    }
+    let shown = layout.source_inside(id);
+    let failed = |e: &dyn std::fmt::Display| {
+        Error::new(exit::INSTALL, format!("cannot put the source into {}: {e}", shown.display()))
+    };
+    let parent = target.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
+    let place = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempdir_in(parent)
+        .map_err(|e| Error::io("write to", parent, &e))?;
+    let new = place.path().join("source");
+    match fs::rename(from, &new) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
+            copy_tree(from, &new).map_err(|e| failed(&e))?;
+        }
+        Err(e) => return Err(failed(&e)),
+    }
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).map_err(|e| failed(&e))?;
+    let replaced = there.is_some();
+    let moved = if replaced { exchange(&new, &target) } else { fs::rename(&new, &target) };
+    moved.map_err(|e| failed(&e))?;
+    Ok(Placed { changed: Some((target, place)), replaced })
+}

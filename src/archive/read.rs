@@ -1,0 +1,349 @@
+//! Unpacking an archive that nobody vouches for.
+//!
+//! Nothing is written outside the directory that is given: names with `..` or a leading `/` are
+//! refused, and no link exists while files are written, because links are made last. Devices, pipes
+//! and whatever else is neither file, directory nor link are refused. Files belong to who unpacks;
+//! bits that give others power (write permission, set-uid) are taken away.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tar::{EntryType, Header};
+
+use super::format::open;
+use super::write::stays_inside;
+use crate::process::NotStarted;
+
+/// The longest name and the largest set of extended attributes of a member, in bytes. Linux has no
+/// longer path (PATH_MAX, limits.h).
+const LONGEST: u64 = 64 << 10;
+
+/// The most links in an archive; they are remembered until the end.
+const MOST_LINKS: usize = 100_000;
+
+/// Why an archive was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The program for its compression cannot be run, or the file not be read.
+    #[error("{0}")]
+    NotOpened(#[from] NotStarted),
+    /// It does not begin like an archive.
+    #[error("it is not a tar archive")]
+    NotAnArchive,
+    /// It ends early, or its content makes no sense.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// A member could do harm, or is of a kind that module sources never have.
+    #[error("its member {name} {why}")]
+    Unsafe {
+        /// The member's name.
+        name: String,
+        /// What is wrong with it, in words that follow the name.
+        why: String,
+    },
+    /// A file cannot be written here.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Unpacks an archive into an empty directory. No file or directory is dated later than `latest`.
+///
+/// # Errors
+/// See [`UnpackError`]. What was written until then stays in the directory.
+pub fn unpack(file: File, into: &Path, latest: SystemTime) -> Result<(), UnpackError> {
+    let mut input = Tracked { inner: open(file)?, failed: None };
+    let result = members(&mut input, into, latest);
+    if let Some(error) = input.failed.take() {
+        // Whatever was made of it: the bytes themselves could not be had.
+        return Err(UnpackError::Damaged(error));
+    }
+    result?;
+    // Check sums are at the end.
+    io::copy(&mut input, &mut io::sink()).map_err(|e| UnpackError::Damaged(e.to_string()))?;
+    Ok(())
+}
+
+/// Remembers that reading failed, so that it is not taken for an archive without sense.
+struct Tracked {
+    inner: Box<dyn Read>,
+    failed: Option<String>,
+}
+
+impl Read for Tracked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.inner.read(buffer);
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            self.failed = Some(error.to_string());
+        }
+        result
+    }
+}
+
+fn members(input: &mut Tracked, into: &Path, latest: SystemTime) -> Result<(), UnpackError> {
+    let damaged = |error: io::Error| UnpackError::Damaged(error.to_string());
+    let mut archive = tar::Archive::new(input);
+    let mut place = Place { into, latest, links: BTreeMap::new(), dirs: Vec::new() };
+    let mut extra = Extra::default();
+    let mut first = true;
+    // Raw: names that follow in members of their own are read here, with a limit.
+    for member in archive.entries().map_err(damaged)?.raw(true) {
+        let mut member = match member {
+            Ok(member) => member,
+            Err(_) if first => return Err(UnpackError::NotAnArchive),
+            Err(error) => return Err(damaged(error)),
+        };
+        first = false;
+        let header = member.header().clone();
+        match header.entry_type() {
+            EntryType::GNULongName => extra.name = Some(short_text(&mut member)?),
+            EntryType::GNULongLink => extra.link = Some(short_text(&mut member)?),
+            EntryType::XHeader => extra.attributes(&short_text(&mut member)?)?,
+            // Comments, such as the commit that git-archive(1) notes.
+            EntryType::XGlobalHeader => {}
+            _ => place.put(&header, std::mem::take(&mut extra), &mut member)?,
+        }
+    }
+    place.finish()
+}
+
+/// The content of a member that describes the next one.
+fn short_text(member: &mut impl Read) -> Result<Vec<u8>, UnpackError> {
+    let mut text = Vec::new();
+    let read = member.take(LONGEST + 1).read_to_end(&mut text);
+    read.map_err(|error| UnpackError::Damaged(error.to_string()))?;
+    if text.len() as u64 > LONGEST {
+        return Err(UnpackError::Damaged("a name in it is too long".into()));
+    }
+    Ok(text)
+}
+
+/// What members of their own say about the next one; GNU tar's names before those of pax(1).
+#[derive(Default)]
+struct Extra {
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    pax_name: Option<Vec<u8>>,
+    pax_link: Option<Vec<u8>>,
+    size: Option<u64>,
+    sparse: bool,
+}
+
+impl Extra {
+    fn attributes(&mut self, text: &[u8]) -> Result<(), UnpackError> {
+        for attribute in tar::PaxExtensions::new(text) {
+            let attribute = attribute.map_err(|error| UnpackError::Damaged(error.to_string()))?;
+            let value = attribute.value_bytes();
+            match attribute.key_bytes() {
+                b"path" => self.pax_name = Some(value.to_vec()),
+                b"linkpath" => self.pax_link = Some(value.to_vec()),
+                b"size" => self.size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
+                key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The directory that is filled.
+struct Place<'a> {
+    into: &'a Path,
+    latest: SystemTime,
+    /// Links to be made at the end, with their targets.
+    links: BTreeMap<PathBuf, PathBuf>,
+    /// Directories with their times, which are set at the end: until then files go into them.
+    dirs: Vec<(PathBuf, SystemTime)>,
+}
+
+impl Place<'_> {
+    fn put(&mut self, header: &Header, extra: Extra, data: &mut impl Read) -> Result<(), UnpackError> {
+        let name = extra.name.or(extra.pax_name).unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = without_nul(&name);
+        let link = extra.link.or(extra.pax_link).or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
+        let link = link.as_deref().map(without_nul).unwrap_or_default();
+        let shown = String::from_utf8_lossy(name).into_owned();
+        let refuse = |why: &str| UnpackError::Unsafe { name: shown.clone(), why: why.to_owned() };
+        if extra.sparse || header.entry_type() == EntryType::GNUSparse {
+            return Err(refuse("is a sparse file; pack the archive without --sparse"));
+        }
+        if extra.size.is_some_and(|size| header.entry_size().ok() != Some(size)) {
+            return Err(refuse("is larger than 8 GiB"));
+        }
+        let path = inside(name).map_err(&refuse)?;
+        if path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        if path.ancestors().skip(1).any(|dir| self.links.contains_key(dir)) {
+            return Err(refuse("lies behind a link"));
+        }
+        let mode = header.mode().unwrap_or(0o644);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(header.mtime().unwrap_or(0).min(1 << 40));
+        let time = time.min(self.latest);
+        match header.entry_type() {
+            EntryType::Regular | EntryType::Continuous => {
+                self.links.remove(&path);
+                self.file(&path, mode, time, data)
+            }
+            EntryType::Directory if self.links.contains_key(&path) => Err(refuse("is there twice")),
+            EntryType::Directory => {
+                self.directory(&path)?;
+                self.dirs.push((path, time));
+                Ok(())
+            }
+            EntryType::Symlink if link.is_empty() => Err(refuse("is a link to nothing")),
+            EntryType::Symlink if self.links.len() == MOST_LINKS => Err(refuse("is one link too many")),
+            EntryType::Symlink => {
+                if self.into.join(&path).is_dir() {
+                    return Err(refuse("is there twice"));
+                }
+                self.links.insert(path, PathBuf::from(OsStr::from_bytes(link)));
+                Ok(())
+            }
+            EntryType::Link => {
+                let target = inside(link).map_err(|why| refuse(&format!("is a hard link to what {why}")))?;
+                self.hard_link(&path, &target, &refuse)
+            }
+            _ => Err(refuse("is neither a file nor a directory nor a link")),
+        }
+    }
+
+    fn directory(&self, path: &Path) -> Result<(), UnpackError> {
+        let real = self.into.join(path);
+        // A file of that name is in the way: create_dir_all says so.
+        fs::create_dir_all(&real).map_err(writing(&real))
+    }
+
+    /// Makes room for a file: its directory is there, and nothing of its name.
+    fn room(&self, path: &Path) -> Result<PathBuf, UnpackError> {
+        self.directory(path.parent().unwrap_or(Path::new("")))?;
+        let real = self.into.join(path);
+        match fs::remove_file(&real) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(writing(&real)(error)),
+            _ => Ok(real),
+        }
+    }
+
+    fn file(
+        &self,
+        path: &Path,
+        mode: u32,
+        time: SystemTime,
+        data: &mut impl Read,
+    ) -> Result<(), UnpackError> {
+        let real = self.room(path)?;
+        let mut file = File::create_new(&real).map_err(writing(&real))?;
+        copy(data, &mut file, &real)?;
+        let mode = mode & 0o755 | 0o600;
+        file.set_permissions(fs::Permissions::from_mode(mode)).map_err(writing(&real))?;
+        file.set_times(FileTimes::new().set_modified(time)).map_err(writing(&real))
+    }
+
+    fn hard_link(
+        &mut self,
+        path: &Path,
+        target: &Path,
+        refuse: &dyn Fn(&str) -> UnpackError,
+    ) -> Result<(), UnpackError> {
+        // Only to a file that came before it: no link exists yet, so this is one in the archive.
+        if path == target || !fs::symlink_metadata(self.into.join(target)).is_ok_and(|meta| meta.is_file()) {
+            return Err(refuse("is a hard link to no file in the archive"));
+        }
+        self.links.remove(path);
+        let real = self.room(path)?;
+        fs::hard_link(self.into.join(target), &real).map_err(writing(&real))
+    }
+
+    fn finish(self) -> Result<(), UnpackError> {
+        for (path, target) in &self.links {
+            let real = self.room(path)?;
+            std::os::unix::fs::symlink(target, &real).map_err(writing(&real))?;
+        }
+        for entry in walkdir::WalkDir::new(self.into).min_depth(1).into_iter().filter_map(Result::ok) {
+            if entry.file_type().is_dir() {
+                let real = entry.path();
+                fs::set_permissions(real, fs::Permissions::from_mode(0o755)).map_err(writing(real))?;
+            }
+        }
+        for (path, time) in self.dirs.iter().rev() {
+            let real = self.into.join(path);
+            let dated = File::open(&real).and_then(|dir| dir.set_modified(*time));
+            dated.map_err(writing(&real))?;
+        }
+        Ok(())
+    }
+}
+
+fn writing(path: &Path) -> impl FnOnce(io::Error) -> UnpackError + '_ {
+    move |source| UnpackError::Write { path: path.to_path_buf(), source }
+}
+
+fn copy(data: &mut impl Read, file: &mut File, path: &Path) -> Result<(), UnpackError> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match data.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => io::Write::write_all(file, &buffer[..n]).map_err(writing(path))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(UnpackError::Damaged(error.to_string())),
+        }
+    }
+}
+
+/// Names in long form end with a NUL.
+fn without_nul(name: &[u8]) -> &[u8] {
+    name.strip_suffix(b"\0").unwrap_or(name)
+}
+
+/// A member's name as a path below the directory that is filled.
+fn inside(name: &[u8]) -> Result<PathBuf, &'static str> {
+    if name.contains(&0) {
+        return Err("has a name with a NUL byte");
+    }
+    let mut out = PathBuf::new();
+    for part in Path::new(OsStr::from_bytes(name)).components() {
+        match part {
+            Component::Normal(part) => out.push(part),
+            Component::CurDir => {}
+            Component::ParentDir => return Err("climbs out of its directory (..)"),
+            Component::RootDir | Component::Prefix(_) => return Err("has an absolute name"),
+        }
+    }
+    Ok(out)
+}
+
+/// Looks at every link below a directory that will be moved elsewhere as it is.
+///
+/// # Errors
+/// When one of them could lead out of it.
+pub fn check_links(top: &Path) -> Result<(), UnpackError> {
+    for entry in walkdir::WalkDir::new(top).into_iter().filter_map(Result::ok) {
+        if !entry.file_type().is_symlink() {
+            continue;
+        }
+        let inside = entry.path().strip_prefix(top).unwrap_or(entry.path());
+        let target = fs::read_link(entry.path()).map_err(writing(entry.path()))?;
+        if entry.depth() == 0 || !stays_inside(inside.parent().unwrap_or(Path::new("")), &target) {
+            return Err(UnpackError::Unsafe {
+                name: inside.display().to_string(),
+                why: format!("is a link that leads out of its tree, to {}", target.display()),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

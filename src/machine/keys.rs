@@ -1,0 +1,131 @@
+//! The keys of a machine: making them, and whether its firmware knows them.
+
+use std::collections::BTreeMap;
+
+use super::Machine;
+use crate::apply::lock;
+use crate::apply::run::{Done, Flags};
+use crate::apply::sign::pair;
+use crate::error::{Error, Result, exit};
+use crate::firmware::{Firmware, SecureBoot};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::kbuild::{self, KernelFiles, Pair, PairState};
+use crate::pki::Certificate;
+use crate::plan::{Action, Plan};
+use crate::report::Report;
+use crate::report::signing::{Key, Signing};
+use crate::system::observe::Overrides;
+use crate::system::{System, kernels};
+
+/// Settings that DKMS takes from the environment when no file has them, because it does not clear
+/// them. A hook would not see them: files are the place for them.
+const NOT_FROM_ENVIRONMENT: [&str; 4] =
+    ["sign_file", "mok_signing_key", "mok_certificate", "try_sign_modules"];
+
+impl Machine {
+    /// Key and certificate for a kernel, or for any.
+    ///
+    /// # Errors
+    /// When the settings cannot be read for this kernel.
+    pub fn pair(&self, kernel: Option<&KernelRelease>) -> Result<Pair> {
+        let overrides = Overrides::default();
+        let context = kernel.map(|k| self.observer(&overrides).context(&self.nothing_for(k)));
+        let files = context.as_ref().map(KernelFiles::from);
+        kbuild::pair(&self.layout, &self.framework, files.as_ref(), &self.distribution.id)
+            .map_err(|unsigned| Error::new(exit::USAGE, unsigned.why))
+    }
+
+    /// A cell of the kernel, where only the kernel matters.
+    fn nothing_for(&self, kernel: &KernelRelease) -> Cell {
+        let module = ModuleId::new("none", "0").expect("these are names");
+        Cell { module, kernel: kernel.clone(), arch: Arch::clone(&self.arch) }
+    }
+
+    /// Makes a key pair where there is none; false when it was there.
+    ///
+    /// # Errors
+    /// Exit status 1: half a pair, or it cannot be made.
+    pub fn make_pair(&self, pair: &Pair, may_ask: bool, report: &dyn Report) -> Result<bool> {
+        let failed = |why: String| Error::new(exit::USAGE, why);
+        match pair.state(&self.layout) {
+            PairState::There => return Ok(false),
+            PairState::Broken(why) => return Err(failed(why)),
+            PairState::Missing => {}
+        }
+        // A hook may be making one at this moment.
+        let _lock = lock::take(&self.layout, report)?;
+        match pair.state(&self.layout) {
+            PairState::There => Ok(false),
+            PairState::Broken(why) => Err(failed(why)),
+            PairState::Missing => pair::make(pair, may_ask).map(|()| true).map_err(failed),
+        }
+    }
+
+    /// What is left to do for a pair, where Secure Boot asks for it.
+    pub fn next_for(&self, pair: &Pair) -> Option<String> {
+        let firmware = Firmware::of(&self.layout.root);
+        self.key(&firmware, pair, Vec::new()).next.filter(|_| firmware.state() == SecureBoot::On)
+    }
+
+    /// What signs here, and whether the firmware asks for that.
+    pub fn signing(&self, system: &System) -> Signing {
+        let kernels = system.kernels.iter().filter(|(_, kernel)| kernel.image && !kernel.note.removed);
+        self.signing_for(kernels.map(|(release, _)| release))
+    }
+
+    fn signing_for<'k>(&self, kernels: impl IntoIterator<Item = &'k KernelRelease>) -> Signing {
+        let firmware = Firmware::of(&self.layout.root);
+        let overrides = Overrides::default();
+        let observer = self.observer(&overrides);
+        let mut signing = Signing::new(firmware.state());
+        let mut pairs: BTreeMap<String, (Pair, Vec<KernelRelease>)> = BTreeMap::new();
+        for kernel in kernels {
+            if !kernels::headers_present(&self.layout, kernel) {
+                continue;
+            }
+            let context = observer.context(&self.nothing_for(kernel));
+            match kbuild::recipe(&self.layout, &self.framework, &context, &self.distribution.id) {
+                Ok(recipe) => {
+                    let name = recipe.pair.shown.1.clone();
+                    pairs.entry(name).or_insert((recipe.pair, Vec::new())).1.push(kernel.clone());
+                }
+                Err(unsigned) => signing.unsigned.push((kernel.clone(), unsigned.why)),
+            }
+        }
+        signing.keys =
+            pairs.into_values().map(|(pair, kernels)| self.key(&firmware, &pair, kernels)).collect();
+        signing
+    }
+
+    fn key(&self, firmware: &Firmware, pair: &Pair, kernels: Vec<KernelRelease>) -> Key {
+        let known = matches!(firmware.state(), SecureBoot::On | SecureBoot::Off | SecureBoot::OffInShim);
+        let certificate = Certificate::read(&pair.certificate).ok();
+        let enrolment = certificate.as_ref().filter(|_| known).map(|c| firmware.enrolment(c));
+        Key::new(pair, certificate.as_ref(), enrolment, kernels)
+    }
+
+    /// One line for a person whose new modules the kernel will refuse.
+    pub(super) fn tell_of_enrolment(&self, plan: &Plan, done: &[Done], flags: &Flags, report: &dyn Report) {
+        if !flags.interactive {
+            return;
+        }
+        let changed = plan.steps.iter().zip(done).filter(|(step, done)| {
+            let brings =
+                matches!(step.action, Action::Build { .. } | Action::Install { .. } | Action::Resign { .. });
+            brings && **done == Done::Yes
+        });
+        let kernels: std::collections::BTreeSet<_> =
+            changed.filter_map(|(step, _)| step.action.kernel()).collect();
+        if kernels.is_empty() {
+            return;
+        }
+        for name in NOT_FROM_ENVIRONMENT.iter().filter(|name| std::env::var_os(name).is_some()) {
+            report.warning(&format!(
+                "{name} in the environment counts for nothing: hooks would not see it; set it in /etc/dkms/framework.conf"
+            ));
+        }
+        for warning in self.signing_for(kernels).warnings() {
+            report.warning(&warning);
+        }
+    }
+}

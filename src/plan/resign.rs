@@ -1,0 +1,52 @@
+//! `dkms-hook resign`: what bears no signature of the present key gets one, without a build.
+
+use super::planner::Planner;
+use super::{Action, Note, Reason};
+use crate::ids::{Cell, KernelRelease};
+use crate::request::Wanted;
+use crate::system::Signature;
+
+impl Planner<'_> {
+    /// Plans for what was observed in [`crate::system::System::signatures`].
+    pub(super) fn resign(&mut self, kernels: Option<&[KernelRelease]>, modules: &[Wanted]) {
+        let system = self.system;
+        for kernel in kernels.into_iter().flatten() {
+            if !system.kernels.contains_key(kernel) {
+                self.note(Note::UnknownKernel { kernel: kernel.clone() });
+            }
+        }
+        let looked_at = || system.signatures.keys();
+        for wanted in modules {
+            if !looked_at().any(|cell| wanted.includes(&cell.module)) {
+                self.note(Note::NothingBuilt { name: wanted.to_string() });
+            }
+        }
+        for (cell, signature) in &system.signatures {
+            if modules.is_empty() || modules.iter().any(|wanted| wanted.includes(&cell.module)) {
+                self.resign_cell(cell, signature);
+            }
+        }
+    }
+
+    fn resign_cell(&mut self, cell: &Cell, signature: &Signature) {
+        let Some(view) = self.view(cell) else { return };
+        match signature {
+            Signature::Impossible(why) => {
+                self.note(Note::CannotSign { cell: cell.clone(), why: why.clone() });
+                return;
+            }
+            // What is written down of it may be wrong all the same.
+            Signature::Ours { certificate }
+                if view.record.as_ref().is_none_or(|r| r.inputs.signing.as_ref() == Some(certificate)) =>
+            {
+                return;
+            }
+            Signature::Ours { .. } | Signature::Other => {}
+        }
+        let (step, install) = self.resign_step(cell, view, Reason::OtherSignature);
+        if install {
+            let action = Action::Install { cell: cell.clone(), force: false };
+            self.step(action, Reason::OtherSignature, vec![step]);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What people are told of keys and Secure Boot.
+
+use serde::Serialize;
+
+use crate::firmware::{Enrolment, SecureBoot};
+use crate::ids::KernelRelease;
+use crate::kbuild::Pair;
+use crate::pki::Certificate;
+
+/// How a machine stands with signatures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signing {
+    /// Whether signatures are insisted on.
+    pub secure_boot: SecureBoot,
+    /// The keys that sign.
+    pub keys: Vec<Key>,
+    /// Kernels whose modules are not signed, each with the reason.
+    pub unsigned: Vec<(KernelRelease, String)>,
+}
+
+/// One key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Key {
+    /// Its certificate, inside the root.
+    pub certificate: String,
+    /// The pair is there; otherwise it is made when first needed.
+    pub exists: bool,
+    /// Where the firmware or shim have it; nothing when that cannot be said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Enrolment>,
+    /// It is the key that the kernel was built with, which needs no enrolment.
+    pub kernels_own: bool,
+    /// For these kernels.
+    pub kernels: Vec<KernelRelease>,
+    /// What to do for it to be trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Key {
+    /// Puts together what is known of a pair.
+    pub fn new(
+        pair: &Pair,
+        certificate: Option<&Certificate>,
+        enrolment: Option<Enrolment>,
+        kernels: Vec<KernelRelease>,
+    ) -> Self {
+        let kernels_own = pair.is_the_kernels();
+        Self {
+            certificate: pair.shown.1.clone(),
+            exists: certificate.is_some(),
+            enrolment,
+            kernels_own,
+            kernels,
+            next: enrolment.filter(|_| !kernels_own).and_then(|enrolment| {
+                next(pair, certificate.is_some_and(|certificate| certificate.pem), enrolment)
+            }),
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.kernels_own, self.exists, self.enrolment) {
+            (true, _, _) => "the kernel's own",
+            (_, false, _) => "not there yet; made when the first module is signed",
+            (_, _, None) => "nothing is known of its enrolment",
+            (_, _, Some(Enrolment::Enrolled)) => "enrolled",
+            (_, _, Some(Enrolment::InFirmware)) => "in the firmware's database",
+            (_, _, Some(Enrolment::Pending)) => "enrolment was asked for and waits for a restart",
+            (_, _, Some(Enrolment::Missing)) => "not enrolled",
+        }
+    }
+}
+
+/// What is left to do for a certificate.
+fn next(pair: &Pair, pem: bool, enrolment: Enrolment) -> Option<String> {
+    let path = &pair.shown.1;
+    match enrolment {
+        Enrolment::Enrolled | Enrolment::InFirmware => None,
+        Enrolment::Pending => Some(
+            "restart, and choose \"Enroll MOK\" on the blue screen that comes before the system".to_owned(),
+        ),
+        Enrolment::Missing => {
+            let command = if pair.is_shims() {
+                "update-secureboot-policy --enroll-key".to_owned()
+            } else if pem {
+                format!("openssl x509 -in {path} -outform DER -out {path}.der && mokutil --import {path}.der")
+            } else {
+                format!("mokutil --import {path}")
+            };
+            Some(format!(
+                "`{command}`, then restart, choose \"Enroll MOK\" on the blue screen and give the password again"
+            ))
+        }
+    }
+}
+
+impl Signing {
+    /// Nothing signs yet.
+    pub fn new(secure_boot: SecureBoot) -> Self {
+        Self { secure_boot, keys: Vec::new(), unsigned: Vec::new() }
+    }
+
+    /// The lines of `dkms-hook status`; none where nothing is known.
+    pub fn text(&self) -> String {
+        let state = match self.secure_boot {
+            SecureBoot::On => "on",
+            SecureBoot::Off => "off",
+            SecureBoot::OffInShim => "on in the firmware, but shim does not validate",
+            SecureBoot::NoEfi => "not needed, this machine was not started by EFI",
+            SecureBoot::Unknown => return String::new(),
+        };
+        let mut text = format!("Secure Boot: {state}\n");
+        for key in &self.keys {
+            text.push_str(&format!("  signed with {}: {}\n", key.certificate, key.state()));
+            if let (SecureBoot::On, Some(next)) = (self.secure_boot, &key.next) {
+                text.push_str(&format!("  next: {next}\n"));
+            }
+        }
+        if self.secure_boot == SecureBoot::On {
+            for (kernel, why) in &self.unsigned {
+                text.push_str(&format!("  modules for {kernel} are not signed, and will not load: {why}\n"));
+            }
+        }
+        text
+    }
+
+    /// What somebody should know who has just built modules.
+    pub fn warnings(&self) -> Vec<String> {
+        if self.secure_boot != SecureBoot::On {
+            return Vec::new();
+        }
+        let told = self.keys.iter().filter(|key| key.exists).filter_map(|key| {
+            let next = key.next.as_ref()?;
+            let state = key.state();
+            Some(format!(
+                "Secure Boot is on, and the kernel will refuse these modules: {} is {state}. Next: {next}",
+                key.certificate
+            ))
+        });
+        told.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(enrolment: Enrolment, next: Option<&str>) -> Key {
+        Key {
+            certificate: "/k.pub".to_owned(),
+            exists: true,
+            enrolment: Some(enrolment),
+            kernels_own: false,
+            kernels: Vec::new(),
+            next: next.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_next_step_is_told_only_where_it_matters() {
+        let mut signing = Signing::new(SecureBoot::On);
+        signing.keys = vec![key(Enrolment::Missing, Some("do this")), key(Enrolment::Enrolled, None)];
+        let kernel = KernelRelease::new("6.1").unwrap();
+        signing.unsigned = vec![(kernel, "of reasons".to_owned())];
+        assert_eq!(
+            signing.text(),
+            "Secure Boot: on\n  signed with /k.pub: not enrolled\n  next: do this\n  signed with /k.pub: enrolled\n  \
+             modules for 6.1 are not signed, and will not load: of reasons\n"
+        );
+        assert_eq!(signing.warnings().len(), 1);
+        signing.secure_boot = SecureBoot::Off;
+        assert!(!signing.text().contains("do this") && !signing.text().contains("reasons"));
+        assert!(signing.warnings().is_empty());
+        signing.secure_boot = SecureBoot::Unknown;
+        assert_eq!(signing.text(), "");
+    }
+}

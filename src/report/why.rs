@@ -1,0 +1,131 @@
+//! `dkms-hook why`: for each kernel, where a module stands and what decided that.
+
+use crate::ids::{Cell, ModuleId};
+use crate::inputs::Inputs;
+use crate::plan::{Action, Note, Plan};
+use crate::request::Wanted;
+use crate::system::{CellView, Kernel, Now, Source, System};
+
+/// The answer for every kernel in view, one paragraph each; `None` when nobody knows the module.
+pub fn render(system: &System, plan: &Plan, wanted: &Wanted) -> Option<String> {
+    let asked = |id: &ModuleId| wanted.includes(id);
+    let mut text = String::new();
+    for (id, source) in system.modules.iter().filter(|(id, _)| asked(id)) {
+        if let Source::Dangling(target) = source {
+            text.push_str(&format!("{id}: its source {} is missing\n", target.display()));
+        }
+    }
+    for (cell, view) in system.cells.iter().filter(|(cell, _)| asked(&cell.module)) {
+        let state = match (view.installed, view.built) {
+            (true, _) => "installed",
+            (false, true) => "built",
+            (false, false) => "not built",
+        };
+        text.push_str(&format!("{} for {}: {state}\n", cell.module, cell.kernel));
+        for line in answer(system, plan, cell, view) {
+            text.push_str(&format!("  {}\n", line.replace('\n', "\n  ")));
+        }
+    }
+    if text.is_empty() && system.modules.keys().any(asked) {
+        text = format!("{}: registered, but there is no kernel here\n", wanted.name);
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// What will be done and why; where nothing will, what decided that.
+fn answer(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> Vec<String> {
+    let steps: Vec<String> = plan
+        .steps
+        .iter()
+        .filter(|step| step.action.cell() == Some(cell))
+        .map(|step| format!("would {}: {}", step.action, step.reason))
+        .collect();
+    if !steps.is_empty() {
+        return steps;
+    }
+    let notes: Vec<String> =
+        plan.notes.iter().filter(|note| note.cell() == Some(cell)).map(Note::text).collect();
+    if !notes.is_empty() {
+        return notes;
+    }
+    let mut lines = vec![nothing_to_do(system, plan, cell, view)];
+    if let Some(record) = &view.record {
+        lines.push(made_from(&record.inputs));
+    }
+    lines
+}
+
+fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> String {
+    let kernel = system.kernels.get(&cell.kernel);
+    if let Some(said) = kernel.and_then(|kernel| of_kernel(kernel, view)) {
+        return said;
+    }
+    if system.autoinstall_disabled {
+        return "nothing is done by itself: /etc/dkms/no-autoinstall is there".into();
+    }
+    if matches!(system.modules.get(&cell.module), Some(Source::Dangling(_))) {
+        return "nothing can be built: its source is missing".into();
+    }
+    if view.installed {
+        return "nothing to do: no input changed since it was built".into();
+    }
+    let chosen = system.cells.iter().find(|(other, view)| {
+        let same = other.module.name == cell.module.name && other.kernel == cell.kernel;
+        same && *other != cell && (view.installed || installs(plan, other))
+    });
+    match (chosen, &view.now) {
+        (Some((other, _)), _) => {
+            format!("nothing to do: version {} is used for this kernel", other.module.version)
+        }
+        (None, Now::Judged { facts, .. }) if !facts.autoinstall => format!(
+            "nothing to do: its dkms.conf does not set AUTOINSTALL; `dkms install {} -k {}` installs it",
+            cell.module, cell.kernel
+        ),
+        (None, Now::Unreadable(error)) => error.to_string(),
+        (None, _) => "nothing to do: another version of it decides".into(),
+    }
+}
+
+/// What the state of the kernel alone decides.
+fn of_kernel(kernel: &Kernel, view: &CellView) -> Option<String> {
+    if kernel.image && kernel.note.removed {
+        return Some("nothing is built: the kernel's image package was removed".into());
+    }
+    if !kernel.image {
+        return Some("headers without a kernel: built only when somebody asks for it".into());
+    }
+    if !kernel.headers {
+        return Some(match view.installed {
+            true => "it stays as it is: without headers there is nothing to compare it with".into(),
+            false => format!("it waits for the headers: install {}", kernel.headers_package),
+        });
+    }
+    None
+}
+
+fn installs(plan: &Plan, cell: &Cell) -> bool {
+    plan.steps.iter().any(|step| matches!(&step.action, Action::Install { cell: c, .. } if c == cell))
+}
+
+/// The inputs that a person knows by name.
+fn made_from(inputs: &Inputs) -> String {
+    let headers = inputs.headers.version.as_deref().unwrap_or("no version");
+    let mut text = format!(
+        "built from source {}, headers {headers}, compiler {}, compression {}",
+        short(&inputs.source),
+        inputs.compiler,
+        inputs.compression
+    );
+    if let Some(certificate) = &inputs.signing {
+        text.push_str(&format!(", signed by {}", short(certificate)));
+    }
+    for (name, print) in &inputs.depends {
+        text.push_str(&format!(", {name} {}", short(print)));
+    }
+    text
+}
+
+/// The beginning of a digest: enough to compare by eye.
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}

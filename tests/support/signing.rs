@@ -1,0 +1,88 @@
+//! Signing for real: keys made by openssl, and a stand-in for the kernel's sign-file that signs with
+//! `openssl cms` and appends what sign-file appends.
+
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use dkms_hook::elf::Compression;
+use dkms_hook::kbuild::{Checked, check_file};
+use dkms_hook::pki::Certificate;
+
+use crate::toy_kernel::FakeRoot;
+
+/// Where DKMS has its key, inside a root.
+pub const KEY: &str = "/var/lib/dkms/mok.key";
+
+/// Where DKMS has its certificate, inside a root.
+pub const CERTIFICATE: &str = "/var/lib/dkms/mok.pub";
+
+/// Where the stand-in notes its calls, inside the root: digest, key, certificate, module's file name.
+const CALLS: &str = "/var/log/toy-sign-calls";
+
+/// The stand-in.
+const SIGN_FILE: &str = r#"#!/bin/sh
+set -e
+test "$module" && test "$kernelver" || { echo "called without the build's environment" >&2; exit 9; }
+echo "$1 $2 $3 ${4##*/}" >> @CALLS@
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+openssl x509 -inform DER -in "$3" -out "$dir/certificate" 2> /dev/null ||
+	openssl x509 -in "$3" -out "$dir/certificate"
+openssl cms -sign -binary -noattr -nocerts -md "$1" -signer "$dir/certificate" -inkey "$2" \
+	${KBUILD_SIGN_PIN:+-passin env:KBUILD_SIGN_PIN} -outform DER -in "$4" -out "$dir/signature"
+length=$(wc -c < "$dir/signature")
+cat "$dir/signature" >> "$4"
+printf '\0\0\2\0\0\0\0\0\0\0' >> "$4"
+printf "$(printf '\\%03o\\%03o' $((length / 256)) $((length % 256)))" >> "$4"
+printf '~Module signature appended~\n' >> "$4"
+"#;
+
+impl FakeRoot {
+    /// Puts the stand-in where the headers of a Debian kernel have sign-file.
+    pub fn write_sign_file(&self, kernel: &str) -> PathBuf {
+        let text = SIGN_FILE.replace("@CALLS@", self.path(CALLS).to_str().unwrap());
+        self.write_script(format!("/usr/src/linux-headers-{kernel}/scripts/sign-file"), &text)
+    }
+
+    /// The calls of the stand-in since the last call of this function, with paths from inside the
+    /// root.
+    pub fn take_sign_calls(&self) -> Vec<String> {
+        let path = self.path(CALLS);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let _ = std::fs::remove_file(path);
+        let prefix = self.layout.root.dir().display().to_string();
+        text.lines().map(|line| line.replace(&prefix, "")).collect()
+    }
+
+    /// Makes a key pair as DKMS does, in place of any that is there; with a passphrase the key is
+    /// locked.
+    pub fn write_pair(&self, key: &str, certificate: &str, passphrase: Option<&str>) {
+        for file in [key, certificate] {
+            self.write(file, "");
+        }
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-new", "-x509", "-days", "36500", "-newkey", "rsa:2048"]);
+        openssl.args(["-subj", "/CN=Toy key", "-outform", "DER", "-keyout"]).arg(self.path(key));
+        openssl.arg("-out").arg(self.path(certificate));
+        match passphrase {
+            Some(text) => openssl.arg("-passout").arg(format!("pass:{text}")),
+            None => openssl.arg("-nodes"),
+        };
+        let output = openssl.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What is to be said of a module file's signature, both paths inside the root.
+    pub fn checked(&self, module: &str, certificate: &str, hash: &str) -> Checked {
+        let certificate = Certificate::read(&self.path(certificate)).unwrap();
+        check_file(&self.path(module), &certificate, hash).unwrap()
+    }
+
+    /// A module file's content, unpacked.
+    pub fn module(&self, module: &str) -> Vec<u8> {
+        let path = self.path(module);
+        Compression::of(&path).unwrap().unpack(std::fs::read(path).unwrap()).unwrap()
+    }
+}
