@@ -66,8 +66,16 @@ impl Planner<'_> {
             return;
         }
         match self.system.kernels.get(kernel) {
-            None => self.note(Note::UnknownKernel { kernel: kernel.clone() }),
+            // Hooks of others call this for every kernel, also where no module is registered.
+            None => {
+                if self.lacks_something(kernel) {
+                    self.note(Note::UnknownKernel { kernel: kernel.clone() });
+                }
+            }
             Some(known) if !known.headers => {
+                if !self.lacks_something(kernel) {
+                    return;
+                }
                 let package = known.headers_package.clone();
                 self.note(Note::Waiting { kernel: kernel.clone(), package });
             }
@@ -86,9 +94,9 @@ impl Planner<'_> {
         }
     }
 
-    fn wait(&mut self, kernel: &KernelRelease) {
-        let known = &self.system.kernels[kernel];
-        let package = known.headers_package.clone();
+    /// Whether any registered module is not installed for this kernel; without headers that is all
+    /// that can be known, since a conf may ask for them.
+    fn lacks_something(&self, kernel: &KernelRelease) -> bool {
         let installed: BTreeSet<&ModuleName> = self
             .system
             .cells
@@ -97,7 +105,13 @@ impl Planner<'_> {
             .map(|(c, _)| &c.module.name)
             .collect();
         let mut buildable = self.system.modules.iter().filter(|(_, source)| **source == Source::Added);
-        let wanted = buildable.any(|(id, _)| !installed.contains(&id.name));
+        buildable.any(|(id, _)| !installed.contains(&id.name))
+    }
+
+    fn wait(&mut self, kernel: &KernelRelease) {
+        let known = &self.system.kernels[kernel];
+        let package = known.headers_package.clone();
+        let wanted = self.lacks_something(kernel);
         if !wanted {
             if known.note.waiting.is_some() {
                 self.settle(kernel, Duty::Headers);

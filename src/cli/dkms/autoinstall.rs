@@ -45,7 +45,10 @@ fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
             lines.push(format!("Autoinstall on {kernel} {what} for module(s) {}.", names.join(" ")));
         }
     };
-    add("succeeded", &names(outcome.reached.iter()));
+    // What was there before comes first, as in DKMS.
+    let (before, now): (Vec<&Cell>, Vec<&Cell>) =
+        outcome.reached.iter().partition(|cell| !outcome.changed.contains(cell));
+    add("succeeded", &names(before.into_iter().chain(now)));
     add("was skipped", &excluded);
     add("failed", &failed);
     lines

@@ -3,6 +3,7 @@
 #   exit: there 0, here 2
 #   status: there only: LINE        said: here only: LINE
 #   tree: there only: PATH          tree: PATH: there TEXT, here TEXT
+#   tree: usr/lib/modules/KERNEL/modules.*: DIFFERENT   (what depmod writes, told once)
 # "there" is dkms, "here" dkms-hook. Differences of status and tree are told at the step that
 # brought them, not again at the following ones.
 
@@ -16,16 +17,22 @@ compare_lines() { # WHAT THERE HERE
 compare_trees() { # THERE HERE
 	cmp -s "$1" "$2" && return
 	awk -F'\t' '
+		function told(text) {
+			if (match(text, "^[^ ]*usr/lib/modules/[^/]*/modules\\.") || match(text, "^(there|here) only: usr/lib/modules/[^/]*/modules\\."))
+				text = substr(text, 1, RLENGTH) "*: DIFFERENT"
+			if (!(text in said)) print "tree: " text
+			said[text] = 1
+		}
 		function lone(path) { return sub("/[^/]*$", "", path) && ((path in there) != (path in here)) }
 		FILENAME == ARGV[1] { there[$1] = $2; next }
 		{ here[$1] = $2 }
 		END {
 			for (path in here) {
-				if (!(path in there)) { if (!lone(path)) print "tree: here only: " path }
+				if (!(path in there)) { if (!lone(path)) told("here only: " path) }
 				else if (there[path] != here[path])
-					print "tree: " path ": there " there[path] ", here " here[path]
+					told(path ": there " there[path] ", here " here[path])
 			}
-			for (path in there) if (!(path in here) && !lone(path)) print "tree: there only: " path
+			for (path in there) if (!(path in here) && !lone(path)) told("there only: " path)
 		}' "$1" "$2" | LC_ALL=C sort
 }
 

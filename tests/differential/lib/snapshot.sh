@@ -57,6 +57,6 @@ names() {
 }
 
 snapshot() {
-	awk -F'\t' 'NR == FNR { digest[$2] = $1; next } { print $1 "\t" $2 digest[$1] }' <(contents) <(names)
+	awk -F'\t' 'FILENAME == ARGV[1] { digest[$2] = $1; next } { print $1 "\t" $2 digest[$1] }' <(contents) <(names)
 	members
 }

@@ -9,7 +9,7 @@ n=       # the recording of the last step, without suffix
 place=/ # working directory of commands
 
 # plain: names that depend on the machine or on the cache's kernels become what they stand for.
-plain() { sed -e "s/${KR//./\\.}/KR/g" -e "s/${REAL//./[.]}/REAL/g" -e 's/\.tmp_\([^_]*\)_....../.tmp_\1_XXXXXX/'; }
+plain() { sed -e "s/${KR//./\\.}/KR/g" -e "s/${REAL//./[.]}/REAL/g" -e 's/\.tmp_\([^_]*\)_....../.tmp_\1_XXXXXX/' -e 's|tmp/dkms\.......|tmp/dkms.XXXXXX|'; }
 
 # does COMMAND…: one step; compared are its exit code and what it left.
 does() {
@@ -34,10 +34,14 @@ read_by_other() {
 	in_root "$root" "/srv/tools/$other/usr/sbin/dkms" status 2>/dev/null </dev/null | plain
 }
 
-# says COMMAND…: the same, and what it prints on stdout is compared as well.
+# says COMMAND…: the same, and what it prints on stdout is compared as well: all of `status`, and of
+# `autoinstall` the lines that sum up, which are what scripts look for.
 says() {
 	does "$@"
-	cp "$n.said.all" "$n.said"
+	case " $* " in
+	*' autoinstall '*) grep -E '^Autoinstall on | autoinstall (failed|deferred)' "$n.said.all" >"$n.said" ;;
+	*) cp "$n.said.all" "$n.said" ;;
+	esac
 }
 
 # at DIR COMMAND…: the step in that working directory.
