@@ -45,10 +45,10 @@ fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
             lines.push(format!("Autoinstall on {kernel} {what} for module(s) {}.", names.join(" ")));
         }
     };
-    // What was there before comes first, as in DKMS.
-    let (before, now): (Vec<&Cell>, Vec<&Cell>) =
-        outcome.reached.iter().partition(|cell| !outcome.changed.contains(cell));
-    add("succeeded", &names(before.into_iter().chain(now)));
+    // As in DKMS what was there before comes first, then the others in the order of their installation.
+    let before = outcome.reached.iter().filter(|cell| !outcome.changed.contains(cell));
+    let now = outcome.changed.iter().filter(|cell| outcome.reached.contains(cell));
+    add("succeeded", &names(before.chain(now)));
     add("was skipped", &excluded);
     add("failed", &failed);
     lines

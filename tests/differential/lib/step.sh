@@ -5,7 +5,7 @@
 
 STEP_LIMIT=90 # seconds
 step=0
-n=       # the recording of the last step, without suffix
+n=       # the recording of the last step of this program, without suffix
 place=/ # working directory of commands
 
 # plain: names that depend on the machine or on the cache's kernels become what they stand for.
@@ -13,7 +13,7 @@ plain() { sed -e "s/${KR//./\\.}/KR/g" -e "s/${REAL//./[.]}/REAL/g" -e 's/\.tmp_
 
 # does COMMAND…: one step; compared are its exit code and what it left.
 does() {
-	local code=0
+	local code=0 before=$n
 	step=$((step + 1))
 	printf -v n '%s/%02d' "$steps" "$step"
 	printf '%s\n' "$*" | plain >"$n.cmd"
@@ -22,9 +22,14 @@ does() {
 	echo "$code" >"$n.code"
 	plain <"$n.said.raw" >"$n.said.all"
 	rm "$n.said.raw"
-	in_root "$root" dkms status 2>/dev/null </dev/null | plain >"$n.status"
-	[ "$variant" = "${variant%-first}" ] || read_by_other >"$n.other"
 	snapshot | plain | LC_ALL=C sort >"$n.tree"
+	# DKMS has no memory but the tree, and takes its time to read it.
+	if [ "$PROGRAM" = dkms ] && [ -e "$before.status" ] && cmp -s "$before.tree" "$n.tree"; then
+		cp "$before.status" "$n.status"
+	else
+		in_root "$root" dkms status 2>/dev/null </dev/null | plain >"$n.status"
+	fi
+	[ "$variant" = "${variant%-first}" ] || read_by_other >"$n.other"
 }
 
 # read_by_other: what the other program says about the same tree.
@@ -65,10 +70,14 @@ hand_over() {
 	dkms-first) use_program dkms-hook ;;
 	dkms-hook-first) use_program dkms ;;
 	esac
+	n=
 }
 
 # hand_back: from here on the first program again.
-hand_back() { use_program "${variant%-first}"; }
+hand_back() {
+	use_program "${variant%-first}"
+	n=
+}
 
 # run_scenario GROUP NAME VARIANT: process 1 of its namespace.
 run_scenario() {
