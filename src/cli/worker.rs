@@ -1,5 +1,6 @@
 //! The engine behind the `dkms` commands: requests to a [`Machine`], results to an [`Outcome`].
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::adapters::dpkg;
@@ -83,6 +84,7 @@ impl Worker {
         for note in &ran.plan.notes {
             self.note(request, note, &mut outcome);
         }
+        outcome.lacking = lacking(ran);
         outcome.changed = changed(ran);
         outcome.reached = match request {
             Request::Autoinstall { kernel, arch } => reached(ran, kernel, arch, &outcome),
@@ -173,6 +175,29 @@ fn changed(ran: &Ran) -> Vec<Cell> {
         }
     }
     cells
+}
+
+/// Modules whose dependencies could not be had: planned to be so, or because a build failed.
+fn lacking(ran: &Ran) -> Vec<(ModuleId, Vec<String>)> {
+    let mut found: BTreeMap<ModuleId, Vec<String>> = BTreeMap::new();
+    for note in &ran.plan.notes {
+        if let Note::MissingDepends { cell, names, known: true } = note {
+            found.entry(cell.module.clone()).or_default().extend(names.iter().cloned());
+        }
+    }
+    for (step, done) in ran.plan.steps.iter().zip(&ran.done) {
+        if let (Done::Without(other), Some(cell)) = (done, step.action.cell())
+            && let Some(needed) = ran.plan.steps[*other].action.cell()
+            && needed.module.name != cell.module.name
+        {
+            let names = found.entry(cell.module.clone()).or_default();
+            let needed = needed.module.name.to_string();
+            if !names.contains(&needed) {
+                names.push(needed);
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// Cells of a kernel that are installed now.

@@ -33,11 +33,13 @@ pub(super) const DISABLED: &str = "Automatic installation of modules has been di
 fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     let failed = outcome.failures.iter().filter_map(|failure| {
-        failure.module.as_ref().map(|module| format!("{}({})", module.name, failure.error.code))
+        let module = failure.module.as_ref()?;
+        let lacks = outcome.lacking.iter().any(|(id, _)| id == module);
+        (!lacks).then(|| format!("{}({})", module.name, failure.error.code))
     });
     let failed: Vec<String> = failed.collect();
     let excluded = names(outcome.excluded.iter().map(|(cell, _)| cell));
-    if outcome.changed.is_empty() && failed.is_empty() && excluded.is_empty() {
+    if outcome.changed.is_empty() && failed.is_empty() && excluded.is_empty() && outcome.lacking.is_empty() {
         return lines;
     }
     let mut add = |what: &str, names: &[String]| {
@@ -51,6 +53,9 @@ fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
     add("succeeded", &names(before.chain(now)));
     add("was skipped", &excluded);
     add("failed", &failed);
+    for (id, names) in &outcome.lacking {
+        lines.push(format!("{id} autoinstall failed due to missing dependencies: {}.", names.join(" ")));
+    }
     lines
 }
 
