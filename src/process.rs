@@ -295,11 +295,6 @@ impl Process {
             pid => pid,
         };
         command.env(PARENT_VARIABLE, holder.to_string());
-        if let Some(dir) = &self.dir {
-            // The directory by the name that the caller uses for it, as after a shell's cd: scripts and
-            // makefiles put `$PWD` into paths.
-            command.env("PWD", dir);
-        }
         for (name, value) in &self.env {
             match value {
                 Some(value) => command.env(name, value),
