@@ -203,6 +203,10 @@ fn autoinstall_sums_up_what_dependencies_were_missing_and_what_was_there() {
     ToyModule::new("zz", "1").write_source(&root);
     let answer = root.dkms(&["autoinstall", "-k", K]).expect(0);
     assert!(answer.out.contains("succeeded for module(s) mm zz aa."), "{}", answer.out);
+    // A version that another replaced is not told.
+    ToyModule::new("mm", "2").register(&root);
+    let answer = root.dkms(&["autoinstall", "-k", K]).expect(0);
+    assert!(answer.out.contains("succeeded for module(s) aa zz mm."), "{}", answer.out);
 }
 
 #[test]
