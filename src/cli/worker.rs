@@ -1,5 +1,6 @@
 //! The engine behind the `dkms` commands: requests to a [`Machine`], results to an [`Outcome`].
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::adapters::dpkg;
@@ -83,6 +84,7 @@ impl Worker {
         for note in &ran.plan.notes {
             self.note(request, note, &mut outcome);
         }
+        outcome.lacking = lacking(ran);
         outcome.changed = changed(ran);
         outcome.reached = match request {
             Request::Autoinstall { kernel, arch } => reached(ran, kernel, arch, &outcome),
@@ -175,6 +177,29 @@ fn changed(ran: &Ran) -> Vec<Cell> {
     cells
 }
 
+/// Modules whose dependencies could not be had: planned to be so, or because a build failed.
+fn lacking(ran: &Ran) -> Vec<(ModuleId, Vec<String>)> {
+    let mut found: BTreeMap<ModuleId, Vec<String>> = BTreeMap::new();
+    for note in &ran.plan.notes {
+        if let Note::MissingDepends { cell, names, known: true } = note {
+            found.entry(cell.module.clone()).or_default().extend(names.iter().cloned());
+        }
+    }
+    for (step, done) in ran.plan.steps.iter().zip(&ran.done) {
+        if let (Done::Without(other), Some(cell)) = (done, step.action.cell())
+            && let Some(needed) = ran.plan.steps[*other].action.cell()
+            && needed.module.name != cell.module.name
+        {
+            let names = found.entry(cell.module.clone()).or_default();
+            let needed = needed.module.name.to_string();
+            if !names.contains(&needed) {
+                names.push(needed);
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// Cells of a kernel that are installed now.
 fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) -> Vec<Cell> {
     let failed = |c: &Cell| outcome.failures.iter().any(|f| f.module.as_ref() == Some(&c.module));
@@ -183,8 +208,14 @@ fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) ->
             matches!((&step.action, done), (Action::Install { cell: c, .. }, Done::Yes) if c == cell)
         })
     };
-    let here = ran.system.cells.iter().filter(|(c, _)| c.kernel == *kernel && c.arch == *arch);
-    here.filter(|(c, v)| installed_now(c) || v.installed && !failed(c)).map(|(c, _)| c.clone()).collect()
+    let here = || ran.system.cells.iter().filter(|(c, _)| c.kernel == *kernel && c.arch == *arch);
+    // Another version of it took its place.
+    let replaced =
+        |cell: &Cell| here().any(|(c, _)| c.module.name == cell.module.name && c != cell && installed_now(c));
+    here()
+        .filter(|(c, v)| installed_now(c) || v.installed && !failed(c) && !replaced(c))
+        .map(|(c, _)| c.clone())
+        .collect()
 }
 
 fn whose(note: &Note) -> (Option<ModuleId>, Option<KernelRelease>) {

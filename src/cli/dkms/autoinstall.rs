@@ -33,11 +33,13 @@ pub(super) const DISABLED: &str = "Automatic installation of modules has been di
 fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     let failed = outcome.failures.iter().filter_map(|failure| {
-        failure.module.as_ref().map(|module| format!("{}({})", module.name, failure.error.code))
+        let module = failure.module.as_ref()?;
+        let lacks = outcome.lacking.iter().any(|(id, _)| id == module);
+        (!lacks).then(|| format!("{}({})", module.name, failure.error.code))
     });
     let failed: Vec<String> = failed.collect();
     let excluded = names(outcome.excluded.iter().map(|(cell, _)| cell));
-    if outcome.changed.is_empty() && failed.is_empty() && excluded.is_empty() {
+    if outcome.changed.is_empty() && failed.is_empty() && excluded.is_empty() && outcome.lacking.is_empty() {
         return lines;
     }
     let mut add = |what: &str, names: &[String]| {
@@ -45,9 +47,15 @@ fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
             lines.push(format!("Autoinstall on {kernel} {what} for module(s) {}.", names.join(" ")));
         }
     };
-    add("succeeded", &names(outcome.reached.iter()));
+    // As in DKMS what was there before comes first, then the others in the order of their installation.
+    let before = outcome.reached.iter().filter(|cell| !outcome.changed.contains(cell));
+    let now = outcome.changed.iter().filter(|cell| outcome.reached.contains(cell));
+    add("succeeded", &names(before.chain(now)));
     add("was skipped", &excluded);
     add("failed", &failed);
+    for (id, names) in &outcome.lacking {
+        lines.push(format!("{id} autoinstall failed due to missing dependencies: {}.", names.join(" ")));
+    }
     lines
 }
 
