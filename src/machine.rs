@@ -6,22 +6,22 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::apply::run::{Done, Executor, Flags};
-use crate::apply::{lock, notes};
+use crate::apply::{lock, notes, post_transaction};
 use crate::conf;
+use crate::conf::environment::Environment;
 use crate::conf::model::Framework;
 use crate::error::{Error, Result, exit};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::inputs::Inputs;
 use crate::layout::Layout;
 use crate::plan::{self, Options, Plan};
-use crate::record::{FORMAT, Verdict};
 use crate::report::Report;
-use crate::request::Request;
+use crate::request::{Goal, Request};
 use crate::root::Root;
-use crate::store;
 use crate::system::distribution::Distribution;
-use crate::system::observe::{Observer, Overrides};
-use crate::system::{Now, System, kernels};
+use crate::system::observe::{Asked, Observer, Overrides};
+use crate::system::{System, kernels};
+
+mod refresh;
 
 /// A root with its settings: where every run starts.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct Machine {
     pub distribution: Distribution,
     /// Architecture of new cells.
     pub arch: Arch,
+    /// What the caller's environment says.
+    pub environment: Environment,
 }
 
 /// Trees named on the command line; they win over framework.conf.
@@ -59,6 +61,19 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Adds what another plan of the same run came to.
+    fn append(&mut self, plan: Plan, done: Vec<Done>) {
+        let offset = self.plan.steps.len();
+        self.plan.steps.extend(plan.steps.into_iter().map(|mut step| {
+            step.needs.iter_mut().for_each(|need| *need += offset);
+            step
+        }));
+        self.done.extend(done.into_iter().map(|done| match done {
+            Done::Without(need) => Done::Without(need + offset),
+            other => other,
+        }));
+    }
+
     /// Errors of steps that failed. What was left out for want of another step is not repeated.
     pub fn errors(&self) -> impl Iterator<Item = (&plan::Action, &Error)> {
         self.plan.steps.iter().zip(&self.done).filter_map(|(step, done)| match done {
@@ -86,17 +101,19 @@ impl Machine {
             report.warning(&format!("{error}\nthe default settings are used"));
             Framework::default()
         });
+        let environment = Environment::here();
+        let framework = environment.complete(framework);
         let choose = |given: &Option<PathBuf>, set: &Option<PathBuf>, default: PathBuf| {
             given.clone().or_else(|| set.clone()).unwrap_or(default)
         };
         layout.dkms_tree = choose(&trees.dkms, &framework.dkms_tree, layout.dkms_tree);
         layout.source_tree = choose(&trees.source, &framework.source_tree, layout.source_tree);
         layout.install_tree = choose(&trees.install, &framework.install_tree, layout.install_tree);
-        let distribution = Distribution::of(&layout.root);
+        let distribution = Distribution::here(&layout.root);
         let machine = nix::sys::utsname::uname().map_err(|e| Error::new(exit::ARCH, e.to_string()))?;
         let arch = Arch::new(machine.machine().to_string_lossy())
             .map_err(|e| Error::new(exit::ARCH, e.to_string()))?;
-        Ok(Self { layout, framework, distribution, arch })
+        Ok(Self { layout, framework, distribution, arch, environment })
     }
 
     /// An observer of this machine.
@@ -107,7 +124,19 @@ impl Machine {
             distribution: &self.distribution,
             arch: &self.arch,
             overrides,
+            asked: None,
         }
+    }
+
+    /// As [`Self::observer`], for what a request is about.
+    fn observer_for<'a>(&'a self, request: &'a Request, overrides: &'a Overrides) -> Observer<'a> {
+        let asked = match request {
+            Request::Bring { module, to, force, .. } => {
+                Some(Asked { module, anew: *force && *to == Goal::Built })
+            }
+            _ => None,
+        };
+        Observer { asked, ..self.observer(overrides) }
     }
 
     /// What would be done, and what that was decided on. Changes nothing.
@@ -115,13 +144,15 @@ impl Machine {
         let kernels = plan::kernels_of(request);
         // Deleting a module version needs every cell of it in view.
         let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
-        let observer = self.observer(overrides);
+        let observer = self.observer_for(request, overrides);
         let mut system = observer.observe(kernels.as_deref());
         if let Request::Resign { modules, .. } = request {
             let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
             observer.look_at_signatures(&mut system, &wanted);
         }
-        let plan = plan::plan(&system, request, options);
+        let modprobe = self.framework.modprobe_on_install.then(|| self.running_kernel()).flatten();
+        let options = Options { modprobe: options.modprobe.clone().or(modprobe), ..options.clone() };
+        let plan = plan::plan(&system, request, &options);
         (system, plan)
     }
 
@@ -130,6 +161,26 @@ impl Machine {
     /// # Errors
     /// When the lock cannot be had. Everything else is in the result.
     pub fn run(
+        &self,
+        request: &Request,
+        options: &Options,
+        overrides: &Overrides,
+        flags: &Flags,
+        report: &dyn Report,
+    ) -> Result<Ran> {
+        let no_weak_modules = flags.no_weak_modules || self.environment.no_weak_modules;
+        let flags = Flags { no_weak_modules, ..flags.clone() };
+        let ran = self.run_locked(request, options, overrides, &flags, report)?;
+        // After the lock is given back: it may well call us.
+        if let Some(command) =
+            self.framework.post_transaction.as_deref().filter(|_| changed_something(request, &ran))
+        {
+            post_transaction::run(&self.layout, command, request, report);
+        }
+        Ok(ran)
+    }
+
+    fn run_locked(
         &self,
         request: &Request,
         options: &Options,
@@ -149,8 +200,7 @@ impl Machine {
         }
         // Another run may have done it all while this one waited.
         let (system, plan) = self.plan(request, options, overrides);
-        let executor =
-            Executor { observer: self.observer(overrides), system: &system, options, flags, report };
+        let executor = Executor::new(self.observer_for(request, overrides), &system, options, flags, report);
         let done = executor.run(&plan);
         if plan.is_empty() {
             self.refresh(&system);
@@ -162,9 +212,41 @@ impl Machine {
                 self.initramfs_after_adoption(&left, next, options, overrides, flags, report);
             }
         }
-        self.tell_of_initramfs(&plan, report);
-        self.tell_of_enrolment(&plan, &done, flags, report);
-        Ok(Ran { system, plan, done })
+        let wanting = executor.take_wanting();
+        let mut ran = Ran { system, plan, done };
+        self.give_their_own(wanting, &mut ran, options, flags, report);
+        self.tell_of_initramfs(&ran.plan, report);
+        self.tell_of_enrolment(&ran.plan, &ran.done, flags, report);
+        Ok(ran)
+    }
+
+    /// Builds for kernels whose shared modules turned out not to fit, as a part of the same run.
+    fn give_their_own(
+        &self,
+        mut wanting: Vec<Cell>,
+        ran: &mut Ran,
+        options: &Options,
+        flags: &Flags,
+        report: &dyn Report,
+    ) {
+        let mut seen = BTreeSet::new();
+        while let Some(cell) = wanting.pop() {
+            if !seen.insert(cell.clone()) {
+                continue;
+            }
+            let Cell { module, kernel, arch } = cell;
+            let request = Request::Bring { module, kernel, arch, to: Goal::Installed, force: false };
+            let overrides = Overrides::default();
+            let (system, plan) = self.plan(&request, options, &overrides);
+            let executor =
+                Executor::new(self.observer_for(&request, &overrides), &system, options, flags, report);
+            let done = executor.run(&plan);
+            wanting.extend(executor.take_wanting());
+            for note in plan.notes.iter().filter(|note| note.error().is_some()) {
+                report.warning(&note.text());
+            }
+            ran.append(plan, done);
+        }
     }
 
     /// In a root that is reached by a prefix nobody can run its generator.
@@ -203,81 +285,10 @@ impl Machine {
         report: &dyn Report,
     ) {
         next.steps.retain(|s| matches!(s.action, plan::Action::Initramfs { .. }));
-        let executor = Executor { observer: self.observer(overrides), system, options, flags, report };
+        let executor = Executor::new(self.observer(overrides), system, options, flags, report);
         for done in executor.run(&next) {
             if let Done::Failed(error) = done {
                 report.warning(&error.to_string());
-            }
-        }
-    }
-
-    /// Cells whose stored stamp is out of date although the inputs are the same, or which have no
-    /// build and nothing written down about that (an exclusion, an older version, a module that is
-    /// only built when asked for): looked at again, they would cost time at every run.
-    fn outdated<'a>(&'a self, system: &'a System) -> impl Iterator<Item = (&'a Cell, Refresh)> {
-        system.cells.iter().filter_map(|(cell, view)| {
-            let Now::Judged { facts, inputs, stamp } = &view.now else { return None };
-            let same = |old: &Inputs| inputs.change_since(old).is_none();
-            // For other kernels everything is purged, what is written down too.
-            let kernel = system.kernels.get(&cell.kernel).filter(|k| k.image && !k.note.removed);
-            match (&view.record, &view.verdict) {
-                (Some(record), _) if record.stamp != *stamp && same(&record.inputs) => {
-                    Some((cell, Refresh::Record(stamp.clone())))
-                }
-                (None, Some(verdict)) if verdict.failure.is_some() && facts.exclusion.is_none() => {
-                    (verdict.stamp != *stamp && same(&verdict.inputs)).then(|| {
-                        let verdict = Verdict { stamp: stamp.clone(), ..verdict.clone() };
-                        (cell, Refresh::Verdict(Box::new(verdict)))
-                    })
-                }
-                (None, verdict) if !view.built && kernel.is_some() => {
-                    let known = verdict.as_ref().is_some_and(|v| v.stamp == *stamp && v.facts == *facts);
-                    let verdict = Verdict {
-                        format: FORMAT,
-                        inputs: (**inputs).clone(),
-                        stamp: stamp.clone(),
-                        facts: facts.clone(),
-                        failure: None,
-                    };
-                    (!known).then(|| (cell, Refresh::Verdict(Box::new(verdict))))
-                }
-                _ => None,
-            }
-        })
-    }
-
-    /// Writes down what [`Self::outdated`] found. Failing to is a slower next run, no more.
-    fn refresh(&self, system: &System) {
-        for (cell, refresh) in self.outdated(system) {
-            let saved = match refresh {
-                Refresh::Record(stamp) => {
-                    let path = self.layout.record(cell);
-                    // As it is now: the run may have written it anew.
-                    match store::load::<crate::record::Record>(&path) {
-                        Some(mut record)
-                            if system.cells[cell]
-                                .record
-                                .as_ref()
-                                .is_some_and(|r| r.inputs == record.inputs) =>
-                        {
-                            record.stamp = stamp;
-                            store::save(&path, &record)
-                        }
-                        _ => Ok(()),
-                    }
-                }
-                Refresh::Verdict(verdict) => {
-                    let path = self.layout.verdict(cell);
-                    let now: Option<Verdict> = store::load(&path);
-                    if now == system.cells[cell].verdict && !self.layout.built_modules(cell).is_dir() {
-                        store::save(&path, &*verdict)
-                    } else {
-                        Ok(())
-                    }
-                }
-            };
-            if let Err(error) = saved {
-                log::info!("{error}");
             }
         }
     }
@@ -339,13 +350,22 @@ pub fn not_of_itself(module: &ModuleId) -> Result<()> {
     Ok(())
 }
 
-fn adopted(plan: &Plan) -> bool {
-    plan.steps.iter().any(|s| matches!(s.action, plan::Action::Adopt { .. }))
+/// Whether a run did what `post_transaction` is for: modules came or went. Asked for one thing, DKMS
+/// runs it after success only; of a run over everything, one module that fails says nothing.
+fn changed_something(request: &Request, ran: &Ran) -> bool {
+    use plan::Action::{Forget, Install, Unbuild, Uninstall};
+    let everything = matches!(request, Request::Reconcile { .. } | Request::Autoinstall { .. });
+    let mut steps = ran.plan.steps.iter().zip(&ran.done);
+    (everything || ran.errors().next().is_none())
+        && steps.any(|(step, done)| {
+            let changes =
+                matches!(step.action, Install { .. } | Uninstall { .. } | Unbuild { .. } | Forget { .. });
+            changes && *done == Done::Yes
+        })
 }
 
-enum Refresh {
-    Record(String),
-    Verdict(Box<Verdict>),
+fn adopted(plan: &Plan) -> bool {
+    plan.steps.iter().any(|s| matches!(s.action, plan::Action::Adopt { .. }))
 }
 
 #[cfg(test)]

@@ -276,7 +276,7 @@ impl Process {
     }
 
     fn command(&self) -> Result<std::process::Command, NotStarted> {
-        PREPARED.call_once(prepare_inheritance);
+        prepare();
         let mut command = std::process::Command::new(&self.program);
         command.args(&self.args);
         for name in CLEARED {
@@ -340,7 +340,12 @@ fn status_number(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-/// Makes this process one whose children inherit nothing by accident.
+/// Makes this process one whose files and children owe nothing to its caller: umask 022, and no open
+/// files but the standard ones. Once is enough.
+pub fn prepare() {
+    PREPARED.call_once(prepare_inheritance);
+}
+
 fn prepare_inheritance() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };

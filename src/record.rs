@@ -34,6 +34,36 @@ pub struct Record {
     /// Made on request for a kernel that had no image; not purged for the lack of one.
     #[serde(default)]
     pub without_image: bool,
+    /// The options of a command line that it was made with: it is judged by them, and made again
+    /// with them, until a person asks for it with others.
+    #[serde(default, skip_serializing_if = "Overrides::is_plain")]
+    pub overrides: Overrides,
+}
+
+/// What a person says instead of the files when asking for a build: it changes the result.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Overrides {
+    /// `-c`: this dkms.conf instead of the source's.
+    pub conf: Option<PathBuf>,
+    /// `--config`: this kernel configuration.
+    pub kernel_config: Option<PathBuf>,
+    /// `--kernelsourcedir`: these headers.
+    pub kernel_source_dir: Option<PathBuf>,
+    /// `build_environment` in the environment of the caller: the file sourced before the build.
+    pub build_environment: Option<PathBuf>,
+    /// `--directive`.
+    pub directives: Vec<(String, String)>,
+    /// `-j`; 0 means without limit. Changes no result, so it is not kept.
+    #[serde(skip)]
+    pub jobs: Option<usize>,
+}
+
+impl Overrides {
+    /// True when nothing in it changes the result of a build.
+    pub fn is_plain(&self) -> bool {
+        *self == Self { jobs: self.jobs, ..Self::default() }
+    }
 }
 
 impl InstalledFile {
@@ -52,6 +82,9 @@ pub struct Facts {
     /// BUILD_DEPENDS.
     #[serde(default)]
     pub depends: Vec<String>,
+    /// BUILD_DEPENDS_REBUILD: it is built again as soon as one of those is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub depends_rebuild: bool,
     /// Why the whole package is left out for this kernel.
     #[serde(default)]
     pub exclusion: Option<String>,

@@ -16,6 +16,8 @@
 
 use std::cmp::Ordering;
 
+pub mod natural;
+
 /// Compares two versions by the rule of this module.
 ///
 /// `Equal` does not mean the same text: see the remark on leading zeros.

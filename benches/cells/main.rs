@@ -62,6 +62,7 @@ fn observing() {
             distribution: &distribution,
             arch: &arch,
             overrides: &overrides,
+            asked: None,
         };
         fill(&layout, modules, kernels, files);
         write_records(&observer);
@@ -157,6 +158,7 @@ fn write_records(observer: &Observer<'_>) {
             installed: vec![file],
             refused: None,
             without_image: false,
+            overrides: dkms_hook::record::Overrides::default(),
         };
         store::save(&observer.layout.record(&cell), &record).expect("it can be written");
     }
@@ -211,7 +213,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
         let id = ModuleId::new(format!("module{m}"), "1.0").expect("a name");
         system.modules.insert(id.clone(), Source::Added);
         let depends = if m % 10 == 9 { vec![format!("module{}", m - 1)] } else { Vec::new() };
-        let facts = Facts { autoinstall: true, depends, exclusion: None };
+        let facts = Facts { autoinstall: true, depends, ..Facts::default() };
         for k in 0..kernels {
             let record = Record {
                 format: FORMAT,
@@ -221,6 +223,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 installed: Vec::new(),
                 refused: None,
                 without_image: false,
+                overrides: dkms_hook::record::Overrides::default(),
             };
             let view = CellView {
                 built: true,

@@ -1,6 +1,8 @@
 //! depmod(8): once per kernel and run.
 
-use crate::apply::notes;
+use std::path::{Path, PathBuf};
+
+use crate::apply::{notes, tree};
 use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::layout::Layout;
@@ -12,9 +14,18 @@ use crate::report::Report;
 /// # Errors
 /// When depmod is missing or fails; it stays due.
 pub fn run(layout: &Layout, kernel: &KernelRelease, report: &dyn Report) -> Result<()> {
+    let done = || notes::update(layout, kernel, |note| note.depmod_due = false);
     let mut process = Process::new("depmod").arg("-a");
-    if !layout.root.is_slash() {
-        process = process.arg("-b").arg(layout.root.dir());
+    match base(layout) {
+        Ok(None) => {}
+        Ok(Some(base)) => process = process.arg("-b").arg(base),
+        Err(tree) => {
+            report.warning(&format!(
+                "no depmod for {kernel}: it finds modules only in a directory lib/modules, not in {}",
+                tree.display()
+            ));
+            return done();
+        }
     }
     let map = layout.root.path(format!("/boot/System.map-{kernel}"));
     if map.is_file() {
@@ -24,12 +35,53 @@ pub fn run(layout: &Layout, kernel: &KernelRelease, report: &dyn Report) -> Resu
     let status = process.arg(kernel.as_str()).run(Output::Null);
     report.end(*status.as_ref().unwrap_or(&127));
     match status {
-        Ok(0) => notes::update(layout, kernel, |note| note.depmod_due = false),
+        Ok(0) => {
+            tree::drop_empty_index(layout, kernel)?;
+            done()
+        }
         Ok(n) => Err(Error::new(exit::INSTALL, format!("depmod for {kernel} ended with status {n}"))
             .hint(format!("run `depmod -a {kernel}` to see what it says"))),
         Err(err @ NotStarted::Missing { .. }) => {
             Err(Error::new(exit::INSTALL, err.to_string()).hint("install the package kmod"))
         }
         Err(err) => Err(Error::new(exit::INSTALL, err.to_string())),
+    }
+}
+
+/// What depmod is to take for `/`, so that it indexes the tree that we install to; `None` for its
+/// own default.
+///
+/// # Errors
+/// The tree, when depmod cannot be led to it.
+fn base(layout: &Layout) -> Result<Option<PathBuf>, PathBuf> {
+    const USUAL: &str = "lib/modules";
+    let tree = layout.root.path(&layout.install_tree);
+    let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if layout.install_tree == Path::new("/lib/modules") || same(&tree, &layout.root.path("/lib/modules")) {
+        return Ok((!layout.root.is_slash()).then(|| layout.root.dir().to_path_buf()));
+    }
+    let base = tree.to_str().and_then(|text| text.strip_suffix(USUAL)).filter(|base| base.ends_with('/'));
+    base.map(|base| Some(PathBuf::from(base))).ok_or(tree.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Root;
+
+    #[test]
+    fn depmod_is_led_to_the_tree_that_is_installed_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut layout = Layout::new(Root::at(dir.path()));
+        assert_eq!(base(&layout), Ok(Some(dir.path().to_path_buf())));
+        layout.install_tree = "/srv/image/lib/modules".into();
+        assert_eq!(base(&layout), Ok(Some(dir.path().join("srv/image/"))));
+        layout.install_tree = "/srv/mylib/modules".into();
+        assert_eq!(base(&layout), Err(dir.path().join("srv/mylib/modules")));
+        // The same directory by another name.
+        std::fs::create_dir_all(layout.root.path("/usr/lib/modules")).unwrap();
+        std::os::unix::fs::symlink("usr/lib", layout.root.path("/lib")).unwrap();
+        layout.install_tree = "/usr/lib/modules".into();
+        assert_eq!(base(&layout), Ok(Some(dir.path().to_path_buf())));
     }
 }

@@ -8,10 +8,11 @@ use crate::elf;
 use crate::error::{Error, Result, exit};
 use crate::ids::Cell;
 use crate::layout::Layout;
+use crate::process::{Output, Process};
 use crate::record::{InstalledFile, Record};
 use crate::report::Report;
 use crate::store;
-use crate::system::distribution::Distribution;
+use crate::system::distribution::{Distribution, Family};
 use crate::system::kernels::mtime;
 use crate::system::modules;
 use crate::system::observe::{is_module, module_stem};
@@ -44,8 +45,7 @@ impl Installer<'_> {
         let from_conf = conf
             .and_then(|c| c.records.iter().find(|r| r.dest_name == stem))
             .map_or("/updates", |r| r.dest_location.as_str());
-        let addon = std::env::var("ADDON_MODULES_DIR").ok();
-        let destination = self.distribution.destination(from_conf, addon.as_deref());
+        let destination = self.distribution.destination(from_conf);
         self.layout.install_tree.join(&cell.kernel).join(destination.trim_start_matches('/')).join(file)
     }
 
@@ -66,6 +66,16 @@ impl Installer<'_> {
                 Some(InstalledFile { path, built: file, size, mtime, built_mtime, original: None })
             })
             .collect()
+    }
+
+    /// Where the files of a cell are, or would be, below `/lib/modules/K`; paths inside the root.
+    pub fn installed_paths(&self, cell: &Cell, conf: Option<&Conf>) -> Vec<PathBuf> {
+        match store::load::<Record>(&self.layout.record(cell)) {
+            Some(record) if !record.installed.is_empty() => {
+                record.installed.into_iter().map(|file| file.path).collect()
+            }
+            _ => self.built_files(cell).iter().map(|file| self.target(cell, file, conf)).collect(),
+        }
     }
 
     fn built_mtime(&self, cell: &Cell, file: &str) -> i64 {
@@ -324,14 +334,15 @@ impl Installer<'_> {
         {
             return Ok(());
         }
-        self.uninstall(cell)
+        self.uninstall(cell, None)
     }
 
-    /// Removes what install put below `/lib/modules/K`, as recorded then, and puts originals back.
+    /// Removes what install put below `/lib/modules/K`, as recorded then, and puts originals back. The
+    /// conf says only where an original goes that was set aside without a note of its place.
     ///
     /// # Errors
     /// When a file cannot be removed; the module then still counts as installed.
-    pub fn uninstall(&self, cell: &Cell) -> Result<()> {
+    pub fn uninstall(&self, cell: &Cell, conf: Option<&Conf>) -> Result<()> {
         let layout = self.layout;
         let active = modules::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
         let files = self.recorded_of_active(cell, active.as_ref().map(|_| &cell.module.version));
@@ -345,13 +356,45 @@ impl Installer<'_> {
             if files::delete(&real)? {
                 self.report.line(&format!("Deleting {}", file.path.display()));
             }
-            store::prune_empty(real.parent(), &kernel_dir);
+            self.prune(real.parent(), &kernel_dir);
         }
-        for path in original::restore(layout, cell)? {
+        let place = |stem: &str| {
+            let record = conf?.records.iter().find(|record| record.dest_name == stem)?;
+            Some(PathBuf::from(record.dest_location.trim_matches('/')))
+        };
+        for path in original::restore(layout, cell, &place)? {
             self.report.line(&format!("Restoring {}", layout.shown(&path).display()));
         }
         files::delete(&layout.active_link(&cell.module.name, &cell.kernel, &cell.arch))?;
         self.save_installed(cell, Vec::new())
+    }
+}
+
+impl Installer<'_> {
+    /// Removes empty directories upwards. Where packages own directories below `/lib/modules/K`
+    /// (`extra`, `updates`), those stay.
+    fn prune(&self, dir: Option<&Path>, stop: &Path) {
+        let layout = self.layout;
+        let owned = |dir: &Path| {
+            let mut rpm = Process::new("rpm");
+            if !layout.root.is_slash() {
+                rpm = rpm.arg("--root").arg(layout.root.dir());
+            }
+            rpm.arg("-qf").arg(layout.shown(dir)).run(Output::Null).is_ok_and(|status| status == 0)
+        };
+        let packaged = matches!(self.distribution.family, Family::Fedora | Family::Suse);
+        let mut stop = stop.to_path_buf();
+        if packaged {
+            let empty = |dir: &Path| std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+            let first = dir.into_iter().flat_map(Path::ancestors).find(|d| d.parent() == Some(&stop));
+            if let Some(first) = first
+                && (dir != Some(first) || empty(first))
+                && owned(first)
+            {
+                stop = first.to_path_buf();
+            }
+        }
+        store::prune_empty(dir, &stop);
     }
 }
 

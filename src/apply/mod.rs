@@ -1,5 +1,6 @@
 //! Carrying out what a plan says: everything that changes the system.
 
+pub mod apport;
 pub mod build;
 pub mod depmod;
 pub mod environment;
@@ -7,12 +8,16 @@ pub mod files;
 pub mod initramfs;
 pub mod install;
 pub mod lock;
+pub mod modprobe;
 pub mod notes;
 pub mod original;
+pub mod post_transaction;
 pub mod recover;
 pub mod resign;
+pub mod rpm_upgrade;
 pub mod run;
 pub mod script;
 pub mod sign;
 pub mod tarball;
 pub mod tree;
+pub mod weak_modules;

@@ -59,21 +59,33 @@ pub fn archive(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
     move_file(original, &dir.join(name))
 }
 
-/// Puts everything back that was set aside for a cell, unless its kernel is gone.
+/// Puts everything back that was set aside for a cell, unless its kernel is gone. What has no note of
+/// its place (DKMS before 3.1 made none) goes into the directory below `/lib/modules/K` that `place`
+/// gives for its name (without `.ko`).
 ///
 /// # Errors
 /// When a file cannot be put back; it then stays set aside.
-pub fn restore(layout: &Layout, cell: &Cell) -> Result<Vec<PathBuf>> {
+pub fn restore(
+    layout: &Layout,
+    cell: &Cell,
+    place: &dyn Fn(&str) -> Option<PathBuf>,
+) -> Result<Vec<PathBuf>> {
     let dir = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
     let kernel_dir = layout.kernel(&cell.kernel);
     let kernel_lives = kernel_dir.join("kernel").is_dir();
     let mut restored = Vec::new();
-    for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-        let Some(file) = name.strip_suffix(".origin") else { continue };
-        let text = std::fs::read_to_string(entry.path()).map_err(|e| Error::io("read", &entry.path(), &e))?;
-        let target = layout.root.path(text.trim_end());
-        let archived = dir.join(file);
+    for (archived, note) in set_aside(&dir) {
+        let target = match &note {
+            Some(note) => {
+                let text = std::fs::read_to_string(note).map_err(|e| Error::io("read", note, &e))?;
+                layout.root.path(text.trim_end())
+            }
+            None => {
+                let Some(name) = archived.file_name().and_then(|n| n.to_str()) else { continue };
+                let Some(place) = module_stem(name).and_then(place) else { continue };
+                kernel_dir.join(place).join(name)
+            }
+        };
         // Only ever below the kernel it came from, whatever the file says.
         if kernel_lives {
             if !is_below(&target, &kernel_dir) {
@@ -86,7 +98,9 @@ pub fn restore(layout: &Layout, cell: &Cell) -> Result<Vec<PathBuf>> {
             }
         }
         files::delete(&archived)?;
-        files::delete(&entry.path())?;
+        if let Some(note) = &note {
+            files::delete(note)?;
+        }
     }
     if !kernel_lives && dir.is_dir() {
         files::delete_tree(&dir, ".tmp-")?;
@@ -94,6 +108,25 @@ pub fn restore(layout: &Layout, cell: &Cell) -> Result<Vec<PathBuf>> {
     // What nobody can say the place of stays set aside.
     store::prune_empty(Some(&dir), &layout.module(&cell.module.name));
     Ok(restored)
+}
+
+/// The files that are set aside in a directory, with the notes of their places. A note may have
+/// outlived its file.
+fn set_aside(dir: &Path) -> Vec<(PathBuf, Option<PathBuf>)> {
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let noted = |name: &str| format!("{name}.origin");
+    let files = names.iter().filter_map(|name| match name.strip_suffix(".origin") {
+        Some(file) => Some((dir.join(file), Some(dir.join(name)))),
+        None if names.contains(&noted(name)) => None,
+        None => module_stem(name).map(|_| (dir.join(name), None)),
+    });
+    files.collect()
 }
 
 /// Both by way of their links: `/lib` may be one.
@@ -140,13 +173,13 @@ mod tests {
         assert_eq!(find(&layout, &cell.kernel, "e1000", "/updates/dkms", None), None);
         archive(&layout, &cell, &there).unwrap();
         assert!(!there.exists());
-        assert_eq!(restore(&layout, &cell).unwrap(), std::slice::from_ref(&there));
+        assert_eq!(restore(&layout, &cell, &|_| None).unwrap(), std::slice::from_ref(&there));
         assert_eq!(std::fs::read_to_string(&there).unwrap(), "original");
 
         // A newer one that the kernel's package brought meanwhile wins.
         archive(&layout, &cell, &there).unwrap();
         std::fs::write(&there, "newer").unwrap();
-        assert!(restore(&layout, &cell).unwrap().is_empty());
+        assert!(restore(&layout, &cell, &|_| None).unwrap().is_empty());
         assert_eq!(std::fs::read_to_string(&there).unwrap(), "newer");
         assert!(!layout.module(&cell.module.name).join("original_module").exists());
     }

@@ -1,25 +1,25 @@
 //! Carries a plan out, step by step. A step whose need failed is left out; nothing else stops.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::apply::build::{self, Failure, Job};
 use crate::apply::install::Installer;
-use crate::apply::resign::Resigning;
-use crate::apply::sign::Signed;
-use crate::apply::{depmod, initramfs, notes, script, tree};
+use crate::apply::weak_modules::{Changed, Sharing};
+use crate::apply::{depmod, initramfs, modprobe, notes, script, tree};
 use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context};
 use crate::error::{Error, Result, exit};
-use crate::ids::{Cell, ModuleId};
-use crate::layout::Layout;
+use crate::ids::{Cell, KernelRelease, ModuleId};
 use crate::plan::{Action, Duty, Options, Plan};
-use crate::record::{FORMAT, Facts, FailureNote, Record, Verdict};
+use crate::record::Record;
 use crate::report::Report;
 use crate::store;
-use crate::system::kernels;
-use crate::system::observe::{Observer, module_stem};
-use crate::system::{Now, Signature, System};
+use crate::system::System;
+use crate::system::forced::Forced;
+use crate::system::observe::Observer;
+
+mod builds;
 
 /// What a run may be told beside the plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct Flags {
     pub symlink_modules: bool,
     /// Install whatever MODULE_VERSION the present module has.
     pub ignore_version: bool,
+    /// Install as with `--force`, whatever the plan says.
+    pub force_install: bool,
+    /// Do not share modules between kernels (`NO_WEAK_MODULES` in the environment).
+    pub no_weak_modules: bool,
     /// Show commands.
     pub verbose: bool,
     /// A person reads our errors at once: a failure needs no summary later.
@@ -65,6 +69,26 @@ pub struct Executor<'a> {
     pub flags: &'a Flags,
     /// Progress.
     pub report: &'a dyn Report,
+    forced: Forced,
+    /// What was installed or uninstalled so far: that other kernels may share it is looked at once,
+    /// at the end.
+    shared: RefCell<BTreeMap<KernelRelease, Vec<Changed>>>,
+    wanting: RefCell<Vec<Cell>>,
+}
+
+impl<'a> Executor<'a> {
+    /// One that has done nothing yet.
+    pub fn new(
+        observer: Observer<'a>,
+        system: &'a System,
+        options: &'a Options,
+        flags: &'a Flags,
+        report: &'a dyn Report,
+    ) -> Self {
+        let forced = Forced::of(observer.layout);
+        let (shared, wanting) = (RefCell::default(), RefCell::default());
+        Self { observer, system, options, flags, report, forced, shared, wanting }
+    }
 }
 
 impl Executor<'_> {
@@ -91,8 +115,45 @@ impl Executor<'_> {
             };
             done.push(result);
         }
+        self.share();
         self.settle(plan);
         done
+    }
+
+    /// Cells that lost a module which they shared with another kernel, and can have one of their own.
+    pub fn take_wanting(&self) -> Vec<Cell> {
+        self.wanting.take()
+    }
+
+    fn sharing(&self) -> Sharing<'_> {
+        let Observer { layout, distribution, .. } = self.observer;
+        Sharing { layout, distribution, report: self.report }
+    }
+
+    fn share(&self) {
+        for (kernel, changed) in self.shared.take() {
+            let added: Vec<PathBuf> = changed
+                .iter()
+                .filter(|(cell, _)| self.is_shared(cell))
+                .flat_map(|(_, paths)| paths.iter())
+                .filter(|path| self.observer.layout.root.path(path).exists())
+                .cloned()
+                .collect();
+            self.sharing().add(&kernel, &added);
+            match self.sharing().check(&kernel, &changed) {
+                Ok(cells) => self.wanting.borrow_mut().extend(cells),
+                Err(error) => self.report.warning(&error.to_string()),
+            }
+        }
+    }
+
+    fn is_shared(&self, cell: &Cell) -> bool {
+        !self.flags.no_weak_modules && !self.conf(cell).1.is_some_and(|conf| conf.no_weak_modules)
+    }
+
+    fn changed(&self, cell: &Cell, paths: Vec<PathBuf>) {
+        let mut shared = self.shared.borrow_mut();
+        shared.entry(cell.kernel.clone()).or_default().push((cell.clone(), paths));
     }
 
     /// Forgets fulfilled duties. A failure costs another look next time, nothing more.
@@ -118,7 +179,7 @@ impl Executor<'_> {
             Action::Install { cell, force } => self.install(cell, *force),
             Action::Uninstall { cell } => self.uninstall(cell),
             Action::Unbuild { cell } => {
-                self.installer(false).clear_unfinished(cell)?;
+                self.installer(cell, false).clear_unfinished(cell)?;
                 tree::unbuild(layout, cell)
             }
             Action::Forget { module } => tree::forget(layout, module),
@@ -136,6 +197,10 @@ impl Executor<'_> {
             Action::Depmod { .. } => Ok(()),
             // Which modules changed is in the journal, also for those of an earlier run.
             Action::Initramfs { kernel, always, .. } => initramfs::mend(layout, kernel, *always, self.report),
+            Action::Modprobe { .. } => {
+                modprobe::run(layout, self.report);
+                Ok(())
+            }
             Action::Sweep { kernel } => {
                 let cells: Vec<Cell> = self.system.cells.keys().cloned().collect();
                 tree::sweep(layout, kernel, &cells)
@@ -147,196 +212,32 @@ impl Executor<'_> {
         tree::add(self.observer.layout, module)
     }
 
-    fn build(&self, cell: &Cell, force: bool) -> Result<()> {
-        let layout = self.observer.layout;
-        let (conf, context, facts, inputs, _) = self.observer.fresh(cell)?;
-        for warning in &conf.warnings {
-            self.report.warning(warning);
-        }
-        let old: Option<Record> = store::load(&layout.record(cell));
-        let job = Job {
-            layout,
-            cell,
-            conf: &conf,
-            context: &context,
-            framework: self.observer.framework,
-            distro: &self.observer.distribution.id,
-            jobs: self.observer.jobs(),
-            force,
-            verbose: self.flags.verbose,
-            may_ask: self.flags.may_ask(),
-            report: self.report,
-        };
-        match build::build(&job) {
-            Ok(built) => self.record_build(cell, facts, inputs, old, &built.signed),
-            Err(failure) => {
-                if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {
-                    // The build's own failure matters more.
-                    log::warn!("{error}");
-                }
-                Err(error_of(layout, cell, &failure))
-            }
-        }
-    }
-
-    /// Writes down what a build was made from. Inputs that changed while it ran leave no stamp, so
-    /// that the next run looks again.
-    fn record_build(
-        &self,
-        cell: &Cell,
-        facts: Facts,
-        before: crate::inputs::Inputs,
-        old: Option<Record>,
-        signed: &Signed,
-    ) -> Result<()> {
-        let layout = self.observer.layout;
-        let mut record = Record {
-            format: FORMAT,
-            inputs: before,
-            stamp: String::new(),
-            facts,
-            installed: old.map(|r| r.installed).unwrap_or_default(),
-            refused: None,
-            without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
-        };
-        if let Ok((_, _, _, after, stamp)) = self.observer.fresh(cell)
-            && after.change_since(&record.inputs).is_none()
-        {
-            record.stamp = stamp;
-        }
-        // What was done, not what was wanted: the first signing makes the key, and it may fail.
-        record.inputs.signing = match signed {
-            Signed::With { certificate } => Some(certificate.clone()),
-            Signed::Not(_) => None,
-        };
-        store::save(&layout.record(cell), &record)?;
-        tree::drop_verdict(layout, cell)
-    }
-
-    fn record_failure(
-        &self,
-        cell: &Cell,
-        facts: Facts,
-        inputs: crate::inputs::Inputs,
-        failure: &Failure,
-    ) -> Result<()> {
-        let layout = self.observer.layout;
-        let note = FailureNote {
-            code: failure.code,
-            what: failure.what.clone(),
-            first_errors: failure.first_errors.clone(),
-            log: failure.log.as_ref().map(|p| layout.shown(p)),
-            hint: failure.hint.clone(),
-            when: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            provisional: failure.toolchain_trouble,
-            reported: self.flags.interactive,
-        };
-        let verdict = Verdict { format: FORMAT, inputs, stamp: String::new(), facts, failure: Some(note) };
-        store::save(&layout.verdict(cell), &verdict)?;
-        if !self.flags.interactive {
-            store::write_atomic(&layout.unreported(), b"")?;
-        }
-        Ok(())
-    }
-
-    /// Signs a build anew. What keeps that from being done is written down like a failed build: the
-    /// build that is there stays as it is, and hooks do not try again until something changes.
-    fn resign(&self, cell: &Cell, reinstall: bool) -> Result<()> {
-        let layout = self.observer.layout;
-        let context = self.observer.context(cell);
-        let work = Resigning {
-            layout,
-            cell,
-            context: &context,
-            framework: self.observer.framework,
-            distro: &self.observer.distribution.id,
-            may_ask: self.flags.may_ask(),
-            report: self.report,
-        };
-        match work.run() {
-            Ok(()) => tree::drop_verdict(layout, cell)?,
-            Err(error) => {
-                if let Some(Now::Judged { facts, inputs, .. }) = self.system.cell(cell).map(|view| &view.now)
-                {
-                    let failure = Failure {
-                        code: error.code,
-                        what: error.message.clone(),
-                        log: None,
-                        first_errors: Vec::new(),
-                        toolchain_trouble: false,
-                        hint: error.hint.clone(),
-                    };
-                    if let Err(error) = self.record_failure(cell, facts.clone(), (**inputs).clone(), &failure)
-                    {
-                        log::warn!("{error}");
-                    }
-                }
-                return Err(error);
-            }
-        }
-        if reinstall { self.installer(false).renew(cell) } else { Ok(()) }
-    }
-
-    fn adopt(&self, cell: &Cell) -> Result<()> {
-        let layout = self.observer.layout;
-        let Some(view) = self.system.cell(cell) else { return Ok(()) };
-        let Now::Judged { facts, inputs, stamp } = &view.now else { return Ok(()) };
-        let installer = self.installer(false);
-        let mut inputs = (**inputs).clone();
-        // DKMS may have signed with a key that has gone since, or not at all.
-        inputs.signing = match self.observer.signature(cell) {
-            Signature::Ours { certificate } => Some(certificate),
-            Signature::Other | Signature::Impossible(_) => None,
-        };
-        // Those that it depends on may have been taken over a step before.
-        inputs.depends = self.observer.dependencies(cell, &facts.depends);
-        let record = Record {
-            format: FORMAT,
-            inputs,
-            stamp: stamp.clone(),
-            facts: facts.clone(),
-            installed: if view.installed {
-                installer.derive_installed(cell, self.conf(cell).as_ref())
-            } else {
-                Vec::new()
-            },
-            refused: None,
-            without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
-        };
-        store::save(&layout.record(cell), &record)?;
-        // DKMS makes no initramfs after an install: one that is older may lack the module.
-        let made = kernels::initramfs(layout, &cell.kernel).and_then(|p| std::fs::metadata(p).ok());
-        let newest = record.installed.iter().map(|f| f.mtime.max(f.built_mtime)).max();
-        if let (Some(made), Some(newest)) = (made, newest)
-            && kernels::mtime(&made) <= newest
-        {
-            let names: Vec<&str> = record.installed.iter().filter_map(|f| module_stem(&f.built)).collect();
-            notes::initramfs_lags(layout, &cell.kernel, &names, false)?;
-        }
-        Ok(())
-    }
-
-    fn installer(&self, force: bool) -> Installer<'_> {
+    fn installer(&self, cell: &Cell, force: bool) -> Installer<'_> {
         Installer {
             layout: self.observer.layout,
             distribution: self.observer.distribution,
             symlink_modules: self.flags.symlink_modules || self.observer.framework.symlink_modules,
             force,
-            ignore_version: self.flags.ignore_version,
+            ignore_version: self.flags.ignore_version || self.forced.any_version(&cell.module.name),
             kernel_event: self.options.kernel_event,
             report: self.report,
         }
     }
 
-    /// The conf, where it can be had: installing and uninstalling a build must not depend on it.
-    fn conf(&self, cell: &Cell) -> Option<Conf> {
-        let context = self.observer.context(cell);
-        self.observer.conf(cell, &context, Strictness::Other).ok()
+    /// What a conf is read with and, where it can be had, what it says: installing and uninstalling a
+    /// build must not depend on it.
+    fn conf(&self, cell: &Cell) -> (Context, Option<Conf>) {
+        let record: Option<Record> = store::load(&self.observer.layout.record(cell));
+        let overrides = self.observer.overrides_of(cell, record.as_ref());
+        let observer = self.observer.with(&overrides);
+        let context = observer.context(cell);
+        let conf = observer.conf(cell, &context, Strictness::Other).ok();
+        (context, conf)
     }
 
     fn install(&self, cell: &Cell, force: bool) -> Result<()> {
-        let context = self.observer.context(cell);
-        let conf = self.conf(cell);
+        let force = force || self.flags.force_install || self.forced.force(&cell.module.name);
+        let (context, conf) = self.conf(cell);
         let scripts = conf.as_ref().map(|c| c.scripts.clone()).unwrap_or_default();
         if let Some(text) = &scripts.pre_install {
             let status = self.script("PRE_INSTALL", text, cell, &context);
@@ -346,20 +247,52 @@ impl Executor<'_> {
                     .hint("its messages are above; --force installs the modules all the same"));
             }
         }
-        self.installer(force).install(cell, conf.as_ref())?;
-        if let Some(text) = &scripts.post_install {
-            self.script("POST_INSTALL", text, cell, &context);
+        let installer = self.installer(cell, force);
+        installer.install(cell, conf.as_ref())?;
+        self.changed(cell, installer.installed_paths(cell, conf.as_ref()));
+        match &scripts.post_install {
+            Some(text) => self.post_install(text, cell, &context),
+            None => Ok(()),
         }
+    }
+
+    /// A script that loads its module needs the index, one that adds files makes it out of date: so
+    /// depmod runs before it and, at the end of the run, after it.
+    fn post_install(&self, text: &str, cell: &Cell, context: &Context) -> Result<()> {
+        let layout = self.observer.layout;
+        let dir = layout.kernel(&cell.kernel);
+        if self.options.depmod && (dir.join("kernel").is_dir() || dir.join("modules.dep").exists()) {
+            // The one at the end fails as well, and says so.
+            let _ = depmod::run(layout, &cell.kernel, self.report);
+            notes::update(layout, &cell.kernel, |note| note.depmod_due = true)?;
+        }
+        self.unheeded("POST_INSTALL", text, cell, context);
         Ok(())
     }
 
     fn uninstall(&self, cell: &Cell) -> Result<()> {
-        self.installer(false).uninstall(cell)?;
-        if let Some(text) = self.conf(cell).and_then(|c| c.scripts.post_remove) {
-            let context = self.observer.context(cell);
-            self.script("POST_REMOVE", &text, cell, &context);
+        let (context, conf) = self.conf(cell);
+        let installer = self.installer(cell, false);
+        let paths = installer.installed_paths(cell, conf.as_ref());
+        if self.is_shared(cell) {
+            self.sharing().remove(&cell.kernel, &paths);
+        }
+        installer.uninstall(cell, conf.as_ref())?;
+        self.changed(cell, paths);
+        if let Some(text) = conf.and_then(|c| c.scripts.post_remove) {
+            self.unheeded("POST_REMOVE", &text, cell, &context);
         }
         Ok(())
+    }
+
+    /// Runs a script that can stop nothing any more.
+    fn unheeded(&self, kind: &str, text: &str, cell: &Cell, context: &Context) {
+        match self.script(kind, text, cell, context) {
+            0 => {}
+            status => {
+                self.report.warning(&format!("{kind} of {} ended with status {status}", cell.module));
+            }
+        }
     }
 
     /// Runs a script of the module's source; a script that cannot be run is a warning.
@@ -367,17 +300,4 @@ impl Executor<'_> {
         let dir: PathBuf = self.observer.source_dir(&cell.module);
         script::run(self.observer.layout, &cell.module, kind, text, &dir, context, self.report)
     }
-}
-
-/// The error of a failed build, for somebody who waits for it.
-fn error_of(layout: &Layout, cell: &Cell, failure: &Failure) -> Error {
-    let mut text = format!("{} for {}: {}", cell.module, cell.kernel, failure.what);
-    for line in &failure.first_errors {
-        text.push_str("\n    ");
-        text.push_str(line);
-    }
-    let log = failure.log.as_ref().map(|log| format!("log: {}", layout.shown(log).display()));
-    let parts: Vec<String> = failure.hint.iter().cloned().chain(log).collect();
-    let hint = (!parts.is_empty()).then(|| parts.join("\n"));
-    Error { code: failure.code, message: text, hint }
 }

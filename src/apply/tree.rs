@@ -112,6 +112,25 @@ fn drop_dangling_links(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
     Ok(())
 }
 
+/// An index of no modules, for a kernel that has none of its own, is as good as none: it goes, and the
+/// kernel's directory if nothing else is in it.
+///
+/// # Errors
+/// When a file cannot be deleted.
+pub fn drop_empty_index(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
+    let dir = layout.kernel(kernel);
+    let empty = std::fs::metadata(dir.join("modules.dep")).is_ok_and(|m| m.len() == 0);
+    if !empty || dir.join("kernel").is_dir() {
+        return Ok(());
+    }
+    for name in DEPMOD_FILES {
+        files::delete(&dir.join(name))?;
+    }
+    // rmdir(2) refuses a directory that is not empty.
+    let _ = std::fs::remove_dir(&dir);
+    Ok(())
+}
+
 fn remove_residue(dir: &Path) -> Result<()> {
     for name in DEPMOD_FILES {
         files::delete(&dir.join(name))?;

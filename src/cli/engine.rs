@@ -74,9 +74,9 @@ pub struct Outcome {
     pub excluded: Vec<(Cell, String)>,
     /// Cells that wait for modules which are not registered here (BUILD_DEPENDS), with their names.
     pub deferred: Vec<(Cell, Vec<String>)>,
-    /// Modules of this machine that were left out because of others (BUILD_DEPENDS) that could not be
-    /// had for this kernel, with the names of those.
-    pub lacking: Vec<(ModuleId, Vec<String>)>,
+    /// Cells that a run over everything left out for want of modules that are registered here, with the
+    /// names of those.
+    pub unresolved: Vec<(Cell, Vec<String>)>,
     /// What failed. The engine has shown progress but not these: the command prints them.
     pub failures: Vec<Failure>,
 }

@@ -15,6 +15,7 @@ use screen::Screen;
 
 /// Which program this is called as decides: `dkms`, or anything else for `dkms-hook`.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
+    crate::process::prepare();
     let words: Vec<OsString> = words.into_iter().collect();
     let name = words.first().map(Path::new).and_then(Path::file_name);
     if name == Some("dkms".as_ref()) { dkms_main(words.into_iter().skip(1)) } else { hook::main(words) }

@@ -1,7 +1,6 @@
 //! The engine behind the `dkms` commands: requests to a [`Machine`], results to an [`Outcome`].
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::adapters::dpkg;
 use crate::apply::build::copy_tree;
@@ -19,8 +18,8 @@ use crate::machine::{Machine, Ran};
 use crate::plan::{Action, InitramfsDuty, Note};
 use crate::report::{Console, Report};
 use crate::request::{Goal, Request};
-use crate::system::kernels;
 use crate::system::observe::Overrides;
+use crate::system::{Now, kernels};
 use crate::version_order;
 
 mod archives;
@@ -41,12 +40,19 @@ impl Worker {
         Self { machine, report, in_package: dpkg::in_maintainer_script() }
     }
 
-    fn overrides(options: &Options) -> Overrides {
+    /// What the command line and the environment say instead of the files. Paths become absolute: they
+    /// are kept with the build, and a hook runs in another directory.
+    fn overrides(&self, options: &Options) -> Overrides {
+        let absolute = |path: &Option<PathBuf>| {
+            path.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone()))
+        };
+        let environment = &self.machine.environment;
         Overrides {
-            conf: options.conf.clone(),
-            kernel_config: options.kernel_config.clone(),
-            kernel_source_dir: options.kernel_source_dir.clone(),
-            directives: options.directives.clone(),
+            conf: absolute(&options.conf),
+            kernel_config: absolute(&options.kernel_config),
+            kernel_source_dir: absolute(&options.kernel_source_dir),
+            build_environment: environment.build_environment.clone(),
+            directives: environment.directives.iter().chain(&options.directives).cloned().collect(),
             jobs: options.jobs,
         }
     }
@@ -84,7 +90,6 @@ impl Worker {
         for note in &ran.plan.notes {
             self.note(request, note, &mut outcome);
         }
-        outcome.lacking = lacking(ran);
         outcome.changed = changed(ran);
         outcome.reached = match request {
             Request::Autoinstall { kernel, arch } => reached(ran, kernel, arch, &outcome),
@@ -95,7 +100,11 @@ impl Worker {
             }
             _ => Vec::new(),
         };
+        if let Request::Autoinstall { .. } = request {
+            outcome.unresolved.extend(left_out(ran));
+        }
         outcome.code = match (request, outcome.failures.first()) {
+            (Request::Autoinstall { .. }, None) if !outcome.unresolved.is_empty() => exit::AUTOINSTALL,
             (Request::Autoinstall { .. }, Some(first)) if first.error.code != exit::HEADERS => {
                 exit::AUTOINSTALL
             }
@@ -112,6 +121,9 @@ impl Worker {
             Note::Excluded { cell, why } => outcome.excluded.push((cell.clone(), why.clone())),
             Note::MissingDepends { cell, names, known: false } if autoinstall => {
                 outcome.deferred.push((cell.clone(), names.clone()));
+            }
+            Note::MissingDepends { cell, names, known: true } if autoinstall => {
+                outcome.unresolved.push((cell.clone(), names.clone()));
             }
             // DKMS goes on with the others; the entry is not one of those asked for.
             Note::Broken { .. } if autoinstall => {
@@ -131,7 +143,7 @@ impl Worker {
         let layout = &self.machine.layout;
         let Some(text) = &conf.scripts.post_add else { return Ok(()) };
         let kernel = target.map_or_else(|| KernelRelease::new("none"), |t| Ok(t.kernel.clone()))?;
-        let overrides = Self::overrides(options);
+        let overrides = self.overrides(options);
         let cell = Cell { module: id.clone(), kernel, arch: self.machine.arch.clone() };
         let context = self.machine.observer(&overrides).context(&cell);
         match script::run(layout, id, "POST_ADD", text, &layout.source(id), &context, &self.report) {
@@ -141,24 +153,6 @@ impl Worker {
                 let text = format!("{id} is added, but its POST_ADD script ended with status {status}");
                 Err(Error::new(code, text))
             }
-        }
-    }
-
-    /// `post_transaction` of framework.conf: a shell command after a successful change.
-    fn post_transaction(&self, request: &Request, outcome: &Outcome) {
-        let Some(command) = &self.machine.framework.post_transaction else { return };
-        let changes = !matches!(request, Request::Bring { to: Goal::Added | Goal::Built, .. });
-        if outcome.code != 0 || !changes || outcome.changed.is_empty() {
-            return;
-        }
-        let log = self.machine.layout.tree().join("post_transaction.log");
-        let _ = std::fs::remove_file(&log);
-        let process = crate::process::Process::bash(command);
-        match process.run_logged("Running the post_transaction command", &log) {
-            Ok(0) => {}
-            other => self
-                .report
-                .warning(&format!("post_transaction did not succeed ({other:?}); see {}", log.display())),
         }
     }
 }
@@ -177,27 +171,31 @@ fn changed(ran: &Ran) -> Vec<Cell> {
     cells
 }
 
-/// Modules whose dependencies could not be had: planned to be so, or because a build failed.
-fn lacking(ran: &Ran) -> Vec<(ModuleId, Vec<String>)> {
-    let mut found: BTreeMap<ModuleId, Vec<String>> = BTreeMap::new();
-    for note in &ran.plan.notes {
-        if let Note::MissingDepends { cell, names, known: true } = note {
-            found.entry(cell.module.clone()).or_default().extend(names.iter().cloned());
+/// Cells whose build was left out because one that they depend on failed, with the names of what they
+/// depend on and did not get.
+fn left_out(ran: &Ran) -> Vec<(Cell, Vec<String>)> {
+    let steps = || ran.plan.steps.iter().zip(&ran.done);
+    let missing = |cell: &Cell, name: &String| {
+        steps().any(|(step, done)| {
+            *done != Done::Yes
+                && step
+                    .action
+                    .cell()
+                    .is_some_and(|c| c.kernel == cell.kernel && c.module.name.as_str() == name)
+        })
+    };
+    let left_out = steps().filter_map(|(step, done)| match (&step.action, done) {
+        (Action::Build { cell, .. }, Done::Without(_)) => Some(cell),
+        _ => None,
+    });
+    let with_names = left_out.filter_map(|cell| match &ran.system.cell(cell)?.now {
+        Now::Judged { facts, .. } => {
+            let names = facts.depends.iter().filter(|name| missing(cell, name)).cloned().collect();
+            Some((cell.clone(), names))
         }
-    }
-    for (step, done) in ran.plan.steps.iter().zip(&ran.done) {
-        if let (Done::Without(other), Some(cell)) = (done, step.action.cell())
-            && let Some(needed) = ran.plan.steps[*other].action.cell()
-            && needed.module.name != cell.module.name
-        {
-            let names = found.entry(cell.module.clone()).or_default();
-            let needed = needed.module.name.to_string();
-            if !names.contains(&needed) {
-                names.push(needed);
-            }
-        }
-    }
-    found.into_iter().collect()
+        _ => None,
+    });
+    with_names.collect()
 }
 
 /// Cells of a kernel that are installed now.
@@ -243,19 +241,22 @@ impl Engine for Worker {
             initramfs: if triggered { InitramfsDuty::Later } else { InitramfsDuty::Now },
             retry_provisional: !triggered,
             heed_failures: self.in_package,
+            modprobe: options.modprobe_on_install.then(|| self.machine.running_kernel()).flatten(),
             ..crate::plan::Options::default()
         };
         let flags = Flags {
             symlink_modules: options.symlink_modules,
             ignore_version: options.force_version_override,
-            verbose: options.verbose,
+            force_install: options.rpm_safe_upgrade,
+            no_weak_modules: false,
+            verbose: options.verbose || self.machine.framework.verbose,
             interactive: !self.in_package,
         };
         if let Err(error) = self.tombstone(request) {
             return error.into();
         }
         let ran =
-            match self.machine.run(request, &plan_options, &Self::overrides(options), &flags, &self.report) {
+            match self.machine.run(request, &plan_options, &self.overrides(options), &flags, &self.report) {
                 Ok(ran) => ran,
                 Err(error) => return error.into(),
             };
@@ -263,7 +264,6 @@ impl Engine for Worker {
         if self.in_package && !outcome.changed.is_empty() {
             dpkg::activate_trigger(&self.machine.layout.root);
         }
-        self.post_transaction(request, &outcome);
         outcome
     }
 
@@ -275,7 +275,7 @@ impl Engine for Worker {
         options: &Options,
     ) -> Result<Conf> {
         let layout = &self.machine.layout;
-        let overrides = Self::overrides(options);
+        let overrides = self.overrides(options);
         let observer = self.machine.observer(&overrides);
         let (kernel, arch) = match target {
             Some(target) => (target.kernel.clone(), target.arch.clone()),

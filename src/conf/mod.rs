@@ -4,6 +4,7 @@
 //! its values may depend on both.
 
 mod directives;
+pub mod environment;
 mod ere;
 pub mod evaluation;
 mod exclusive;

@@ -6,7 +6,9 @@
 mod compression;
 mod modinfo;
 mod signature;
+mod symbol_versions;
 
 pub use compression::Compression;
 pub use modinfo::{ModInfo, ModInfoError, modinfo, modinfo_of_bytes};
 pub use signature::{Appended, appended, has_signature, without_signature};
+pub use symbol_versions::imported_versions;

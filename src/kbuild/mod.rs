@@ -5,6 +5,7 @@
 mod compression;
 mod kernel_config;
 mod signing;
+mod symvers;
 pub mod toolchain;
 
 pub use compression::compression;
@@ -13,3 +14,4 @@ pub use signing::{
     Checked, KernelFiles, Pair, PairState, Recipe, Unsigned, check, check_file, enforced, pair, recipe,
     signing_files, signing_identity,
 };
+pub use symvers::Symvers;

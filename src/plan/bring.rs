@@ -1,6 +1,6 @@
 //! One module version, one kernel, one state: what a person types.
 
-use super::planner::{Planner, Provision, Standing};
+use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason};
 use crate::ids::{Cell, ModuleName};
@@ -78,7 +78,16 @@ impl Planner<'_> {
             None if view.installed && !view.intact => Reason::FilesMissing,
             _ => Reason::Asked,
         };
-        self.step(Action::Install { cell, force }, reason, build.into_iter().collect());
+        let which = match (&build, &view.now) {
+            (Some(_), _) => BuildOf::New,
+            (None, Now::Judged { inputs, .. }) if adopt => BuildOf::Known(inputs.fingerprint()),
+            (None, _) => BuildOf::of(view),
+        };
+        let install =
+            self.step(Action::Install { cell: cell.clone(), force }, reason, build.into_iter().collect());
+        if !force {
+            self.rebuild_dependents(&cell, install, which);
+        }
     }
 
     /// The build that is needed, if one is, and whether what is there is taken over instead.

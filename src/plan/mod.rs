@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
+mod dependents;
 mod headerless;
 mod note;
 mod planner;
@@ -133,6 +134,11 @@ pub enum Action {
         /// Names of the modules that changed.
         modules: Vec<String>,
     },
+    /// Load the modules that the machine's devices ask for, now that there are new ones.
+    Modprobe {
+        /// The running kernel.
+        kernel: KernelRelease,
+    },
     /// Remove what is left of a kernel that is gone.
     Sweep {
         /// The kernel.
@@ -160,6 +166,7 @@ impl Action {
             Self::Wait { kernel, .. }
             | Self::Depmod { kernel }
             | Self::Initramfs { kernel, .. }
+            | Self::Modprobe { kernel }
             | Self::Sweep { kernel } => Some(kernel),
             other => other.cell().map(|c| &c.kernel),
         }
@@ -183,6 +190,7 @@ impl fmt::Display for Action {
             Self::Wait { kernel, package } => write!(f, "remember that {kernel} waits for {package}"),
             Self::Depmod { kernel } => write!(f, "depmod {kernel}"),
             Self::Initramfs { kernel, .. } => write!(f, "make the initramfs of {kernel} again"),
+            Self::Modprobe { kernel } => write!(f, "load modules into the running kernel {kernel}"),
             Self::Sweep { kernel } => write!(f, "sweep up after {kernel}"),
         }
     }
@@ -217,6 +225,9 @@ pub struct Options {
     pub kernel_left: bool,
     /// Kernels whose own package will make the initramfs later in this transaction.
     pub initramfs_follows: BTreeSet<KernelRelease>,
+    /// The running kernel, where modules are to be loaded as soon as they are installed for it
+    /// (`--modprobe-on-install`).
+    pub modprobe: Option<KernelRelease>,
 }
 
 impl Default for Options {
@@ -229,6 +240,7 @@ impl Default for Options {
             heed_failures: false,
             kernel_left: false,
             initramfs_follows: BTreeSet::new(),
+            modprobe: None,
         }
     }
 }

@@ -169,10 +169,13 @@ impl<'a> Planner<'a> {
             let Some(known) = self.system.kernels.get(&kernel) else { continue };
             let index_changes = !steps.is_empty();
             let modules_change = !names.is_empty();
-            // Without kernel/ there is nothing to index, and depmod would leave files that keep
-            // the directory of a removed kernel alive.
+            // Without kernel/ there is nothing to index but what a person asked for (some kernels have no
+            // modules of their own), and depmod would leave files that keep the directory of a removed
+            // kernel alive.
             let mut needs = Vec::new();
-            if self.options.depmod && known.image && !self.sweep.contains_key(&kernel) {
+            let asked = || steps.iter().any(|step| self.plan.steps[*step].reason == Reason::Asked);
+            let indexes = known.image || known.indexed && asked();
+            if self.options.depmod && indexes && !self.sweep.contains_key(&kernel) {
                 let ours = || self.system.cells.iter().any(|(c, v)| c.kernel == kernel && v.installed);
                 let reason = if index_changes {
                     Some(Reason::ModulesChanged)
@@ -187,12 +190,25 @@ impl<'a> Planner<'a> {
                     needs.push(self.step(Action::Depmod { kernel: kernel.clone() }, reason, Vec::new()));
                 }
             }
+            self.modprobe(&kernel, &needs);
             self.initramfs(&kernel, modules_change, names, needs);
         }
         for (kernel, reason) in std::mem::take(&mut self.sweep) {
             self.step(Action::Sweep { kernel }, reason, Vec::new());
         }
         self.plan
+    }
+
+    /// After depmod, which is where modprobe looks: `needs` is its step.
+    fn modprobe(&mut self, kernel: &KernelRelease, needs: &[usize]) {
+        if self.options.modprobe.as_ref() != Some(kernel) {
+            return;
+        }
+        let installs = |s: &Step| matches!(&s.action, Action::Install { cell, .. } if cell.kernel == *kernel);
+        if self.plan.steps.iter().any(installs) {
+            let action = Action::Modprobe { kernel: kernel.clone() };
+            self.step(action, Reason::ModulesChanged, needs.to_vec());
+        }
     }
 
     /// Made from an index that depmod could not write, it would lack modules and count as mended:

@@ -16,7 +16,7 @@ pub(super) struct Dependencies {
     /// The steps that bring them.
     pub(super) steps: Vec<usize>,
     /// Their names, and which builds of them will be there.
-    builds: Vec<(String, BuildOf)>,
+    pub(super) builds: Vec<(String, BuildOf)>,
 }
 
 impl Planner<'_> {
@@ -350,7 +350,7 @@ pub(super) fn adopted(view: &CellView) -> Reason {
 }
 
 /// The first dependency that will be another build than the one in `inputs`.
-fn other_build(builds: &[(String, BuildOf)], inputs: Option<&Inputs>) -> Option<String> {
+pub(super) fn other_build(builds: &[(String, BuildOf)], inputs: Option<&Inputs>) -> Option<String> {
     builds.iter().find(|(name, build)| build.is_other(name, inputs)).map(|(name, _)| name.clone())
 }
 
@@ -361,7 +361,7 @@ fn refuses_anew(standing: &Standing) -> bool {
         if !matches!(change, Change::Dependency { .. } | Change::Signing))
 }
 
-fn ready(after: Option<usize>, build: BuildOf) -> Provision {
+pub(super) fn ready(after: Option<usize>, build: BuildOf) -> Provision {
     Provision::Ready { after, build }
 }
 

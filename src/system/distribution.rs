@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::conf::evaluation::{self, Question};
 use crate::root::Root;
 
 /// The families whose conventions differ.
@@ -31,6 +32,28 @@ struct Row {
     destination: Option<&'static str>,
     /// The package that brings a kernel's headers; `{}` is the release.
     headers_package: &'static str,
+    /// What lets kernels share modules; for the family of Fedora only where [`is_enterprise`].
+    weak_modules: Option<WeakModules>,
+}
+
+/// A distribution's program that links modules built for one kernel into the trees of others whose
+/// symbols have the same CRCs (below `weak-updates`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeakModules {
+    /// Red Hat's: takes the paths of modules on standard input.
+    RedHat,
+    /// SUSE's: takes a kernel release.
+    Suse,
+}
+
+impl WeakModules {
+    /// Where the program is, inside the root.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::RedHat => "/usr/sbin/weak-modules",
+            Self::Suse => "/usr/lib/module-init-tools/weak-modules2",
+        }
+    }
 }
 
 const TABLE: &[Row] = &[
@@ -39,36 +62,42 @@ const TABLE: &[Row] = &[
         ids: &["ubuntu"],
         destination: Some("/updates/dkms"),
         headers_package: "linux-headers-{}",
+        weak_modules: None,
     },
     Row {
         family: Family::Debian,
         ids: &["debian"],
         destination: Some("/updates/dkms"),
         headers_package: "linux-headers-{}",
+        weak_modules: None,
     },
     Row {
         family: Family::Fedora,
-        ids: &["fedora", "centos", "rhel", "ovm"],
+        ids: &["fedora", "centos", "rhel"],
         destination: Some("/extra"),
         headers_package: "kernel-devel-{}",
+        weak_modules: Some(WeakModules::RedHat),
     },
     Row {
         family: Family::Suse,
         ids: &["sles", "suse", "opensuse"],
         destination: Some("/updates"),
         headers_package: "kernel-default-devel",
+        weak_modules: Some(WeakModules::Suse),
     },
     Row {
         family: Family::Arch,
         ids: &["arch"],
         destination: Some("/updates/dkms"),
         headers_package: "linux-headers",
+        weak_modules: None,
     },
     Row {
         family: Family::Gentoo,
         ids: &["gentoo"],
         destination: None,
         headers_package: "the sources of kernel {}",
+        weak_modules: None,
     },
 ];
 
@@ -79,19 +108,38 @@ pub struct Distribution {
     pub family: Family,
     /// DKMS's idea of its id.
     pub id: String,
-    destination: Option<&'static str>,
+    /// Its program for sharing modules between kernels, if it has one; whether it is installed is
+    /// another question.
+    pub weak_modules: Option<WeakModules>,
+    destination: Option<String>,
     headers_package: &'static str,
 }
 
 impl Distribution {
     /// Reads `/etc/os-release`, else `/usr/lib/os-release` (os-release(5)). Neither: the rules of
     /// an unknown distribution.
-    pub fn of(root: &Root) -> Self {
-        let id = ["/etc/os-release", "/usr/lib/os-release"]
+    ///
+    /// The administrator's ADDON_MODULES_DIR comes before the distribution's rule: `addon` is the
+    /// variable of the environment; without it, `/etc/sysconfig/module-init-tools` is asked.
+    pub fn of(root: &Root, addon: Option<&str>) -> Self {
+        let (id, id_like) = ["/etc/os-release", "/usr/lib/os-release"]
             .iter()
-            .find_map(|file| read_id(&root.resolve(file).unwrap_or_else(|_| root.path(file))))
-            .unwrap_or_else(|| "linux".to_owned());
-        Self::from_id(&id)
+            .find_map(|file| read_ids(&root.resolve(file).unwrap_or_else(|_| root.path(file))))
+            .unwrap_or_else(|| ("linux".to_owned(), String::new()));
+        let mut distribution = Self::from_id(&distribution_id(&id, &id_like));
+        if distribution.family == Family::Fedora && !is_enterprise(&id, &id_like) {
+            distribution.weak_modules = None;
+        }
+        let addon = addon.filter(|dir| !dir.is_empty()).map(str::to_owned).or_else(|| sysconfig_addon(root));
+        if let Some(dir) = addon {
+            distribution.destination = Some(format!("/{}", dir.trim_matches('/')));
+        }
+        distribution
+    }
+
+    /// As [`Self::of`], with ADDON_MODULES_DIR as the environment of this process has it.
+    pub fn here(root: &Root) -> Self {
+        Self::of(root, std::env::var("ADDON_MODULES_DIR").ok().as_deref())
     }
 
     /// The rules for a DKMS distribution id.
@@ -100,29 +148,51 @@ impl Distribution {
         Self {
             family: row.map_or(Family::Other, |r| r.family),
             id: id.to_owned(),
-            destination: row.and_then(|r| r.destination),
+            weak_modules: row.and_then(|r| r.weak_modules),
+            destination: row.and_then(|r| r.destination).map(str::to_owned),
             headers_package: row.map_or("the headers of kernel {}", |r| r.headers_package),
         }
     }
 
-    /// Where modules go below `/lib/modules/K`, given what dkms.conf says. `ADDON_MODULES_DIR` in
-    /// the environment wins everywhere, as in DKMS.
-    pub fn destination(&self, from_conf: &str, addon_modules_dir: Option<&str>) -> String {
-        match (addon_modules_dir, self.destination) {
-            (Some(dir), _) => format!("/{}", dir.trim_matches('/')),
-            (None, Some(dir)) => dir.to_owned(),
-            (None, None) => from_conf.trim_end_matches('/').to_owned(),
-        }
+    /// Where modules go below `/lib/modules/K`, given what dkms.conf says.
+    pub fn destination(&self, from_conf: &str) -> String {
+        self.destination.clone().unwrap_or_else(|| from_conf.trim_end_matches('/').to_owned())
     }
 
     /// Where every module goes, whatever its conf says; `None` where the conf decides.
-    pub fn fixed_destination(&self) -> Option<&'static str> {
-        self.destination
+    pub fn fixed_destination(&self) -> Option<&str> {
+        self.destination.as_deref()
     }
 
     /// The package to install when headers are missing.
     pub fn headers_package(&self, release: &str) -> String {
         self.headers_package.replace("{}", release)
+    }
+}
+
+/// RHEL and its rebuilds, which keep the symbols of a kernel stable; Fedora does not. RHEL itself
+/// says `ID_LIKE=fedora`, which is all that DKMS looks at.
+fn is_enterprise(id: &str, id_like: &str) -> bool {
+    const IDS: [&str; 6] = ["rhel", "centos", "rocky", "almalinux", "ol", "cloudlinux"];
+    IDS.contains(&id) || id_like.split_whitespace().any(|word| matches!(word, "rhel" | "centos"))
+}
+
+/// ADDON_MODULES_DIR of `/etc/sysconfig/module-init-tools`, a file of shell assignments.
+fn sysconfig_addon(root: &Root) -> Option<String> {
+    const NAME: &str = "ADDON_MODULES_DIR";
+    let file = root.path("/etc/sysconfig/module-init-tools");
+    if !file.is_file() {
+        return None;
+    }
+    let question = Question { exported: &[NAME], given: Vec::new() };
+    let read =
+        evaluation::open(root, &[&file]).and_then(|files| evaluation::evaluate(root, &question, &files));
+    match read {
+        Ok(answer) => answer.values.get(NAME)?.get(&0).filter(|dir| !dir.is_empty()).cloned(),
+        Err(error) => {
+            log::warn!("{error}");
+            None
+        }
     }
 }
 
@@ -133,7 +203,7 @@ fn distribution_id(id: &str, id_like: &str) -> String {
 
 /// The crate os-release reads a directory for ever and panics on a value that is a single quote,
 /// so it is given the lines it is to read, checked.
-fn read_id(path: &Path) -> Option<String> {
+fn read_ids(path: &Path) -> Option<(String, String)> {
     const LARGEST: u64 = 64 * 1024;
     let meta = std::fs::metadata(path).ok()?;
     if !meta.is_file() || meta.len() > LARGEST {
@@ -146,7 +216,7 @@ fn read_id(path: &Path) -> Option<String> {
     });
     let parsed: os_release::OsRelease = safe.map(str::to_owned).collect();
     let id = if parsed.id.is_empty() { "linux".to_owned() } else { parsed.id };
-    Some(distribution_id(&id, &parsed.id_like))
+    Some((id, parsed.id_like))
 }
 
 #[cfg(test)]
@@ -157,7 +227,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("etc")).unwrap();
         std::fs::write(dir.path().join("etc/os-release"), text).unwrap();
-        Distribution::of(&Root::at(dir.path()))
+        Distribution::of(&Root::at(dir.path()), None)
     }
 
     #[test]
@@ -175,15 +245,60 @@ mod tests {
         assert_eq!(of("ID=\"\nID_LIKE='\n").family, Family::Other);
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("etc/os-release")).unwrap();
-        assert_eq!(Distribution::of(&Root::at(dir.path())).family, Family::Other);
+        assert_eq!(Distribution::of(&Root::at(dir.path()), None).family, Family::Other);
     }
 
     #[test]
     fn destinations() {
-        let debian = Distribution::from_id("debian");
-        assert_eq!(debian.destination("/kernel/drivers", None), "/updates/dkms");
-        assert_eq!(debian.destination("/kernel", Some("addon")), "/addon");
-        assert_eq!(Distribution::from_id("void").destination("/extra/", None), "/extra");
-        assert_eq!(debian.headers_package("6.1"), "linux-headers-6.1");
+        let rows = [
+            ("fedora", "/extra"),
+            ("centos", "/extra"),
+            ("rhel centos fedora", "/extra"),
+            ("sles", "/updates"),
+            ("suse opensuse", "/updates"),
+            ("opensuse-leap", "/updates"),
+            ("debian", "/updates/dkms"),
+            ("ubuntu debian", "/updates/dkms"),
+            ("arch", "/updates/dkms"),
+            ("gentoo", "/kernel/drivers"),
+            ("alpine", "/kernel/drivers"),
+            ("void", "/kernel/drivers"),
+        ];
+        for (id, expected) in rows {
+            assert_eq!(Distribution::from_id(id).destination("/kernel/drivers/"), expected, "{id}");
+        }
+        assert_eq!(Distribution::from_id("debian").headers_package("6.1"), "linux-headers-6.1");
+    }
+
+    #[test]
+    fn the_administrators_directory_wins_everywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        std::fs::create_dir_all(root.path("/etc/sysconfig")).unwrap();
+        std::fs::write(root.path("/etc/os-release"), "ID=sles\n").unwrap();
+        let file = root.path("/etc/sysconfig/module-init-tools");
+        std::fs::write(&file, "# where\nADDON_MODULES_DIR=\"\"\n").unwrap();
+        assert_eq!(Distribution::of(&root, None).fixed_destination(), Some("/updates"));
+        std::fs::write(&file, "ADDON_MODULES_DIR=\"addon/\"\n").unwrap();
+        assert_eq!(Distribution::of(&root, None).fixed_destination(), Some("/addon"));
+        assert_eq!(Distribution::of(&root, Some("mine")).fixed_destination(), Some("/mine"));
+        assert_eq!(Distribution::of(&root, Some("")).fixed_destination(), Some("/addon"));
+    }
+
+    #[test]
+    fn kernels_share_modules_where_their_symbols_are_stable() {
+        let shares = |text: &str| of(text).weak_modules;
+        for text in [
+            "ID=rhel\nID_LIKE=fedora\n",
+            "ID=rocky\nID_LIKE=\"rhel centos fedora\"\n",
+            "ID=ol\nID_LIKE=fedora\n",
+            "ID=centos\nID_LIKE=\"rhel fedora\"\n",
+        ] {
+            assert_eq!(shares(text), Some(WeakModules::RedHat), "{text}");
+        }
+        assert_eq!(shares("ID=fedora\n"), None);
+        assert_eq!(shares("ID=nobara\nID_LIKE=fedora\n"), None);
+        assert_eq!(shares("ID=opensuse-leap\nID_LIKE=\"suse opensuse\"\n"), Some(WeakModules::Suse));
+        assert_eq!(shares("ID=debian\n"), None);
     }
 }

@@ -11,6 +11,7 @@ use crate::inputs::Inputs;
 use crate::record::{Facts, KernelNote, Record, Verdict};
 
 pub mod distribution;
+pub mod forced;
 pub mod headers;
 pub mod kernels;
 pub mod modules;

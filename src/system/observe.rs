@@ -4,11 +4,13 @@
 //! stored inputs are taken as they are: no conf is evaluated, no file is read. That is what makes
 //! a hook with nothing to do cost milliseconds.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::distribution::Distribution;
+use super::forced::Forced;
 use super::headers;
 use super::{CellView, FromArchive, Now, Source, System, kernels, modules, stamp};
 use crate::conf::model::{Conf, ConfError, Context, Framework};
@@ -19,6 +21,7 @@ use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::inputs::{Hasher, Inputs};
 use crate::kbuild::{compression, signing_identity, toolchain};
 use crate::layout::Layout;
+pub use crate::record::Overrides;
 use crate::record::{FORMAT, Facts, Record, Verdict};
 use crate::store;
 
@@ -39,21 +42,18 @@ pub struct Observer<'a> {
     pub arch: &'a Arch,
     /// What a person overrides on the command line.
     pub overrides: &'a Overrides,
+    /// What that person asks for by name, if anything: overrides count for it, and for whatever has
+    /// no build yet.
+    pub asked: Option<Asked<'a>>,
 }
 
-/// Command-line options that change what a build is made from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// `-c`: this dkms.conf instead of the source's.
-    pub conf: Option<PathBuf>,
-    /// `--config`: this kernel configuration.
-    pub kernel_config: Option<PathBuf>,
-    /// `--kernelsourcedir`: these headers.
-    pub kernel_source_dir: Option<PathBuf>,
-    /// `--directive`.
-    pub directives: Vec<(String, String)>,
-    /// `-j`; 0 means without limit.
-    pub jobs: Option<usize>,
+/// The module version that a person asks for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// Which.
+    pub module: &'a ModuleId,
+    /// It is to be built whatever there is (`build --force`), with the options of this call alone.
+    pub anew: bool,
 }
 
 impl Observer<'_> {
@@ -118,24 +118,75 @@ impl Observer<'_> {
         let installed = built
             && modules::active(self.layout, &cell.module.name, &cell.kernel, &cell.arch).as_ref()
                 == Some(&cell.module.version);
-        let record: Option<Record> = if built {
+        let mut record: Option<Record> = if built {
             store::load(&self.layout.record(cell)).filter(|r: &Record| r.format == FORMAT)
         } else {
             None
         };
+        if let Some(record) = &mut record
+            && record.refused.is_some()
+            && Forced::of(self.layout).any_version(&cell.module.name)
+        {
+            record.refused = None;
+        }
         let file = self.layout.verdict(cell);
         let verdict: Option<Verdict> = if once.verdicts.contains(&file) {
             store::load(&file).filter(|v: &Verdict| v.format == FORMAT)
         } else {
             None
         };
+        let overrides = self.overrides_of(cell, record.as_ref());
+        let now = match &overrides {
+            Cow::Borrowed(_) => self.now(system, once, cell, record.as_ref(), verdict.as_ref()),
+            Cow::Owned(own) => {
+                // What is shared between cells was looked up with other options.
+                let once = Once::new([&cell.module], [&cell.kernel]);
+                self.with(own).now(system, &once, cell, record.as_ref(), verdict.as_ref())
+            }
+        };
+        let foreign = built && record.is_none();
+        let vermagic_matches = foreign && self.made_for(cell);
+        let headers = system.kernels[&cell.kernel].headers || self.overrides.kernel_source_dir.is_some();
+        let loaded = (foreign && self.layout.loaded_mark(cell).exists())
+            .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
+        let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
+        CellView { built, installed, intact, record, verdict, loaded, now, vermagic_matches }
+    }
+
+    /// The options that a cell is judged and built with. A build keeps those that it was made with,
+    /// so that a hook does not undo what a person asked for.
+    pub fn overrides_of(&self, cell: &Cell, record: Option<&Record>) -> Cow<'_, Overrides> {
+        let asked = self.asked.filter(|asked| *asked.module == cell.module);
+        let kept = record.map(|r| &r.overrides);
+        match (asked, kept) {
+            (Some(_), _) if !self.overrides.is_plain() => Cow::Borrowed(self.overrides),
+            (Some(Asked { anew: true, .. }), _) | (_, None) => Cow::Borrowed(self.overrides),
+            (_, Some(kept)) if kept.is_plain() && self.overrides.is_plain() => Cow::Borrowed(self.overrides),
+            (_, Some(kept)) => Cow::Owned(Overrides { jobs: self.overrides.jobs, ..kept.clone() }),
+        }
+    }
+
+    /// The same observer with other options.
+    #[must_use]
+    pub fn with<'b>(&'b self, overrides: &'b Overrides) -> Observer<'b> {
+        Observer { overrides, ..*self }
+    }
+
+    fn now(
+        &self,
+        system: &System,
+        once: &Once,
+        cell: &Cell,
+        record: Option<&Record>,
+        verdict: Option<&Verdict>,
+    ) -> Now {
         let kernel = &system.kernels[&cell.kernel];
         let headers = kernel.headers || self.overrides.kernel_source_dir.is_some();
-        let now = match system.modules.get(&cell.module) {
+        match system.modules.get(&cell.module) {
             // Nothing can be built for it: what there is can only be purged.
             _ if !headers => Now::NoHeaders,
             Some(Source::Added) => {
-                let known = match (&record, &verdict) {
+                let known = match (record, verdict) {
                     (Some(r), _) => Some((&r.stamp, &r.facts, &r.inputs)),
                     (None, Some(v)) => Some((&v.stamp, &v.facts, &v.inputs)),
                     (None, None) => None,
@@ -143,13 +194,7 @@ impl Observer<'_> {
                 self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
             }
             _ => Now::Unreadable(Error::new(crate::error::exit::CONF_MISSING, "it has no source here")),
-        };
-        let foreign = built && record.is_none();
-        let vermagic_matches = foreign && self.made_for(cell);
-        let loaded = (foreign && self.layout.loaded_mark(cell).exists())
-            .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
-        let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
-        CellView { built, installed, intact, record, verdict, loaded, now, vermagic_matches }
+        }
     }
 
     /// The installed files are as install left them, and the build is still the one that it
@@ -273,6 +318,11 @@ impl Observer<'_> {
         self.overrides.jobs.or(self.framework.parallel_jobs).unwrap_or_else(|| *processors())
     }
 
+    /// The file that is sourced before a build.
+    pub fn build_environment(&self) -> Option<&Path> {
+        self.overrides.build_environment.as_deref().or(self.framework.build_environment.as_deref())
+    }
+
     fn inputs(&self, once: &Once, cell: &Cell, context: &Context, conf: &Conf) -> Result<Inputs> {
         let module = &once.modules[&cell.module];
         let dir = module.dir.get_or_init(|| self.readable_source(&cell.module));
@@ -289,7 +339,7 @@ impl Observer<'_> {
                 values.part(self.without_jobs(value));
             }
         }
-        if let Some(file) = &self.framework.build_environment {
+        if let Some(file) = self.build_environment() {
             let file = self.layout.root.path(file);
             if file.exists() {
                 stamp::content(&mut values, &file)?;
@@ -356,6 +406,7 @@ fn facts_of(conf: &Conf) -> Facts {
     Facts {
         autoinstall: conf.autoinstall,
         depends: conf.build_depends.clone(),
+        depends_rebuild: conf.build_depends_rebuild,
         exclusion: conf.exclusion().map(str::to_owned),
     }
 }

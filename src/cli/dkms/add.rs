@@ -3,6 +3,7 @@
 use super::archive;
 use super::args::PathWord;
 use super::session::{Session, broken, same_dir};
+use crate::apply::rpm_upgrade;
 use crate::cli::engine::{Need, Target};
 use crate::conf::model::Conf;
 use crate::error::{Error, Result, exit};
@@ -21,6 +22,7 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
     let id = match session.asked.source.clone() {
         Some(word) => {
             let (from, id) = look_at(session, &word, target.as_ref())?;
+            note_rpm(session, &id)?;
             if registration(session.engine.layout(), &id) == Registration::Added {
                 return Err(already_added(&id));
             }
@@ -29,6 +31,7 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
         }
         None => {
             let id = session.module()?;
+            note_rpm(session, &id)?;
             if registration(session.engine.layout(), &id) == Registration::Added {
                 return Err(already_added(&id));
             }
@@ -41,6 +44,14 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
         session.engine.layout().source_inside(&id).display()
     ));
     Ok(0)
+}
+
+/// Also where it is added already: that is what a removal in the same transaction would undo.
+fn note_rpm(session: &Session<'_, '_>, id: &ModuleId) -> Result<()> {
+    match session.asked.options.rpm_safe_upgrade {
+        true => rpm_upgrade::begin(session.engine.layout(), id),
+        false => Ok(()),
+    }
 }
 
 /// The module version that `build` or `install` is about, registered if it was not.

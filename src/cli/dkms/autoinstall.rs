@@ -29,17 +29,17 @@ pub(super) fn autoinstall(session: &mut Session<'_, '_>) -> Result<u8> {
 /// What is said when `/etc/dkms/no-autoinstall` exists.
 pub(super) const DISABLED: &str = "Automatic installation of modules has been disabled.";
 
-/// One line for what succeeded, was skipped and failed; none at all when there was nothing to do.
+/// One line each for what succeeded, was skipped and failed, and one for every module that lacks what it
+/// depends on; none at all when there was nothing to do.
 fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     let failed = outcome.failures.iter().filter_map(|failure| {
-        let module = failure.module.as_ref()?;
-        let lacks = outcome.lacking.iter().any(|(id, _)| id == module);
-        (!lacks).then(|| format!("{}({})", module.name, failure.error.code))
+        failure.module.as_ref().map(|module| format!("{}({})", module.name, failure.error.code))
     });
     let failed: Vec<String> = failed.collect();
     let excluded = names(outcome.excluded.iter().map(|(cell, _)| cell));
-    if outcome.changed.is_empty() && failed.is_empty() && excluded.is_empty() && outcome.lacking.is_empty() {
+    let quiet = outcome.changed.is_empty() && failed.is_empty() && excluded.is_empty();
+    if quiet && outcome.unresolved.is_empty() && outcome.deferred.is_empty() {
         return lines;
     }
     let mut add = |what: &str, names: &[String]| {
@@ -53,8 +53,22 @@ fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
     add("succeeded", &names(before.chain(now)));
     add("was skipped", &excluded);
     add("failed", &failed);
-    for (id, names) in &outcome.lacking {
-        lines.push(format!("{id} autoinstall failed due to missing dependencies: {}.", names.join(" ")));
+    for (cell, missing) in &outcome.unresolved {
+        let missing = missing.join(" ");
+        lines.push(format!("{} autoinstall failed due to missing dependencies: {missing}.", cell.module));
+    }
+    for (cell, missing) in &outcome.deferred {
+        let missing = missing.join(" ");
+        let text = format!(
+            "{} autoinstall deferred: BUILD_DEPENDS not registered with DKMS: {missing}.",
+            cell.module
+        );
+        lines.push(text);
+    }
+    if !outcome.deferred.is_empty() {
+        lines.push(
+            "What is deferred is built as soon as the packages of those modules are installed.".to_owned(),
+        );
     }
     lines
 }

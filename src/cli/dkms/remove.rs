@@ -2,6 +2,7 @@
 
 use super::bring::every_build;
 use super::session::Session;
+use crate::apply::rpm_upgrade;
 use crate::cli::engine::Need;
 use crate::error::{Error, Result, exit};
 use crate::report::status::{Registration, registration};
@@ -12,6 +13,12 @@ use crate::request::Request;
 pub(super) fn remove(session: &mut Session<'_, '_>) -> Result<u8> {
     let id = session.registered_module()?;
     session.engine.permit(Need::Tree)?;
+    if session.asked.options.rpm_safe_upgrade && rpm_upgrade::ends_one(session.engine.layout(), &id)? {
+        session.screen.warning(format_args!(
+            "{id} is not removed: the same transaction has just added it (--rpm_safe_upgrade)."
+        ));
+        return Ok(0);
+    }
     let targets = if session.asked.all {
         every_build(session, &id)
     } else {

@@ -144,14 +144,6 @@ impl Session<'_, '_> {
                 cell.module, cell.kernel
             ));
         }
-        for (cell, missing) in &outcome.deferred {
-            self.screen.line(format_args!(
-                "{} deferred for kernel {}: BUILD_DEPENDS not registered with DKMS: {}.",
-                cell.module,
-                cell.kernel,
-                missing.join(" ")
-            ));
-        }
         outcome
     }
 }

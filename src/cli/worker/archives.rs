@@ -33,7 +33,7 @@ impl Worker {
         let source = self.machine.layout.source_link(id);
         let conf = self.conf(&source, Some(id), target, options)?;
         self.adopt(&loaded, options);
-        let overrides = Self::overrides(options);
+        let overrides = self.overrides(options);
         let observer = self.machine.observer(&overrides);
         loaded.signed_by_others =
             loaded.cells.iter().any(|cell| matches!(observer.signature(cell), Signature::Other));
@@ -81,7 +81,7 @@ impl Worker {
             heed_failures: true,
             ..crate::plan::Options::default()
         };
-        let overrides = Self::overrides(options);
+        let overrides = self.overrides(options);
         for cell in &loaded.cells {
             let request = Request::Bring {
                 module: cell.module.clone(),

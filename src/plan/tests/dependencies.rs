@@ -123,3 +123,35 @@ fn a_person_gets_the_dependencies_too() {
     assert_eq!(steps(&plan)[..2], ["build app/1 for 6.1", "install app/1 for 6.1"]);
     assert!(plan.notes.is_empty(), "with --force it is a warning of the build");
 }
+
+#[test]
+fn who_asked_for_it_is_built_again_with_what_it_depends_on() {
+    let mut world = chain().installed("lib/1", "6.1").installed("app/1", "6.1").installed("top/1", "6.1");
+    for id in ["app/1", "top/1"] {
+        world.facts(id, "6.1").depends_rebuild = true;
+    }
+    assert!(world.bring("lib/1", "6.1", Goal::Installed, false).is_empty());
+    world.inputs("lib/1", "6.1").source = "new".to_owned();
+    let plan = world.bring("lib/1", "6.1", Goal::Installed, false);
+    let all =
+        ["build lib/1", "install lib/1", "build app/1", "install app/1", "build top/1", "install top/1"];
+    assert_eq!(steps(&plan)[..6], all.map(|step| format!("{step} for 6.1")));
+    assert_eq!(needs(&plan, "build app/1 for 6.1"), ["install lib/1 for 6.1"]);
+    assert_eq!(needs(&plan, "build top/1 for 6.1"), ["install app/1 for 6.1"]);
+    assert_eq!(reason(&plan, "build app/1 for 6.1"), "lib, which it depends on, is built anew or replaced");
+    assert_eq!(steps(&world.bring("lib/1", "6.1", Goal::Installed, true)).len(), 4, "not with --force");
+    assert_eq!(steps(&world.bring("lib/1", "6.1", Goal::Built, false)).len(), 1, "nor for a build alone");
+
+    // What is only built is not installed for that, and what follows an installed one does not follow it.
+    world.view("app/1", "6.1").installed = false;
+    let plan = world.bring("lib/1", "6.1", Goal::Installed, false);
+    assert_eq!(steps(&plan)[..3], all[..3].iter().map(|step| format!("{step} for 6.1")).collect::<Vec<_>>());
+    assert!(!steps(&plan).contains(&"install app/1 for 6.1".to_owned()));
+
+    // One that did not ask is left alone.
+    world.view("app/1", "6.1").installed = true;
+    world.facts("app/1", "6.1").depends_rebuild = false;
+    let plan = world.bring("lib/1", "6.1", Goal::Installed, false);
+    assert_eq!(steps(&plan)[..2], all[..2].iter().map(|step| format!("{step} for 6.1")).collect::<Vec<_>>());
+    assert_eq!(plan.steps.len(), 4, "{:?}", steps(&plan));
+}

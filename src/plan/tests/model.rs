@@ -138,6 +138,7 @@ impl Run<'_> {
                     known.initramfs = Some(clock);
                 }
             }
+            Action::Modprobe { .. } => {}
             Action::Sweep { kernel } => {
                 for (cell, view) in &mut self.system.cells {
                     if cell.kernel == *kernel {

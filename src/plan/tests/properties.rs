@@ -120,6 +120,7 @@ fn a_cell(source: &Source, headers: bool, depends: &[String], choices: &mut Choi
     let Now::Judged { facts, inputs: now, .. } = &mut view.now else { unreachable!("absent() is judged") };
     facts.autoinstall = !choices.rarely(5);
     facts.depends = depends.to_vec();
+    facts.depends_rebuild = choices.rarely(2);
     facts.exclusion = choices.rarely(5).then(|| "of reasons".to_owned());
     now.source = ["one", "two"][choices.pick(2)].to_owned();
     // Mostly the key of before.
@@ -184,6 +185,7 @@ fn options(choices: &mut Choices<'_>) -> Options {
         heed_failures: choices.rarely(3),
         kernel_left: choices.rarely(3),
         initramfs_follows: follows,
+        modprobe: choices.rarely(3).then(|| kernel(KERNELS[0])),
     }
 }
 

@@ -6,7 +6,7 @@ use super::model::refresh;
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::inputs::{Headers, Inputs};
 use crate::plan::{Note, Options, Plan, plan};
-use crate::record::{FORMAT, Facts, FailureNote, Record, Verdict};
+use crate::record::{FORMAT, Facts, FailureNote, Overrides, Record, Verdict};
 use crate::request::{Goal, Request};
 use crate::system::{CellView, Kernel, Now, Source, System};
 
@@ -55,6 +55,7 @@ pub fn record(inputs: Inputs, facts: Facts) -> Record {
         installed: Vec::new(),
         refused: None,
         without_image: false,
+        overrides: Overrides::default(),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     pub fn new(layout: &'a Layout, expected: &'a dyn Fn(&Cell) -> Option<Vec<Expected>>) -> Self {
-        let destination = Distribution::of(&layout.root).fixed_destination().map(str::to_owned);
+        let destination = Distribution::here(&layout.root).fixed_destination().map(str::to_owned);
         Self { layout, expected, destination }
     }
 

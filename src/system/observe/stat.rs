@@ -124,7 +124,7 @@ impl Observer<'_> {
             }
             stamp::stat(&mut hash, &root.path(Path::new("/usr/bin").join(name)));
         }
-        if let Some(file) = &self.framework.build_environment {
+        if let Some(file) = self.build_environment() {
             stamp::stat(&mut hash, &root.path(file));
         }
         hash.finish()
@@ -153,6 +153,7 @@ mod tests {
             distribution: &distribution,
             arch: &arch,
             overrides: &overrides,
+            asked: None,
         };
         let cell = Cell {
             module: ModuleId::new("m", "1").unwrap(),

@@ -1,0 +1,212 @@
+//! Building a cell, and what is written down about it: records of builds, verdicts on failures.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Executor;
+use crate::apply::build::{self, Failure, Job};
+use crate::apply::resign::Resigning;
+use crate::apply::sign::Signed;
+use crate::apply::{apport, notes, tree};
+use crate::conf::model::Framework;
+use crate::error::{Error, Result};
+use crate::ids::Cell;
+use crate::layout::Layout;
+use crate::record::{FORMAT, Facts, FailureNote, Overrides, Record, Verdict};
+use crate::store;
+use crate::system::observe::{Observer, module_stem};
+use crate::system::{Now, Signature, kernels};
+
+impl Executor<'_> {
+    pub(super) fn build(&self, cell: &Cell, force: bool) -> Result<()> {
+        let layout = self.observer.layout;
+        let old: Option<Record> = store::load(&layout.record(cell));
+        let overrides = self.observer.overrides_of(cell, old.as_ref()).into_owned();
+        let observer = self.observer.with(&overrides);
+        let (conf, context, facts, inputs, _) = observer.fresh(cell)?;
+        for warning in &conf.warnings {
+            self.report.warning(warning);
+        }
+        let framework = Framework {
+            build_environment: observer.build_environment().map(Path::to_path_buf),
+            ..observer.framework.clone()
+        };
+        let job = Job {
+            layout,
+            cell,
+            conf: &conf,
+            context: &context,
+            framework: &framework,
+            distro: &self.observer.distribution.id,
+            jobs: observer.jobs(),
+            force,
+            verbose: self.flags.verbose,
+            may_ask: self.flags.may_ask(),
+            report: self.report,
+        };
+        match build::build(&job) {
+            Ok(built) => self.record_build(&observer, cell, facts, inputs, old, &built.signed),
+            Err(failure) => {
+                if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {
+                    // The build's own failure matters more.
+                    log::warn!("{error}");
+                }
+                apport::tell(layout, cell, failure.code);
+                Err(error_of(layout, cell, &failure))
+            }
+        }
+    }
+
+    /// Writes down what a build was made from. Inputs that changed while it ran leave no stamp, so
+    /// that the next run looks again.
+    fn record_build(
+        &self,
+        observer: &Observer<'_>,
+        cell: &Cell,
+        facts: Facts,
+        before: crate::inputs::Inputs,
+        old: Option<Record>,
+        signed: &Signed,
+    ) -> Result<()> {
+        let layout = self.observer.layout;
+        let mut record = Record {
+            format: FORMAT,
+            inputs: before,
+            stamp: String::new(),
+            facts,
+            installed: old.map(|r| r.installed).unwrap_or_default(),
+            refused: None,
+            without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
+            overrides: observer.overrides.clone(),
+        };
+        if let Ok((_, _, _, after, stamp)) = observer.fresh(cell)
+            && after.change_since(&record.inputs).is_none()
+        {
+            record.stamp = stamp;
+        }
+        // What was done, not what was wanted: the first signing makes the key, and it may fail.
+        record.inputs.signing = match signed {
+            Signed::With { certificate } => Some(certificate.clone()),
+            Signed::Not(_) => None,
+        };
+        store::save(&layout.record(cell), &record)?;
+        tree::drop_verdict(layout, cell)
+    }
+
+    fn record_failure(
+        &self,
+        cell: &Cell,
+        facts: Facts,
+        inputs: crate::inputs::Inputs,
+        failure: &Failure,
+    ) -> Result<()> {
+        let layout = self.observer.layout;
+        let note = FailureNote {
+            code: failure.code,
+            what: failure.what.clone(),
+            first_errors: failure.first_errors.clone(),
+            log: failure.log.as_ref().map(|p| layout.shown(p)),
+            hint: failure.hint.clone(),
+            when: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            provisional: failure.toolchain_trouble,
+            reported: self.flags.interactive,
+        };
+        let verdict = Verdict { format: FORMAT, inputs, stamp: String::new(), facts, failure: Some(note) };
+        store::save(&layout.verdict(cell), &verdict)?;
+        if !self.flags.interactive {
+            store::write_atomic(&layout.unreported(), b"")?;
+        }
+        Ok(())
+    }
+
+    /// Signs a build anew. What keeps that from being done is written down like a failed build: the
+    /// build that is there stays as it is, and hooks do not try again until something changes.
+    pub(super) fn resign(&self, cell: &Cell, reinstall: bool) -> Result<()> {
+        let layout = self.observer.layout;
+        let context = self.observer.context(cell);
+        let work = Resigning {
+            layout,
+            cell,
+            context: &context,
+            framework: self.observer.framework,
+            distro: &self.observer.distribution.id,
+            may_ask: self.flags.may_ask(),
+            report: self.report,
+        };
+        match work.run() {
+            Ok(()) => tree::drop_verdict(layout, cell)?,
+            Err(error) => {
+                if let Some(Now::Judged { facts, inputs, .. }) = self.system.cell(cell).map(|view| &view.now)
+                {
+                    let failure = Failure {
+                        code: error.code,
+                        what: error.message.clone(),
+                        log: None,
+                        first_errors: Vec::new(),
+                        toolchain_trouble: false,
+                        hint: error.hint.clone(),
+                    };
+                    if let Err(error) = self.record_failure(cell, facts.clone(), (**inputs).clone(), &failure)
+                    {
+                        log::warn!("{error}");
+                    }
+                }
+                return Err(error);
+            }
+        }
+        if reinstall { self.installer(cell, false).renew(cell) } else { Ok(()) }
+    }
+
+    pub(super) fn adopt(&self, cell: &Cell) -> Result<()> {
+        let layout = self.observer.layout;
+        let Some(view) = self.system.cell(cell) else { return Ok(()) };
+        let Now::Judged { facts, inputs, stamp } = &view.now else { return Ok(()) };
+        let installer = self.installer(cell, false);
+        let mut inputs = (**inputs).clone();
+        // DKMS may have signed with a key that has gone since, or not at all.
+        inputs.signing = match self.observer.signature(cell) {
+            Signature::Ours { certificate } => Some(certificate),
+            Signature::Other | Signature::Impossible(_) => None,
+        };
+        // Those that it depends on may have been taken over a step before.
+        inputs.depends = self.observer.dependencies(cell, &facts.depends);
+        let record = Record {
+            format: FORMAT,
+            inputs,
+            stamp: stamp.clone(),
+            facts: facts.clone(),
+            installed: if view.installed {
+                installer.derive_installed(cell, self.conf(cell).1.as_ref())
+            } else {
+                Vec::new()
+            },
+            refused: None,
+            without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
+            overrides: Overrides::default(),
+        };
+        store::save(&layout.record(cell), &record)?;
+        // DKMS makes no initramfs after an install: one that is older may lack the module.
+        let made = kernels::initramfs(layout, &cell.kernel).and_then(|p| std::fs::metadata(p).ok());
+        let newest = record.installed.iter().map(|f| f.mtime.max(f.built_mtime)).max();
+        if let (Some(made), Some(newest)) = (made, newest)
+            && kernels::mtime(&made) <= newest
+        {
+            let names: Vec<&str> = record.installed.iter().filter_map(|f| module_stem(&f.built)).collect();
+            notes::initramfs_lags(layout, &cell.kernel, &names, false)?;
+        }
+        Ok(())
+    }
+}
+
+/// The error of a failed build, for somebody who waits for it.
+fn error_of(layout: &Layout, cell: &Cell, failure: &Failure) -> Error {
+    let mut text = format!("{} for {}: {}", cell.module, cell.kernel, failure.what);
+    for line in &failure.first_errors {
+        text.push_str("\n    ");
+        text.push_str(line);
+    }
+    let log = failure.log.as_ref().map(|log| format!("log: {}", layout.shown(log).display()));
+    let parts: Vec<String> = failure.hint.iter().cloned().chain(log).collect();
+    let hint = (!parts.is_empty()).then(|| parts.join("\n"));
+    Error { code: failure.code, message: text, hint }
+}

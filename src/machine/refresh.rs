@@ -1,0 +1,87 @@
+//! What a run looked at is written down, so that the next one need not look again.
+
+use super::Machine;
+use crate::ids::Cell;
+use crate::inputs::Inputs;
+use crate::record::{FORMAT, Record, Verdict};
+use crate::store;
+use crate::system::{Now, System};
+
+/// What is to be written down.
+pub(super) enum Refresh {
+    Record(String),
+    Verdict(Box<Verdict>),
+}
+
+impl Machine {
+    /// Cells whose stored stamp is out of date although the inputs are the same, or which have no
+    /// build and nothing written down about that (an exclusion, an older version, a module that is
+    /// only built when asked for): looked at again, they would cost time at every run.
+    pub(super) fn outdated<'a>(&'a self, system: &'a System) -> impl Iterator<Item = (&'a Cell, Refresh)> {
+        system.cells.iter().filter_map(|(cell, view)| {
+            let Now::Judged { facts, inputs, stamp } = &view.now else { return None };
+            let same = |old: &Inputs| inputs.change_since(old).is_none();
+            // For other kernels everything is purged, what is written down too.
+            let kernel = system.kernels.get(&cell.kernel).filter(|k| k.image && !k.note.removed);
+            match (&view.record, &view.verdict) {
+                (Some(record), _) if record.stamp != *stamp && same(&record.inputs) => {
+                    Some((cell, Refresh::Record(stamp.clone())))
+                }
+                (None, Some(verdict)) if verdict.failure.is_some() && facts.exclusion.is_none() => {
+                    (verdict.stamp != *stamp && same(&verdict.inputs)).then(|| {
+                        let verdict = Verdict { stamp: stamp.clone(), ..verdict.clone() };
+                        (cell, Refresh::Verdict(Box::new(verdict)))
+                    })
+                }
+                (None, verdict) if !view.built && kernel.is_some() => {
+                    let known = verdict.as_ref().is_some_and(|v| v.stamp == *stamp && v.facts == *facts);
+                    let verdict = Verdict {
+                        format: FORMAT,
+                        inputs: (**inputs).clone(),
+                        stamp: stamp.clone(),
+                        facts: facts.clone(),
+                        failure: None,
+                    };
+                    (!known).then(|| (cell, Refresh::Verdict(Box::new(verdict))))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// Writes down what [`Self::outdated`] found. Failing to is a slower next run, no more.
+    pub(super) fn refresh(&self, system: &System) {
+        for (cell, refresh) in self.outdated(system) {
+            let saved = match refresh {
+                Refresh::Record(stamp) => {
+                    let path = self.layout.record(cell);
+                    // As it is now: the run may have written it anew.
+                    match store::load::<Record>(&path) {
+                        Some(mut record)
+                            if system.cells[cell]
+                                .record
+                                .as_ref()
+                                .is_some_and(|r| r.inputs == record.inputs) =>
+                        {
+                            record.stamp = stamp;
+                            store::save(&path, &record)
+                        }
+                        _ => Ok(()),
+                    }
+                }
+                Refresh::Verdict(verdict) => {
+                    let path = self.layout.verdict(cell);
+                    let now: Option<Verdict> = store::load(&path);
+                    if now == system.cells[cell].verdict && !self.layout.built_modules(cell).is_dir() {
+                        store::save(&path, &*verdict)
+                    } else {
+                        Ok(())
+                    }
+                }
+            };
+            if let Err(error) = saved {
+                log::info!("{error}");
+            }
+        }
+    }
+}

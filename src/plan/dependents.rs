@@ -1,0 +1,94 @@
+//! BUILD_DEPENDS_REBUILD: what is built again as soon as something that it depends on is installed.
+//!
+//! Hooks need none of this: they bring everything in line. It is for a person who installs one module
+//! by name and would otherwise leave those that were built against its predecessor behind.
+
+use super::planner::{BuildOf, Planner, Provision};
+use super::reconcile::{other_build, ready};
+use super::{Action, Reason};
+use crate::ids::Cell;
+use crate::record::Facts;
+use crate::system::{Now, Source};
+
+impl Planner<'_> {
+    /// Plans builds of what depends on `cell`, which `install` will have installed from `build`; and
+    /// of what depends on those, and so on. What is only built stays only built.
+    pub(super) fn rebuild_dependents(&mut self, cell: &Cell, install: usize, build: BuildOf) {
+        let key = |cell: &Cell| (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
+        self.provisions.insert(key(cell), ready(Some(install), build));
+        let mut changed = vec![cell.module.name.to_string()];
+        let mut candidates: Vec<(Cell, Facts)> = self.candidates(cell);
+        // Each goes after those candidates that it depends on itself. In a cycle nobody can be first;
+        // what is left over is refused when its own dependencies are looked at.
+        while !candidates.is_empty() {
+            let waits = |facts: &Facts| {
+                candidates.iter().any(|(c, _)| facts.depends.iter().any(|d| d == c.module.name.as_str()))
+            };
+            let next = candidates.iter().position(|(_, facts)| !waits(facts)).unwrap_or(0);
+            let (dependent, facts) = candidates.remove(next);
+            if !facts.depends.iter().any(|name| changed.contains(name)) {
+                continue;
+            }
+            // What others depend on is the installed version, whatever else is built.
+            if let Some(provision) = self.rebuild(&dependent, &facts)
+                && self.view(&dependent).is_some_and(|v| v.installed)
+            {
+                self.provisions.insert(key(&dependent), provision);
+                changed.push(dependent.module.name.to_string());
+            }
+        }
+    }
+
+    /// Builds for the same kernel that want to be built again with what they depend on.
+    fn candidates(&self, cell: &Cell) -> Vec<(Cell, Facts)> {
+        let same_kernel = |other: &Cell| {
+            other.kernel == cell.kernel && other.arch == cell.arch && other.module.name != cell.module.name
+        };
+        let cells = self.system.cells.iter().filter(|(other, view)| same_kernel(other) && view.built);
+        let wanting = cells.filter_map(|(other, view)| match &view.now {
+            Now::Judged { facts, .. }
+                if facts.depends_rebuild
+                    && facts.exclusion.is_none()
+                    && self.system.modules.get(&other.module) == Some(&Source::Added) =>
+            {
+                Some((other.clone(), facts.clone()))
+            }
+            // A broken conf of another package is no reason for this command to fail.
+            _ => None,
+        });
+        wanting.collect()
+    }
+
+    /// Plans the build of one dependent if what it depends on will be another build than the one that
+    /// it was made with. `None` when there is nothing to do, or nothing can be done (a note says why).
+    fn rebuild(&mut self, cell: &Cell, facts: &Facts) -> Option<Provision> {
+        let view = self.view(cell)?;
+        let key = (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
+        let known = self.provisions.insert(key.clone(), Provision::Visiting);
+        if view.installed && matches!(known, Some(Provision::Ready { after: Some(_), .. })) {
+            // Something before it needed it, and had it built.
+            return known.inspect(|known| drop(self.provisions.insert(key, known.clone())));
+        }
+        let found = self.depends(cell, facts, !self.options.heed_failures);
+        match known {
+            Some(known) => self.provisions.insert(key, known),
+            None => self.provisions.remove(&key),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(missing) => {
+                self.note(*missing);
+                return None;
+            }
+        };
+        let name = other_build(&found.builds, view.record.as_ref().map(|r| &r.inputs))?;
+        let reason = Reason::DependencyBuilt { name };
+        let build =
+            self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
+        if !view.installed {
+            return Some(ready(Some(build), BuildOf::New));
+        }
+        let install = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
+        Some(ready(Some(install), BuildOf::New))
+    }
+}
