@@ -13,7 +13,7 @@ _dkms_hook() {
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
-    *) words='status why --kernel --dry-run --json --root --verbose --help --version' ;;
+    *) words='resign status why --kernel --dry-run --json --root --verbose --help --version' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

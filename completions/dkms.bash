@@ -33,11 +33,11 @@ _dkms_sources() {
 
 _dkms() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local actions='add remove build unbuild install uninstall match autoinstall status
-        kernel_preinst kernel_postinst kernel_prerm'
+    local actions='add remove build unbuild install uninstall match autoinstall mktarball ldtarball status
+        generate_mok kernel_preinst kernel_postinst kernel_prerm'
     local options='-m -v -k -a -c -q -j -h -V --module --kernelver --arch --config --all --force
         --force-version-override --directive --kernelsourcedir --dkmstree --sourcetree --installtree
-        --templatekernel --no-depmod --modprobe-on-install --symlink-modules --rpm_safe_upgrade --verbose --debug --quiet --help --version'
+        --templatekernel --archive --source-only --binaries-only --no-depmod --modprobe-on-install --symlink-modules --rpm_safe_upgrade --verbose --debug --quiet --help --version'
     local action='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case " ${actions//$'\n'/ } " in *" $word "*) action=$word ;; esac
@@ -47,7 +47,7 @@ _dkms() {
     -k | --kernelver | --templatekernel) words=$(_dkms_kernels) ;;
     -m | --module) words=$(_dkms_modules) ;;
     -a | --arch) words=$(uname -m) ;;
-    -c | --config)
+    -c | --config | --archive)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -62,7 +62,11 @@ _dkms() {
             case $action in
             '') words=$actions ;;
             add) words=$(_dkms_sources) ;;
-            autoinstall | kernel_*) words='' ;;
+            ldtarball)
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                return
+                ;;
+            autoinstall | generate_mok | kernel_*) words='' ;;
             build | install) words="$(_dkms_modules) $(_dkms_sources)" ;;
             *) words=$(_dkms_modules) ;;
             esac

@@ -206,6 +206,22 @@ fn a_key_with_a_passphrase_waits_for_nobody() {
 }
 
 #[test]
+fn a_tool_of_ones_own_may_unlock_the_key_by_itself() {
+    let root = root();
+    root.write_pair(KEY, CERTIFICATE, Some("secret"));
+    let mut run = wanting(&root);
+    let headers = format!("/lib/modules/{K}/build/scripts");
+    run.framework.sign_file = Some("/opt/sign".into());
+    let real = root.layout.root.resolve(format!("{headers}/sign-file")).unwrap();
+    let unlock = format!("#!/bin/sh\nKBUILD_SIGN_PIN=secret exec {} \"$@\"\n", real.display());
+    root.write_script("/opt/sign", &unlock);
+    assert!(matches!(run.build().unwrap().signed, Signed::With { .. }));
+    root.write_script("/opt/sign", &format!("#!/bin/sh\nexec {} \"$@\"\n", real.display()));
+    let Signed::Not(why) = run.build().unwrap().signed else { panic!() };
+    assert!(why.contains("KBUILD_SIGN_PIN"), "{why}");
+}
+
+#[test]
 fn a_kernel_that_insists_on_signatures_is_named() {
     let root = root();
     let mut run = wanting(&root);

@@ -19,9 +19,10 @@ const K: &str = "6.12.1-toy";
 /// Tells the program that it is the inner one, and which scenario it is to run.
 const SCENARIO: &str = "TOY_SCENARIO";
 
-const SCENARIOS: [(&str, fn()); 4] = [
+const SCENARIOS: [(&str, fn()); 5] = [
     ("a_build_that_fills_the_disk", a_build_that_fills_the_disk),
     ("a_module_that_does_not_fit", a_module_that_does_not_fit),
+    ("an_archive_that_does_not_fit", an_archive_that_does_not_fit),
     ("a_tree_that_is_read_only", a_tree_that_is_read_only),
     ("nothing_to_do_starts_no_process", nothing_to_do_starts_no_process),
 ];
@@ -138,6 +139,50 @@ fn a_module_that_does_not_fit() {
     root.hook(&[]).expect(0);
     assert!(root.take_make_calls().is_empty(), "it was built already");
     assert_eq!(root.names(format!("{updates}/dkms")), ["good.ko"]);
+}
+
+fn an_archive_that_does_not_fit() {
+    let big = ToyModule::new("big", "1").file("firmware.bin", &"x".repeat(3 << 20));
+    let from = FakeRoot::new();
+    ToyKernel::new(K).install(&from);
+    big.register(&from);
+    from.dkms(&["build", "big/1", "-k", K]).expect(0);
+    from.dkms(&["mktarball", "big/1", "-k", K, "--archive", "big.tgz"]).expect(0);
+    let file = from.path("/var/lib/dkms/big/1/tarball/big.tgz").display().to_string();
+
+    let root = FakeRoot::new();
+    mount(&root, "/var/lib/dkms", "size=2m");
+    mount(&root, "/usr/src", "size=1m");
+    ToyKernel::new(K).install(&root);
+    let sources = root.names("/usr/src");
+    // Neither in the module tree, where it is unpacked, nor then in the source tree, which is another
+    // file system.
+    for (place, size, code) in [("/var/lib/dkms", "size=32m", 1), ("/usr/src", "size=16m", 6)] {
+        root.dkms(&["ldtarball", &file]).expect(code).says("free some space");
+        assert_eq!(root.names("/var/lib/dkms"), [".dkms-hook"]);
+        assert_eq!(root.names("/usr/src"), sources);
+        remount(&root, place, size);
+    }
+    root.dkms(&["install", &file, "-k", K]).expect(0);
+    assert!(root.take_make_calls().is_empty());
+
+    // With --force a version that is there is not lost for one that does not fit.
+    root.write("/usr/src/big-1/mine.c", "mine");
+    let before = root.snapshot_of("/var/lib/dkms/big");
+    fill(&root, "/var/lib/dkms/filler");
+    root.dkms(&["ldtarball", "--force", &file]).expect(1).says("free some space");
+    std::fs::remove_file(root.path("/var/lib/dkms/filler")).unwrap();
+    assert_eq!(root.read("/usr/src/big-1/mine.c"), "mine");
+    assert!(before == root.snapshot_of("/var/lib/dkms/big"));
+
+    // Nor is an archive for one that does not fit.
+    let place = "/var/lib/dkms/big/1/tarball";
+    root.dkms(&["mktarball", "big/1", "-k", K, "--archive", "x.tar"]).expect(0);
+    let made = std::fs::read(root.path(place).join("x.tar")).unwrap();
+    fill(&root, "/var/lib/dkms/filler");
+    root.dkms(&["mktarball", "big/1", "-k", K, "--archive", "x.tar"]).expect(6).says("free some space");
+    assert_eq!(root.names(place), ["x.tar"]);
+    assert!(std::fs::read(root.path(place).join("x.tar")).unwrap() == made);
 }
 
 fn a_tree_that_is_read_only() {

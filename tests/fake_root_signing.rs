@@ -1,5 +1,5 @@
 //! Keys and signatures with the real program, the real openssl, and modules that are really
-//! compiled: making a pair, changing it, and what is told of Secure Boot.
+//! compiled: making a pair, and changing it.
 
 #[path = "support/program.rs"]
 mod program;
@@ -16,24 +16,11 @@ use std::os::unix::fs::PermissionsExt;
 use dkms_hook::elf;
 use dkms_hook::kbuild::Checked;
 use program::{Answer, Face, finish};
-use signing::{CERTIFICATE, KEY};
-use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use signing::{CERTIFICATE, INSTALLED, K, K2, KEY};
+use toy_kernel::FakeRoot;
 
-const K: &str = "6.12.1-toy";
-const K2: &str = "6.13.0-toy";
-const INSTALLED: &str = "/lib/modules/6.12.1-toy/updates/dkms/hello.ko.xz";
-
-/// Two kernels that want signatures, one with compressed modules, and a module of two files.
 fn root() -> FakeRoot {
-    let root = FakeRoot::new();
-    let kernel = |release| ToyKernel::new(release).config("CONFIG_MODULE_SIG_HASH=\"sha256\"");
-    kernel(K).compressed("XZ").install(&root);
-    kernel(K2).install(&root);
-    root.write_sign_file(K);
-    root.write_sign_file(K2);
-    root.write("/etc/dkms/framework.conf", "try_sign_modules=true\n");
-    ToyModule::new("hello", "1.0").record("world").register(&root);
-    root
+    signing::root()
 }
 
 /// The same, installed for both.
@@ -64,6 +51,35 @@ fn signed_with_the_present_key(root: &FakeRoot) {
             assert!(!elf::has_signature(elf::without_signature(&module)));
         }
     }
+}
+
+#[test]
+fn what_came_signed_by_another_machine_is_told_and_signed_on_request() {
+    let from = installed();
+    from.dkms(&["mktarball", "hello/1.0", "--all", "--archive", "x.tar.gz"]).expect(0);
+    let file = from.path("/var/lib/dkms/hello/1.0/tarball/x.tar.gz").display().to_string();
+    let to = || {
+        let to = root();
+        to.dkms(&["remove", "hello/1.0", "--all"]).expect(0);
+        new_key(&to);
+        to
+    };
+    let other = to();
+    other.dkms(&["ldtarball", &file]).expect(0).says("dkms-hook resign hello/1.0");
+    other.hook(&[]).expect(0);
+    assert!(other.take_make_calls().is_empty() && other.take_sign_calls().is_empty());
+    other.hook(&["resign", "hello/1.0"]).expect(0);
+    assert_eq!(other.take_sign_calls().len(), 4);
+    signed_with_the_present_key(&other);
+    in_line(&other);
+    // With the same key there is nothing to say.
+    let same = to();
+    for name in [KEY, CERTIFICATE] {
+        same.write(name, fs::read(from.path(name)).unwrap());
+    }
+    same.dkms(&["ldtarball", &file]).expect(0).does_not_say("resign");
+    same.hook(&[]).expect(0);
+    signed_with_the_present_key(&same);
 }
 
 #[track_caller]
@@ -314,225 +330,38 @@ fn a_tool_that_does_not_sign_changes_nothing() {
     assert_eq!(root.checked(&installed, CERTIFICATE, "sha256"), Checked::Good, "the others are signed");
 }
 
-// --- distributions
-
-#[test]
-fn ubuntu_has_its_pair_made_by_its_own_tool() {
-    let root = root();
-    root.write("/etc/os-release", "ID=ubuntu\nID_LIKE=debian\n");
-    let (key, certificate) = ("/var/lib/shim-signed/mok/MOK.priv", "/var/lib/shim-signed/mok/MOK.der");
-    // Elsewhere, so that the stand-in has something to hand out.
-    root.write_pair("/opt/k", "/opt/c", None);
-    let mok = root.path("/var/lib/shim-signed/mok");
-    let opt = root.path("/opt");
-    let calls = root.path("/var/log/toy-calls");
-    let tool = root.write_script(
-        "/opt/bin/update-secureboot-policy",
-        &format!(
-            "#!/bin/sh\necho \"policy $1 $SHIM_NOTRIGGER\" >> {calls}\nmkdir -p {mok}\n\
-             cp {opt}/k {mok}/MOK.priv\ncp {opt}/c {mok}/MOK.der\n",
-            calls = calls.display(),
-            mok = mok.display(),
-            opt = opt.display()
-        ),
-    );
-    let with_tool = |args: &[&str]| {
-        let path = format!("{}:{}", tool.parent().unwrap().display(), root.search_path());
-        finish(root.program(Face::Dkms).args(args).env("PATH", path))
-    };
-    with_tool(&["install", "hello/1.0", "-k", K]).expect(0);
-    let calls: Vec<String> = root.take_calls().into_iter().filter(|c| c.starts_with("policy")).collect();
-    assert_eq!(calls, ["policy --new-key y"], "nobody is there to be asked about enrolling");
-    assert_eq!(root.checked(INSTALLED, certificate, "sha256"), Checked::Good);
-    assert!(root.take_sign_calls()[0].contains(key) && !root.exists(KEY));
-    with_tool(&["generate_mok"]).expect(0).says(&format!("Signing key: {key}\n"));
-
-    // Secure Boot is on and nothing is enrolled.
-    firmware(&root, "SecureBoot", GLOBAL, &[1]);
-    root.hook(&["status"]).expect(0).says("`update-secureboot-policy --enroll-key`");
-    fs::remove_file(root.path(certificate)).unwrap();
-    with_tool(&["generate_mok"]).expect(1).says(certificate);
+/// Runs a command line at a terminal of its own (script(1)), and types `input` after a moment.
+fn at_a_terminal(root: &FakeRoot, args: &[&str], variable: &str, input: &str) -> Answer {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let program = root.program(Face::Hook);
+    let words = std::iter::once(program.get_program()).chain(program.get_args());
+    let words: Vec<String> = words.map(|w| format!("'{}'", w.to_str().unwrap())).collect();
+    let line = format!("{} {}", words.join(" "), args.join(" "));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env_clear().env("PATH", root.search_path()).env("LC_ALL", "C");
+    if !variable.is_empty() {
+        script.env(variable, "postinst");
+    }
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut typing = child.stdin.take().unwrap();
+    typing.write_all(input.as_bytes()).unwrap();
+    // Its end would be typed, too; the terminal goes when the program does.
+    let output = child.wait_with_output().unwrap();
+    drop(typing);
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    Answer { code: output.status.code().unwrap(), out, err: String::new() }
 }
 
 #[test]
-fn gentoo_names_its_key_in_make_conf_or_takes_the_kernels() {
+fn a_person_at_a_terminal_is_asked_for_the_passphrase_once() {
     let root = root();
-    root.write("/etc/os-release", "ID=gentoo\n");
-    root.write_pair("/etc/keys/k.pem", "/etc/keys/c.der", None);
-    root.write(
-        "/etc/portage/make.conf",
-        "USE=\"modules-sign\"\nMODULES_SIGN_KEY=\"/etc/keys/k.pem\"\nMODULES_SIGN_CERT=/etc/keys/c.der\n",
-    );
-    root.dkms(&["generate_mok"]).expect(0).says("Signing key: /etc/keys/k.pem\n").says("/etc/keys/c.der");
-    root.dkms(&["build", "hello/1.0", "-k", K]).expect(0);
-    assert!(root.take_sign_calls()[0].starts_with("sha256 /etc/keys/k.pem /etc/keys/c.der"));
-
-    fs::remove_file(root.path("/etc/portage/make.conf")).unwrap();
-    let kernel = ToyKernel::new(K2).config("CONFIG_MODULE_SIG_HASH=\"sha256\"");
-    kernel.config("CONFIG_MODULE_SIG_KEY=\"certs/signing_key.pem\"").install_headers(&root);
-    // Both halves in one file, as the kernel's build has it.
-    let file = format!("/usr/src/linux-headers-{K2}/certs/signing_key.pem");
-    root.write_pair("/opt/k", "/opt/c", None);
-    let pem = std::process::Command::new("openssl")
-        .args(["x509", "-inform", "DER", "-in"])
-        .arg(root.path("/opt/c"))
-        .output()
-        .unwrap();
-    root.write(&file, [fs::read(root.path("/opt/k")).unwrap(), pem.stdout].concat());
-    root.dkms(&["build", "hello/1.0", "-k", K2]).expect(0).does_not_say("Warning");
-    assert!(root.take_sign_calls()[0].starts_with(&format!("sha256 {file} {file}")));
-    let built = format!("/var/lib/dkms/hello/1.0/{K2}/x86_64/module/hello.ko");
-    assert_eq!(root.checked(&built, &file, "sha256"), Checked::Good);
-    fs::remove_file(root.path(&file)).unwrap();
-    root.dkms(&["generate_mok", "-k", K2]).expect(1).says(&file);
-}
-
-#[test]
-fn a_key_in_a_token_is_no_file() {
-    let root = root();
-    root.write(
-        "/etc/dkms/framework.conf",
-        "try_sign_modules=true\nmok_signing_key='pkcs11:token=t;object=k'\n",
-    );
-    root.dkms(&["generate_mok"]).expect(1).says(CERTIFICATE);
-    root.write_pair("/opt/key", CERTIFICATE, None);
-    // The stand-in knows no tokens: it is shown what to take instead.
-    let tool = format!("/usr/src/linux-headers-{K}/scripts/sign-file");
-    let (good, key) = (root.read(&tool), root.path("/opt/key"));
-    let token = format!(
-        "set -e\ntest \"$2\" = 'pkcs11:token=t;object=k'\nset -- \"$1\" {} \"$3\" \"$4\"\n",
-        key.display()
-    );
-    root.write_script(&tool, &good.replacen("set -e\n", &token, 1));
-    root.dkms(&["generate_mok"]).expect(0).says("Signing key: pkcs11:token=t;object=k\n");
-    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    root.write_pair(KEY, CERTIFICATE, Some("secret"));
+    let answer = at_a_terminal(&root, &["--kernel", K], "", "secret\n").expect(0);
+    assert_eq!(answer.out.matches("Passphrase of /var/lib/dkms/mok.key: ").count(), 1, "{}", answer.out);
+    assert!(!answer.out.contains("not signed"), "{}", answer.out);
     assert_eq!(root.checked(INSTALLED, CERTIFICATE, "sha256"), Checked::Good);
-}
-
-#[test]
-fn the_tool_may_be_named_for_each_kernel() {
-    let root = root();
-    for k in [K, K2] {
-        let tool = format!("/usr/src/linux-headers-{k}/scripts/sign-file");
-        fs::create_dir_all(root.path("/opt")).unwrap();
-        fs::rename(root.path(&tool), root.path(format!("/opt/sign-{}", k.trim_end_matches("-toy")))).unwrap();
-    }
-    // Needs a shell, and the kernel that it is for.
-    root.write(
-        "/etc/dkms/framework.conf",
-        "try_sign_modules=true\nsign_file=\"/opt/sign-${kernelver%-toy}\"\n",
-    );
-    root.hook(&[]).expect(0);
-    signed_with_the_present_key(&root);
-    root.take_calls();
-    root.take_make_calls();
-    root.take_sign_calls();
-    in_line(&root);
-}
-
-// --- Secure Boot
-
-const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
-const SHIM: &str = "605dab50-e046-4300-abb6-3dd810dd8b23";
-const DATABASE: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
-
-/// Sets a variable of the firmware: four bytes of attributes, then the content.
-fn firmware(root: &FakeRoot, name: &str, vendor: &str, content: &[u8]) {
-    let bytes = [&[6, 0, 0, 0], content].concat();
-    root.write(format!("/sys/firmware/efi/efivars/{name}-{vendor}"), bytes);
-}
-
-/// An EFI_SIGNATURE_LIST of one X.509 certificate.
-fn signature_list(root: &FakeRoot, certificate: &str) -> Vec<u8> {
-    let der = fs::read(root.path(certificate)).unwrap();
-    let x509 =
-        [0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a, 0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72];
-    let size = 16 + u32::try_from(der.len()).unwrap();
-    let mut list = x509.to_vec();
-    for field in [28 + size, 0, size] {
-        list.extend(field.to_le_bytes());
-    }
-    list.extend([0; 16]);
-    list.extend(der);
-    list
-}
-
-#[test]
-fn status_tells_how_far_the_key_is() {
-    let root = installed();
-    let status = || root.hook(&["status"]).expect(0).out;
-    assert!(!status().contains("Secure Boot"), "this root knows nothing of a machine");
-    fs::create_dir_all(root.path("/sys/firmware")).unwrap();
-    assert!(status().contains("Secure Boot: not needed, this machine was not started by EFI\n"));
-    firmware(&root, "SecureBoot", GLOBAL, &[0]);
-    assert!(status().contains("Secure Boot: off\n  signed with /var/lib/dkms/mok.pub: not enrolled\n"));
-    assert!(!status().contains("next:"));
-
-    firmware(&root, "SecureBoot", GLOBAL, &[1]);
-    let told = status();
-    assert!(told.contains("Secure Boot: on\n  signed with /var/lib/dkms/mok.pub: not enrolled\n  next: `mokutil --import /var/lib/dkms/mok.pub`, then restart"), "{told}");
-    root.write_pair("/opt/k", "/opt/c", None);
-    firmware(&root, "MokListRT", SHIM, &signature_list(&root, "/opt/c"));
-    assert!(status().contains("not enrolled"));
-    firmware(&root, "MokNew", SHIM, &signature_list(&root, CERTIFICATE));
-    let told = status();
-    assert!(told.contains("waits for a restart\n  next: restart"), "{told}");
-    firmware(&root, "db", DATABASE, &signature_list(&root, CERTIFICATE));
-    assert!(status().contains("in the firmware's database\n"));
-    let both = [signature_list(&root, "/opt/c"), signature_list(&root, CERTIFICATE)].concat();
-    firmware(&root, "MokListRT", SHIM, &both);
-    let told = status();
-    assert!(told.contains("mok.pub: enrolled\n") && !told.contains("next:"), "{told}");
-    firmware(&root, "MokSBStateRT", SHIM, &[1]);
-    assert!(status().contains("shim does not validate"));
-    assert_eq!(root.dkms(&["status", "-k", K]).expect(0).out, format!("hello/1.0, {K}, x86_64: installed\n"));
-}
-
-#[test]
-fn status_for_programs() {
-    let root = installed();
-    firmware(&root, "SecureBoot", GLOBAL, &[1]);
-    let json: serde_json::Value =
-        serde_json::from_str(&root.hook(&["status", "--json"]).expect(0).out).unwrap();
-    let signing = &json["signing"];
-    assert_eq!(signing["secure-boot"], "on");
-    assert_eq!(signing["keys"][0]["certificate"], CERTIFICATE);
-    assert_eq!(signing["keys"][0]["enrolment"], "missing");
-    assert_eq!(signing["keys"][0]["kernels"], serde_json::json!([K, K2]));
-    assert!(signing["keys"][0]["next"].as_str().unwrap().contains("mokutil --import"));
-    assert_eq!(json["failed"], false);
-    assert_eq!(json["kernels"][0]["release"], K);
-    assert_eq!(json["modules"].as_array().unwrap().len(), 2);
-    assert_eq!(json["modules"][0]["module"], "hello");
-    assert_eq!(json["modules"][0]["installed"], true);
-    root.write("/usr/src/hello-1.0/hello.c", "#error no\n");
-    root.hook(&[]).expect(11);
-    let json: serde_json::Value =
-        serde_json::from_str(&root.hook(&["status", "--json"]).expect(1).out).unwrap();
-    assert_eq!(json["failed"], true);
-    assert_eq!(json["failures"].as_array().unwrap().len(), 2);
-}
-
-#[test]
-fn a_person_hears_of_the_enrolment_after_installing() {
-    let root = root();
-    firmware(&root, "SecureBoot", GLOBAL, &[1]);
-    let line = "Secure Boot is on, and the kernel will refuse these modules: /var/lib/dkms/mok.pub is not \
-                enrolled. Next: `mokutil --import /var/lib/dkms/mok.pub`";
-    root.dkms(&["generate_mok"]).expect(0).says("Next: `mokutil --import /var/lib/dkms/mok.pub`");
-    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0).says(line);
-    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0).does_not_say(line);
-    // In the middle of a transaction it would be lost.
-    root.deb("trigger", "", "triggered").expect(0).does_not_say(line);
-    firmware(&root, "MokListRT", SHIM, &signature_list(&root, CERTIFICATE));
-    root.dkms(&["install", "hello/1.0", "-k", K2, "--force"]).expect(0).does_not_say("Secure Boot");
-}
-
-#[test]
-fn an_unsigned_module_is_told_loudly_where_it_will_not_load() {
-    let root = root();
-    firmware(&root, "SecureBoot", GLOBAL, &[1]);
-    root.write("/etc/dkms/framework.conf", "try_sign_modules=false\n");
-    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0).says("WILL NOT LOAD").says("Secure Boot is on");
-    root.hook(&["status"]).expect(0).says(&format!("modules for {K} are not signed, and will not load"));
+    // A package's script runs at the same terminal, and must not wait there.
+    let answer = at_a_terminal(&root, &["--kernel", K2], "DPKG_MAINTSCRIPT_NAME", "").expect(0);
+    assert!(!answer.out.contains("Passphrase of") && answer.out.contains("not signed"), "{}", answer.out);
 }

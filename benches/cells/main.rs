@@ -234,7 +234,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                     stamp: String::new(),
                 },
                 vermagic_matches: false,
-                loaded: false,
+                loaded: None,
             };
             system.cells.insert(Cell { module: id.clone(), kernel: release(k), arch: x86_64() }, view);
         }

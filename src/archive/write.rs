@@ -64,7 +64,7 @@ impl Writer {
     /// left out without a word.
     ///
     /// # Errors
-    /// When something cannot be read or written. The error names the file.
+    /// When something cannot be read or written. The error names the file that cannot be read.
     pub fn tree(&mut self, name: &Path, top: &Path, skip: &dyn Fn(&Path) -> bool) -> io::Result<Vec<Member>> {
         let mut remarkable = Vec::new();
         let walk = walkdir::WalkDir::new(top).sort_by_file_name().into_iter();
@@ -73,8 +73,13 @@ impl Writer {
             let entry = entry.map_err(io::Error::from)?;
             let path = entry.path();
             let inside = path.strip_prefix(top).unwrap_or(Path::new(""));
-            self.entry(&name.join(inside), inside, &entry, &mut remarkable)
-                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+            // Joined with nothing, a path would end with a slash.
+            let member = if entry.depth() == 0 { name.to_path_buf() } else { name.join(inside) };
+            self.entry(&member, inside, &entry, &mut remarkable).map_err(|e| match e.raw_os_error() {
+                // ENOSPC, EDQUOT, EFBIG: not this file's fault, but the archive's.
+                Some(28 | 122 | 27) => e,
+                _ => io::Error::new(e.kind(), format!("{}: {e}", path.display())),
+            })?;
         }
         Ok(remarkable)
     }

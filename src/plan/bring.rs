@@ -1,9 +1,9 @@
 //! One module version, one kernel, one state: what a person types.
 
 use super::planner::{Planner, Provision, Standing};
-use super::reconcile::same_verdict;
+use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason};
-use crate::ids::Cell;
+use crate::ids::{Cell, ModuleName};
 use crate::inputs::Change;
 use crate::request::Goal;
 use crate::system::{CellView, Now, Source};
@@ -52,7 +52,7 @@ impl Planner<'_> {
             return;
         };
         if adopt {
-            self.step(Action::Adopt { cell: cell.clone() }, Reason::MadeByDkms, Vec::new());
+            self.step(Action::Adopt { cell: cell.clone() }, adopted(view), Vec::new());
         }
         // One that could not be signed with this key before is as good as it was.
         let resign = build.is_none()
@@ -122,7 +122,10 @@ impl Planner<'_> {
             return None;
         }
         if unchanged && !again {
-            return Some((None, standing == Standing::Adoptable));
+            // A build out of an archive whose dependencies are not there yet is not written down: they
+            // would seem to have changed since.
+            let complete = view.loaded.is_none() || self.all_installed(cell, &facts.depends);
+            return Some((None, standing == Standing::Adoptable && complete));
         }
         if self.options.heed_failures
             && !force
@@ -151,6 +154,13 @@ impl Planner<'_> {
             _ => Reason::Asked,
         };
         Some((Some(self.step(Action::Build { cell: cell.clone(), force }, reason, needs)), false))
+    }
+
+    fn all_installed(&self, cell: &Cell, names: &[String]) -> bool {
+        names.iter().all(|name| {
+            ModuleName::new(name.clone())
+                .is_ok_and(|name| self.installed(&name, &cell.kernel, &cell.arch).is_some())
+        })
     }
 
     fn bring_down(&mut self, cell: &Cell, to: Goal) {

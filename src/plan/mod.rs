@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
+mod headerless;
 mod note;
 mod planner;
 mod purge;

@@ -31,7 +31,7 @@ impl Planner<'_> {
     /// True when an on-request build for a kernel without an image is to be kept. One out of an archive
     /// may wait for a kernel of which nothing is here yet.
     pub(super) fn kept_on_request(&self, cell: &Cell) -> bool {
-        if !self.options.kernel_left && self.view(cell).is_some_and(|view| view.loaded) {
+        if !self.options.kernel_left && self.view(cell).is_some_and(|view| view.loaded.is_some()) {
             return true;
         }
         let headers = self.system.kernels.get(&cell.kernel).is_some_and(|k| k.headers);

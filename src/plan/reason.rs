@@ -43,6 +43,8 @@ pub enum Reason {
     FilesMissing,
     /// The build was made by DKMS, for this kernel, and fits.
     MadeByDkms,
+    /// The build came out of an archive, for this kernel, and fits.
+    FromArchive,
     /// It failed for lack of a working compiler; that may have changed.
     RetryToolchain,
     /// It failed before, and a person asks for another try.
@@ -89,6 +91,7 @@ impl fmt::Display for Reason {
             }
             Self::FilesMissing => f.write_str("installed files are missing or changed"),
             Self::MadeByDkms => f.write_str("DKMS built it for this kernel; it need not be built again"),
+            Self::FromArchive => f.write_str("it was loaded for this kernel; it need not be built again"),
             Self::RetryToolchain => f.write_str("the compiler could not run last time"),
             Self::RetryAsked => f.write_str("it failed before and another try was asked for"),
             Self::Asked => f.write_str("it was asked for"),

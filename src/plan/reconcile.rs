@@ -52,7 +52,7 @@ impl Planner<'_> {
         } else if self.system.autoinstall_disabled {
             // Nothing is built for it, so nothing waits either.
         } else if !known.headers {
-            self.wait(kernel);
+            self.without_headers(kernel, retry);
         } else if let Some(arch) = self.system.arch.clone() {
             self.want_all(kernel, &arch, retry);
         }
@@ -73,11 +73,10 @@ impl Planner<'_> {
                 }
             }
             Some(known) if !known.headers => {
-                if !self.lacks_something(kernel) {
-                    return;
-                }
                 let package = known.headers_package.clone();
-                self.note(Note::Waiting { kernel: kernel.clone(), package });
+                if self.install_what_is_built(kernel, true) {
+                    self.note(Note::Waiting { kernel: kernel.clone(), package });
+                }
             }
             Some(_) => self.want_all(kernel, arch, true),
         }
@@ -94,8 +93,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether any registered module is not installed for this kernel; without headers that is all
-    /// that can be known, since a conf may ask for them.
+    /// Whether any registered module is not installed for this kernel; of a kernel that is not here
+    /// that is all that can be known.
     fn lacks_something(&self, kernel: &KernelRelease) -> bool {
         let installed: BTreeSet<&ModuleName> = self
             .system
@@ -106,23 +105,6 @@ impl Planner<'_> {
             .collect();
         let mut buildable = self.system.modules.iter().filter(|(_, source)| **source == Source::Added);
         buildable.any(|(id, _)| !installed.contains(&id.name))
-    }
-
-    fn wait(&mut self, kernel: &KernelRelease) {
-        let known = &self.system.kernels[kernel];
-        let package = known.headers_package.clone();
-        let wanted = self.lacks_something(kernel);
-        if !wanted {
-            if known.note.waiting.is_some() {
-                self.settle(kernel, Duty::Headers);
-            }
-            return;
-        }
-        if known.note.waiting.as_deref() != Some(&package) {
-            let action = Action::Wait { kernel: kernel.clone(), package: package.clone() };
-            self.step(action, Reason::HeadersMissing, Vec::new());
-        }
-        self.note(Note::Waiting { kernel: kernel.clone(), package });
     }
 
     fn want_all(&mut self, kernel: &KernelRelease, arch: &Arch, retry: bool) {
@@ -237,7 +219,11 @@ impl Planner<'_> {
         };
         let Dependencies { steps: needs, builds } = match self.depends(&cell, facts, retry) {
             Ok(found) => found,
-            Err(_) if view.installed && view.intact && standing == Standing::Fresh => {
+            Err(_)
+                if view.installed
+                    && view.intact
+                    && matches!(standing, Standing::Fresh | Standing::Adoptable) =>
+            {
                 return ready(None, BuildOf::of(view));
             }
             Err(missing) => {
@@ -288,7 +274,10 @@ impl Planner<'_> {
         }
         let build = match (&standing, &view.now) {
             (Standing::Adoptable, Now::Judged { inputs, .. }) => {
-                self.step(Action::Adopt { cell: cell.clone() }, Reason::MadeByDkms, Vec::new());
+                // One out of an archive is only now told which builds of its dependencies it goes with:
+                // not before they are there.
+                let after = if view.loaded.is_some() { needs.clone() } else { Vec::new() };
+                self.step(Action::Adopt { cell: cell.clone() }, adopted(view), after);
                 BuildOf::Known(inputs.fingerprint())
             }
             _ => BuildOf::of(view),
@@ -368,6 +357,11 @@ impl Planner<'_> {
         }
         Err(Box::new(Note::MissingDepends { cell: cell.clone(), names: missing, known }))
     }
+}
+
+/// Why a build without a record is taken over.
+pub(super) fn adopted(view: &CellView) -> Reason {
+    if view.loaded.is_some() { Reason::FromArchive } else { Reason::MadeByDkms }
 }
 
 /// The first dependency that will be another build than the one in `inputs`.

@@ -83,12 +83,20 @@ pub struct CellView {
     pub verdict: Option<Verdict>,
     /// The build came out of an archive and was not adopted yet: perhaps its kernel is still to come.
     /// Looked at only where there is a build without a record.
-    pub loaded: bool,
+    pub loaded: Option<FromArchive>,
     /// What it would be made from now.
     pub now: Now,
     /// Every built module was made for this kernel (vermagic). Looked at only where there is a
     /// build without a record.
     pub vermagic_matches: bool,
+}
+
+/// What is known of a build that came out of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FromArchive {
+    /// AUTOINSTALL of its source. Looked at only where there are no headers; elsewhere the cell is
+    /// judged.
+    pub autoinstall: bool,
 }
 
 /// How the modules of a build are signed.

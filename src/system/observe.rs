@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use super::distribution::Distribution;
 use super::headers;
-use super::{CellView, Now, Source, System, kernels, modules, stamp};
+use super::{CellView, FromArchive, Now, Source, System, kernels, modules, stamp};
 use crate::conf::model::{Conf, ConfError, Context, Framework};
 use crate::conf::{self, Strictness};
 use crate::elf;
@@ -146,7 +146,8 @@ impl Observer<'_> {
         };
         let foreign = built && record.is_none();
         let vermagic_matches = foreign && self.made_for(cell);
-        let loaded = foreign && self.layout.loaded_mark(cell).exists();
+        let loaded = (foreign && self.layout.loaded_mark(cell).exists())
+            .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
         let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
         CellView { built, installed, intact, record, verdict, loaded, now, vermagic_matches }
     }
@@ -163,6 +164,10 @@ impl Observer<'_> {
                     m.file_type().is_symlink() || m.len() == file.size && kernels::mtime(&m) == file.mtime
                 })
         })
+    }
+
+    fn asks_for_autoinstall(&self, cell: &Cell) -> bool {
+        self.conf(cell, &self.context(cell), Strictness::Other).is_ok_and(|conf| conf.autoinstall)
     }
 
     fn made_for(&self, cell: &Cell) -> bool {

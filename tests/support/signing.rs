@@ -10,7 +10,21 @@ use dkms_hook::elf::Compression;
 use dkms_hook::kbuild::{Checked, check_file};
 use dkms_hook::pki::Certificate;
 
-use crate::toy_kernel::FakeRoot;
+use crate::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+
+/// A kernel with compressed modules.
+pub const K: &str = "6.12.1-toy";
+
+/// A kernel without.
+pub const K2: &str = "6.13.0-toy";
+
+/// The first module of [`K`], installed, inside a root.
+pub const INSTALLED: &str = "/lib/modules/6.12.1-toy/updates/dkms/hello.ko.xz";
+
+/// Vendors of variables: EFI itself, shim, and the firmware's database.
+pub const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+pub const SHIM: &str = "605dab50-e046-4300-abb6-3dd810dd8b23";
+pub const DATABASE: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
 
 /// Where DKMS has its key, inside a root.
 pub const KEY: &str = "/var/lib/dkms/mok.key";
@@ -38,6 +52,19 @@ printf '\0\0\2\0\0\0\0\0\0\0' >> "$4"
 printf "$(printf '\\%03o\\%03o' $((length / 256)) $((length % 256)))" >> "$4"
 printf '~Module signature appended~\n' >> "$4"
 "#;
+
+/// [`K`] and [`K2`], which want signatures, and a module of two files.
+pub fn root() -> FakeRoot {
+    let root = FakeRoot::new();
+    let kernel = |release| ToyKernel::new(release).config("CONFIG_MODULE_SIG_HASH=\"sha256\"");
+    kernel(K).compressed("XZ").install(&root);
+    kernel(K2).install(&root);
+    root.write_sign_file(K);
+    root.write_sign_file(K2);
+    root.write("/etc/dkms/framework.conf", "try_sign_modules=true\n");
+    ToyModule::new("hello", "1.0").record("world").register(&root);
+    root
+}
 
 impl FakeRoot {
     /// Puts the stand-in where the headers of a Debian kernel have sign-file.
@@ -84,5 +111,25 @@ impl FakeRoot {
     pub fn module(&self, module: &str) -> Vec<u8> {
         let path = self.path(module);
         Compression::of(&path).unwrap().unpack(std::fs::read(path).unwrap()).unwrap()
+    }
+
+    /// Sets a variable of the firmware: four bytes of attributes, then the content.
+    pub fn firmware(&self, name: &str, vendor: &str, content: &[u8]) {
+        let bytes = [&[6, 0, 0, 0], content].concat();
+        self.write(format!("/sys/firmware/efi/efivars/{name}-{vendor}"), bytes);
+    }
+
+    /// An EFI_SIGNATURE_LIST of one X.509 certificate.
+    pub fn signature_list(&self, certificate: &str) -> Vec<u8> {
+        let der = std::fs::read(self.path(certificate)).unwrap();
+        let size = 16 + u32::try_from(der.len()).unwrap();
+        let mut list = vec![0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a];
+        list.extend([0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72]);
+        for field in [28 + size, 0, size] {
+            list.extend(field.to_le_bytes());
+        }
+        list.extend([0; 16]);
+        list.extend(der);
+        list
     }
 }

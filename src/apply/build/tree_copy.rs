@@ -26,8 +26,9 @@ fn writing(path: &Path) -> impl FnOnce(io::Error) -> CopyError + '_ {
 }
 
 /// Copies what is in directory `from` into directory `to`, which is made if it is missing; files
-/// that are there already are replaced. Owners are not kept: the copy belongs to who builds.
-/// Sockets, pipes and devices are left out.
+/// that are there already are replaced. Owners are not kept: the copy belongs to who builds, and
+/// nobody else may write to it, whatever the modes of the original allow. Sockets, pipes and devices
+/// are left out.
 ///
 /// # Errors
 /// The first file that cannot be read or written; what was copied until then stays.
@@ -50,7 +51,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<(), CopyError> {
             copy_file(&source, &target)?;
         }
     }
-    fs::set_permissions(to, meta.permissions()).map_err(writing(to))?;
+    fs::set_permissions(to, safe_mode(&meta)).map_err(writing(to))?;
     File::open(to).and_then(|dir| dir.set_times(times(&meta))).map_err(writing(to))
 }
 
@@ -71,8 +72,16 @@ pub(super) fn copy_file(source: &Path, target: &Path) -> Result<(), CopyError> {
         Some(28 | 122 | 27) => writing(target)(e),
         _ => reading(source)(e),
     })?;
-    output.set_permissions(meta.permissions()).map_err(writing(target))?;
+    output.set_permissions(safe_mode(&meta)).map_err(writing(target))?;
     output.set_times(times(&meta)).map_err(writing(target))
+}
+
+/// The mode of a copy. What is in it is run as root later: others must not be able to change it, and
+/// a program that runs with the rights of its owner must not become one with root's.
+fn safe_mode(meta: &Metadata) -> fs::Permissions {
+    const FOR_OTHERS_TO_WRITE: u32 = 0o002;
+    const SET_USER_OR_GROUP: u32 = 0o6000;
+    fs::Permissions::from_mode(meta.permissions().mode() & !(FOR_OTHERS_TO_WRITE | SET_USER_OR_GROUP))
 }
 
 fn remove_existing(target: &Path) -> Result<(), CopyError> {

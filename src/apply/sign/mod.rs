@@ -38,6 +38,8 @@ pub struct Signer {
     digest: String,
     environment: Environment,
     may_ask: bool,
+    /// What a failure may be due to.
+    doubt: Option<String>,
 }
 
 impl Signer {
@@ -58,10 +60,16 @@ impl Signer {
             .map_err(|e| Unsigned::fault(format!("the certificate {shown} cannot be used: {e}")))?;
         let digest = file_digest(path)
             .map_err(|e| Unsigned::fault(format!("the certificate {shown} cannot be read: {e}")))?;
-        if let Some(passphrase) = passphrase::find(&recipe.pair, &environment, may_ask)? {
-            environment.push((passphrase::VARIABLE.into(), Some(passphrase)));
+        let mut doubt = None;
+        if passphrase::is_missing(&recipe.pair, &environment) {
+            match passphrase::ask(&recipe.pair, may_ask && !recipe.tool_is_named) {
+                Ok(typed) => environment.push((passphrase::VARIABLE.into(), Some(typed))),
+                // It may ask by itself, or somebody else.
+                Err(why) if recipe.tool_is_named => doubt = Some(why),
+                Err(why) => return Err(Unsigned::fault(why)),
+            }
         }
-        Ok(Self { recipe, certificate, digest, environment, may_ask })
+        Ok(Self { recipe, certificate, digest, environment, may_ask, doubt })
     }
 
     /// SHA-256 of the certificate file, in hex.
@@ -116,7 +124,11 @@ impl Signer {
             .arg(module)
             .envs(&self.environment);
         // A token may ask for its PIN by itself.
-        run(&if self.may_ask { tool } else { tool.without_terminal() })
+        let result = run(&if self.may_ask { tool } else { tool.without_terminal() });
+        result.map_err(|said| match &self.doubt {
+            Some(doubt) => format!("{said} ({doubt})"),
+            None => said,
+        })
     }
 
     fn tool(&self) -> String {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Mutex;
 
 use super::Environment;
-use crate::kbuild::{Pair, Unsigned};
+use crate::kbuild::Pair;
 use crate::process::Process;
 
 /// Where they look (scripts/sign-file.c of the kernel).
@@ -16,42 +16,37 @@ pub(super) const VARIABLE: &str = "KBUILD_SIGN_PIN";
 /// What was typed, by key: nobody is asked twice by one command.
 static TYPED: Mutex<Option<HashMap<String, OsString>>> = Mutex::new(None);
 
-/// The passphrase to add to the environment; `None` when the key needs none or it is there already.
+/// True when the key has a passphrase that the tools would not find.
+pub(super) fn is_missing(pair: &Pair, environment: &Environment) -> bool {
+    let set = environment.iter().rev().find(|(name, _)| name == VARIABLE).map(|(_, value)| value.clone());
+    set.unwrap_or_else(|| std::env::var_os(VARIABLE)).is_none() && pair.has_passphrase()
+}
+
+/// Asks for the passphrase of a key.
 ///
 /// # Errors
-/// When it is missing and nobody can be asked.
-pub(super) fn find(
-    pair: &Pair,
-    environment: &Environment,
-    may_ask: bool,
-) -> Result<Option<OsString>, Unsigned> {
-    if !pair.has_passphrase() {
-        return Ok(None);
-    }
-    let set = environment.iter().rev().find(|(name, _)| name == VARIABLE).map(|(_, value)| value.clone());
-    if set.unwrap_or_else(|| std::env::var_os(VARIABLE)).is_some() {
-        return Ok(None);
-    }
+/// What to do where nobody can be asked.
+pub(super) fn ask(pair: &Pair, may_ask: bool) -> Result<OsString, String> {
     let key = &pair.shown.0;
     if may_ask {
         let mut typed = TYPED.lock().unwrap_or_else(|e| e.into_inner());
         let typed = typed.get_or_insert_default();
         if let Some(known) = typed.get(&pair.key) {
-            return Ok(Some(known.clone()));
+            return Ok(known.clone());
         }
-        if let Some(answer) = ask(key) {
+        if let Some(answer) = at_the_terminal(key) {
             typed.insert(pair.key.clone(), answer.clone());
-            return Ok(Some(answer));
+            return Ok(answer);
         }
     }
-    Err(Unsigned::fault(format!(
+    Err(format!(
         "the key {key} has a passphrase, which {VARIABLE} does not hold; export it there, for hooks in \
          the file that build_environment in framework.conf names, and run `dkms-hook resign`"
-    )))
+    ))
 }
 
 /// Asks at the terminal. By bash, which puts the terminal's echo back whatever interrupts it.
-fn ask(key: &str) -> Option<OsString> {
+fn at_the_terminal(key: &str) -> Option<OsString> {
     let read =
         "IFS= read -r -s -p \"$1\" answer </dev/tty 2>/dev/tty && echo >/dev/tty && printf %s \"$answer\"";
     let got = Process::bash(read).arg("bash").arg(format!("Passphrase of {key}: ")).capture().ok()?;

@@ -25,6 +25,9 @@ pub struct Loaded {
     pub installed: Vec<(Cell, Vec<InstalledFile>)>,
     /// Another source of that name was replaced.
     pub replaced_source: bool,
+    /// Modules among them do not bear the signature of the key with which this machine signs. Not
+    /// looked at here.
+    pub signed_by_others: bool,
     /// There is no source: only the builds can be used.
     pub without_source: bool,
 }

@@ -69,9 +69,8 @@ pub(super) fn place(layout: &Layout, from: &Path, id: &ModuleId) -> Result<Place
         return Ok(Placed { changed: None, replaced: false });
     }
     let shown = layout.source_inside(id);
-    let failed = |e: &dyn std::fmt::Display| {
-        Error::new(exit::INSTALL, format!("cannot put the source into {}: {e}", shown.display()))
-    };
+    let failed =
+        |e: &std::io::Error| Error { code: exit::INSTALL, ..Error::io("put the source into", &shown, e) };
     let parent = target.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
     let place = tempfile::Builder::new()
@@ -82,7 +81,7 @@ pub(super) fn place(layout: &Layout, from: &Path, id: &ModuleId) -> Result<Place
     match fs::rename(from, &new) {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
-            copy_tree(from, &new).map_err(|e| failed(&e))?;
+            copy_tree(from, &new).map_err(|e| failed(&e.source))?;
         }
         Err(e) => return Err(failed(&e)),
     }

@@ -121,6 +121,11 @@ fn tell(session: &mut Session<'_, '_>, id: &ModuleId, shown: &str, loaded: &Load
             cell.kernel, cell.arch
         ));
     }
+    if loaded.signed_by_others {
+        screen.line(format_args!(
+            "Its modules are not signed with the key of this machine; `dkms-hook resign {id}` does that."
+        ));
+    }
     if loaded.without_source {
         screen.line(format_args!(
             "It has no source: it can be installed for these kernels, but not be built for others."

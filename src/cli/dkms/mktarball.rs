@@ -44,6 +44,10 @@ fn cells(session: &mut Session<'_, '_>, id: &ModuleId) -> Result<Vec<Cell>> {
         false => session.targets()?,
     };
     let cells: Vec<Cell> = targets.iter().map(|target| target.cell(id)).collect();
+    if cells.is_empty() && session.asked.binaries_only {
+        return Err(Error::new(exit::INSTALL, format!("{id} is not built for any kernel"))
+            .hint(format!("build it first with `dkms build {id} -k KERNEL`")));
+    }
     let layout = session.engine.layout();
     match cells.iter().find(|cell| !layout.built_modules(cell).is_dir()) {
         None => Ok(cells),

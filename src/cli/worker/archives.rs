@@ -15,6 +15,7 @@ use crate::process::{Output, Process};
 use crate::record::Record;
 use crate::request::{Goal, Request};
 use crate::store;
+use crate::system::Signature;
 
 impl Worker {
     /// See [`Engine::load`].
@@ -28,10 +29,14 @@ impl Worker {
         if unpacked.is_nested() {
             not_of_itself(id)?;
         }
-        let loaded = tarball::load(&self.machine.layout, unpacked, id, options.force)?;
+        let mut loaded = tarball::load(&self.machine.layout, unpacked, id, options.force)?;
         let source = self.machine.layout.source_link(id);
         let conf = self.conf(&source, Some(id), target, options)?;
         self.adopt(&loaded, options);
+        let overrides = Self::overrides(options);
+        let observer = self.machine.observer(&overrides);
+        loaded.signed_by_others =
+            loaded.cells.iter().any(|cell| matches!(observer.signature(cell), Signature::Other));
         if !loaded.without_source {
             self.post_add(&conf, id, target, options)?;
         }
@@ -91,24 +96,23 @@ impl Worker {
             }
             let flags = Flags::default();
             let ran = self.machine.run(&request, &plan_options, &overrides, &flags, &self.report);
-            let noted = ran.and_then(|_| self.correct_record(cell, loaded));
+            let noted = ran.and_then(|_| self.keep_installed(cell, loaded));
             if let Err(error) = noted {
                 log::warn!("{error}");
             }
         }
     }
 
-    /// What adopting cannot know of a build out of an archive: whose key signed it, if any did, and what
-    /// an earlier build in its place had installed.
-    fn correct_record(&self, cell: &Cell, loaded: &Loaded) -> Result<()> {
+    /// A build that an earlier one made room for may have files of that one installed.
+    fn keep_installed(&self, cell: &Cell, loaded: &Loaded) -> Result<()> {
+        let Some((_, installed)) = loaded.installed.iter().find(|(known, _)| known == cell) else {
+            return Ok(());
+        };
         let layout = &self.machine.layout;
         let _lock = lock::take(layout, &self.report)?;
         let path = layout.record(cell);
         let Some(mut record) = store::load::<Record>(&path) else { return Ok(()) };
-        record.inputs.signing = None;
-        if let Some((_, installed)) = loaded.installed.iter().find(|(known, _)| known == cell) {
-            record.installed.clone_from(installed);
-        }
+        record.installed.clone_from(installed);
         store::save(&path, &record)
     }
 }

@@ -143,7 +143,11 @@ impl<'a> Parser<'a> {
     fn assignment_list(&mut self, found: &mut Vec<Assignment>) -> Result<(), NeedsShell> {
         loop {
             found.push(self.assignment()?);
-            let blank = self.at;
+            // A word ends here anyway. After the `)` of an array bash goes on with the word, also
+            // on the next line when this one ends in a backslash.
+            if !matches!(self.peek(), None | Some(b' ' | b'\t' | b'\n' | b';')) {
+                return Err(self.needs_shell("text after `)`"));
+            }
             self.skip_blanks();
             match self.peek() {
                 None | Some(b'\n') => return Ok(()),
@@ -154,7 +158,6 @@ impl<'a> Parser<'a> {
                         _ => Ok(()),
                     };
                 }
-                Some(_) if self.at == blank => return Err(self.needs_shell("text after `)`")),
                 Some(b'#') => {
                     self.skip_comment();
                     return Ok(());

@@ -137,10 +137,22 @@ fn whatever_needs_a_shell_is_refused_with_its_line() {
         ("MAKE='a \"b c\" d'", 1, "a quote inside a value"),
         ("MAKE=\"a", 1, "a quote that is not closed"),
         ("MAKE=a\u{1}", 1, "a control character"),
+        ("PATCH=(x)\\\nMAKE=a", 1, "text after `)`"),
         ("export MAKE=a", 1, "the command `export`"),
     ] {
         assert_eq!(refused(text), NeedsShell { line, why: why.to_owned() }, "{text:?}");
     }
+}
+
+#[test]
+fn values_that_grow_without_end_are_refused_before_memory_ends() {
+    let doubling = format!("MAKE=x\n{}", "MAKE=$MAKE$MAKE\n".repeat(60));
+    let adding = format!("MAKE={}\n{}", "x".repeat(9000), "MAKE+=x\n".repeat(200_000));
+    for text in [doubling, adding] {
+        assert_eq!(refused(&text).why, "values that grow without end");
+    }
+    let many = "PATCH+=(x)\n".repeat(100_000);
+    assert_eq!(with_own_reader(&question(), &sources(&[&many]).1).unwrap()["PATCH"].len(), 100_000);
 }
 
 /// Text in which declarative confs, and things close to them, are likely. Nothing in it can form the

@@ -1,5 +1,6 @@
 //! The variables while a conf is read, and the value of a word.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::syntax::{Alternative, Assignment, Piece, Value};
@@ -17,7 +18,13 @@ pub(super) struct Variables {
     values: BTreeMap<String, BTreeMap<usize, Element>>,
     /// Names of which we know whether they are set. Of any other, only bash knows.
     known: BTreeSet<String>,
+    /// Bytes that expansions have produced so far.
+    spent: Cell<usize>,
 }
+
+/// What all expansions of a reading may produce, in bytes. A few lines of `A=$A$A` ask for more
+/// memory than there is; that is for bash to fail at, which is stopped after a while.
+const MOST: usize = 16 << 20;
 
 impl Variables {
     /// Says that `name` is either set here or not at all.
@@ -52,6 +59,7 @@ impl Variables {
                 let mut bytes = Vec::new();
                 if *append {
                     bytes.extend_from_slice(self.lookup(name, *index)?.unwrap_or_default());
+                    self.spend(bytes.len())?;
                 }
                 bytes.extend(self.expand(word)?);
                 self.set(name, *index, bytes, *line);
@@ -115,6 +123,7 @@ impl Variables {
             Piece::Command => Err("a command substitution".to_owned()),
             Piece::Variable { name, index, otherwise, .. } => {
                 let value = self.lookup(name, *index)?;
+                self.spend(value.map_or(0, <[u8]>::len))?;
                 let Some(Alternative { when_set, empty_is_unset, word }) = otherwise else {
                     return Ok(value.unwrap_or_default().to_vec());
                 };
@@ -126,5 +135,10 @@ impl Variables {
                 }
             }
         }
+    }
+
+    fn spend(&self, bytes: usize) -> Result<(), String> {
+        self.spent.set(self.spent.get().saturating_add(bytes));
+        if self.spent.get() > MOST { Err("values that grow without end".to_owned()) } else { Ok(()) }
     }
 }

@@ -74,8 +74,10 @@ impl KernelFiles<'_> {
 /// How modules for one kernel would be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
-    /// sign-file or kmodsign.
+    /// sign-file, kmodsign, or what framework.conf names.
     pub tool: PathBuf,
+    /// framework.conf names it: it may be anything, and get at a locked key in ways of its own.
+    pub tool_is_named: bool,
     /// The digest that the kernel wants (`sha256`).
     pub hash: String,
     /// Key and certificate.
@@ -127,7 +129,8 @@ pub fn recipe(
             true
         }
     };
-    Ok(Recipe { tool, hash, pair, make_pair })
+    let tool_is_named = framework.sign_file.as_ref().is_some_and(|text| !text.is_empty());
+    Ok(Recipe { tool, tool_is_named, hash, pair, make_pair })
 }
 
 /// The signing settings for one kernel: framework.conf may name it. Only a file that does is read

@@ -13,7 +13,7 @@ use crate::inputs::Inputs;
 use crate::plan::{Action, InitramfsDuty, Options, Plan, plan};
 use crate::record::{InitramfsDue, InstalledFile};
 use crate::request::{Goal, Request};
-use crate::system::{CellView, Kernel, Now, Source, System};
+use crate::system::{CellView, FromArchive, Kernel, Now, Source, System};
 
 const KERNELS: [&str; 2] = ["6.1", "6.2"];
 const MODULES: [&str; 5] = ["a/1", "a/2", "b/1", "b/2", "c/1"];
@@ -139,6 +139,7 @@ fn a_cell(source: &Source, headers: bool, depends: &[String], choices: &mut Choi
             view.intact = !view.installed || !choices.rarely(4);
         } else {
             view.vermagic_matches = choices.rarely(2);
+            view.loaded = choices.rarely(2).then(|| FromArchive { autoinstall: choices.rarely(2) });
         }
     }
     if choices.rarely(4) {
@@ -290,8 +291,13 @@ fn check_steps(system: &System, request: &Request, options: &Options, plan: &Pla
             Action::Install { cell, .. } => {
                 assert!(installed.insert(cell), "{cell} is installed twice");
                 assert!(!endings.contains(&(&cell.kernel, 0)), "{cell} is installed after depmod");
-                let Now::Judged { facts, .. } = &system.cells[cell].now else {
-                    assert!(!by_itself(request));
+                let view = &system.cells[cell];
+                let Now::Judged { facts, .. } = &view.now else {
+                    let automatic = match &view.record {
+                        Some(record) => record.facts.autoinstall && record.facts.exclusion.is_none(),
+                        None => view.vermagic_matches && view.loaded.is_some_and(|l| l.autoinstall),
+                    };
+                    assert!(!by_itself(request) || view.built && view.now == Now::NoHeaders && automatic);
                     continue;
                 };
                 if by_itself(request) {

@@ -216,7 +216,7 @@ pub fn absent() -> CellView {
         verdict: None,
         now: Now::Judged { facts, inputs: Box::new(inputs("source")), stamp: "stamp".to_owned() },
         vermagic_matches: false,
-        loaded: false,
+        loaded: None,
     }
 }
 
