@@ -71,7 +71,7 @@ fn a_dependency_that_is_skipped_is_no_obstacle_and_one_put_off_no_failure() {
     let answer = root.dkms(&["autoinstall", "-k", K]).expect(0);
     assert_eq!(
         summary(&answer.out)[0],
-        format!("Autoinstall on {K} succeeded for module(s) later stranger.")
+        format!("Autoinstall on {K} succeeded for module(s) stranger later.")
     );
     // In line, there is nothing to say.
     root.dkms(&["remove", "old/1", "--all"]).expect(0);

@@ -187,3 +187,33 @@ fn installing_over_another_version_leaves_none_of_its_files() {
     root.dkms(&["remove", "hello/2", "--all"]).expect(0);
     assert!(!root.exists(format!("/lib/modules/{K}/updates")));
 }
+
+#[test]
+fn autoinstall_sums_up_what_dependencies_were_missing_and_what_was_there() {
+    let root = root();
+    ToyModule::new("aa", "1").depends("zz").register(&root);
+    ToyModule::new("mm", "1").register(&root);
+    ToyModule::new("zz", "1").failing().register(&root);
+    for _ in 0..2 {
+        let answer = root.dkms(&["autoinstall", "-k", K]).expect(11);
+        let missing = "aa/1 autoinstall failed due to missing dependencies: zz.";
+        assert!(answer.out.contains(missing), "{}", answer.out);
+        assert!(answer.out.contains("failed for module(s) zz(10)."), "{}", answer.out);
+    }
+    ToyModule::new("zz", "1").write_source(&root);
+    let answer = root.dkms(&["autoinstall", "-k", K]).expect(0);
+    assert!(answer.out.contains("succeeded for module(s) mm zz aa."), "{}", answer.out);
+    // A version that another replaced is not told.
+    ToyModule::new("mm", "2").register(&root);
+    let answer = root.dkms(&["autoinstall", "-k", K]).expect(0);
+    assert!(answer.out.contains("succeeded for module(s) aa zz mm."), "{}", answer.out);
+}
+
+#[test]
+fn autoinstall_for_a_kernel_that_is_not_there_is_no_failure_when_nothing_is_registered() {
+    let root = root();
+    root.dkms(&["autoinstall", "-k", "9.9.9-nowhere"]).expect(0);
+    root.dkms(&["kernel_postinst", "-k", "9.9.9-nowhere"]).expect(0);
+    ToyModule::new("aa", "1").register(&root);
+    root.dkms(&["autoinstall", "-k", "9.9.9-nowhere"]).expect(21);
+}

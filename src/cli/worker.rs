@@ -206,8 +206,14 @@ fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) ->
             matches!((&step.action, done), (Action::Install { cell: c, .. }, Done::Yes) if c == cell)
         })
     };
-    let here = ran.system.cells.iter().filter(|(c, _)| c.kernel == *kernel && c.arch == *arch);
-    here.filter(|(c, v)| installed_now(c) || v.installed && !failed(c)).map(|(c, _)| c.clone()).collect()
+    let here = || ran.system.cells.iter().filter(|(c, _)| c.kernel == *kernel && c.arch == *arch);
+    // Another version of it took its place.
+    let replaced =
+        |cell: &Cell| here().any(|(c, _)| c.module.name == cell.module.name && c != cell && installed_now(c));
+    here()
+        .filter(|(c, v)| installed_now(c) || v.installed && !failed(c) && !replaced(c))
+        .map(|(c, _)| c.clone())
+        .collect()
 }
 
 fn whose(note: &Note) -> (Option<ModuleId>, Option<KernelRelease>) {

@@ -8,7 +8,7 @@ use super::{Action, Duty, Note, Reason};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::record::{Facts, Verdict};
-use crate::system::{CellView, Now};
+use crate::system::{CellView, Now, Source};
 
 /// What a cell's dependencies will be when it is built.
 #[derive(Debug, Default)]
@@ -66,7 +66,11 @@ impl Planner<'_> {
             return;
         }
         match self.system.kernels.get(kernel) {
-            None => self.note(Note::UnknownKernel { kernel: kernel.clone() }),
+            // Hooks of others call this for every kernel, also where no module is registered.
+            None if self.system.modules.values().any(|source| *source == Source::Added) => {
+                self.note(Note::UnknownKernel { kernel: kernel.clone() });
+            }
+            None => {}
             Some(known) if !known.headers => {
                 let package = known.headers_package.clone();
                 if self.install_what_is_built(kernel, true) {

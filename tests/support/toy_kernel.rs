@@ -250,51 +250,7 @@ impl ToyKernel {
 }
 
 /// The macros that module sources use; each puts a text into `.modinfo` as the kernel's do.
-const MODULE_H: &str = r#"#pragma once
-#define TOY_PASTE2(a, b) a##b
-#define TOY_PASTE(a, b) TOY_PASTE2(a, b)
-#define MODULE_INFO(tag, text) \
-	static const char TOY_PASTE(toy_##tag, __LINE__)[] \
-	__attribute__((section(".modinfo"), used, aligned(1))) = #tag "=" text
-#define MODULE_LICENSE(text) MODULE_INFO(license, text)
-#define MODULE_VERSION(text) MODULE_INFO(version, text)
-#define MODULE_ALIAS(text) MODULE_INFO(alias, text)
-"#;
+const MODULE_H: &str = include_str!("toy-kernel/module.h");
 
 /// What kbuild does for external modules, in a few lines.
-const MAKEFILE: &str = r#"KDIR := $(CURDIR)
-CC := gcc
-ifeq ($(M),)
-$(error M is not set)
-endif
-obj-m :=
-include $(firstword $(wildcard $(M)/Kbuild $(M)/Makefile))
-names := $(patsubst %.o,%,$(obj-m))
-.DEFAULT_GOAL := modules
-.SUFFIXES:
-.SECONDARY:
-
-modules: $(patsubst %,$(M)/%.ko,$(names))
-	@echo $(M) >> @CALLS@
-	@printf '' > $(M)/Module.symvers
-
-clean:
-	rm -f $(patsubst %,$(M)/%.ko,$(names)) $(M)/*.o $(M)/*.mod.c $(M)/Module.symvers
-
-$(M)/%.o: $(M)/%.c
-	@echo '  CC [M]  $@'
-	@$(CC) -g -Werror=implicit-function-declaration -ffreestanding -I$(KDIR)/include -c -o $@ $<
-
-$(M)/%.mod.c: $(M)/%.c
-	@printf '%s\n' '#include <generated/utsrelease.h>' '#include <linux/module.h>' \
-		'MODULE_INFO(vermagic, UTS_RELEASE " SMP mod_unload ");' \
-		'MODULE_INFO(name, "$(notdir $*)");' \
-		"MODULE_INFO(srcversion, \"$$(cksum < $< | tr -d ' ')\");" > $@
-
-define module
-$(M)/$(1).ko: $(patsubst %,$(M)/%,$(or $(strip $($(1)-objs) $($(1)-y)),$(1).o)) $(M)/$(1).mod.o
-	@echo '  LD [M]  $$@'
-	@ld -r -o $$@ $$^
-endef
-$(foreach name,$(names),$(eval $(call module,$(name))))
-"#;
+const MAKEFILE: &str = include_str!("toy-kernel/Makefile");

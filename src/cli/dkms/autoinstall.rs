@@ -47,7 +47,10 @@ fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
             lines.push(format!("Autoinstall on {kernel} {what} for module(s) {}.", names.join(" ")));
         }
     };
-    add("succeeded", &names(outcome.reached.iter()));
+    // As in DKMS what was there before comes first, then the others in the order of their installation.
+    let before = outcome.reached.iter().filter(|cell| !outcome.changed.contains(cell));
+    let now = outcome.changed.iter().filter(|cell| outcome.reached.contains(cell));
+    add("succeeded", &names(before.chain(now)));
     add("was skipped", &excluded);
     add("failed", &failed);
     for (cell, missing) in &outcome.unresolved {

@@ -255,8 +255,9 @@ fn autoinstall_tries_again_and_wants_headers() {
     let plan = world.without_headers("6.1").plan(&request);
     assert!(plan.is_empty());
     assert_eq!(plan.notes[0].error().unwrap().code, crate::error::exit::HEADERS);
-    let none = World::new(&[]).plan(&request);
+    let none = World::new(&[]).with(&["zfs/2"]).plan(&request);
     assert!(none.notes[0].is_failure(), "there is no such kernel");
+    assert_eq!(World::new(&[]).plan(&request).notes, [], "and nothing that it lacks");
 }
 
 #[test]
