@@ -69,6 +69,18 @@ fn system(choices: &mut Choices<'_>) -> System {
             (view.installed, view.intact) = (false, true);
         }
     }
+    // The conf of each version names it, so no two versions are made from the same.
+    for (cell, view) in &mut system.cells {
+        let now = match &mut view.now {
+            Now::Judged { inputs, .. } => Some(&mut **inputs),
+            Now::NoHeaders | Now::Unreadable(_) => None,
+        };
+        let record = view.record.as_mut().map(|r| &mut r.inputs);
+        let verdict = view.verdict.as_mut().map(|v| &mut v.inputs);
+        for inputs in [now, record, verdict].into_iter().flatten() {
+            inputs.conf = format!("conf of {}", cell.module);
+        }
+    }
     refresh(&mut system);
     // Of what the builds were made: mostly of what is there.
     for view in system.cells.values_mut() {
