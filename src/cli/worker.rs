@@ -102,6 +102,7 @@ impl Worker {
         };
         if let Request::Autoinstall { .. } = request {
             outcome.unresolved.extend(left_out(ran));
+            outcome.unresolved.sort();
         }
         outcome.code = match (request, outcome.failures.first()) {
             (Request::Autoinstall { .. }, None) if !outcome.unresolved.is_empty() => exit::AUTOINSTALL,
