@@ -54,7 +54,7 @@ compare() {
 		bytes=yes
 		[ "$(files "$d" 1,3)" = "$(files "$o" 1,3)" ] || bytes='yes, signature differs'
 	fi
-	if [ "$2" = "$(generic_kernel)" ]; then
+	if [[ $2 != *-cloud-* ]]; then
 		case $(verdict "$d_step" "$d_rc")/$(attributes "$1" | grep -x fails) in
 		built/fails) differences+='dkms builds it, unlike what the file packages says; ' ;;
 		built/ | */fails) ;;
@@ -73,7 +73,7 @@ table_head() {
 # table_line ROW KERNEL: after compare.
 table_line() {
 	local flavour=generic
-	case $2 in *-cloud-*) flavour=cloud ;; esac
+	case $2 in *-cloud-*) flavour=cloud ;; "$(older_kernel)") flavour=$2 ;; esac
 	printf '| %s | %s | %s | %s | %s | %s | %s | %s / %s | %s / %s |\n' "$1" "$(version_of "$1")" "$flavour" \
 		"$(verdict "$d_step" "$d_rc")" "$(verdict "$o_step" "$o_rc")" "$o_count" "$bytes" \
 		"$(rounded "$d_wall")" "$(rounded "$d_cpu")" "$(rounded "$o_wall")" "$(rounded "$o_cpu")"

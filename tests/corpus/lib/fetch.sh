@@ -40,9 +40,11 @@ fetch_rows() {
 		row=${row%=git}
 		name=${row%@*} suite=$CORPUS_SUITE
 		[ "$row" = "$name" ] || suite=${row#*@}
+		# A kernel may be in the security archive only.
+		case $name in linux-*) suite= ;; esac
 		# Asked for the name where the file is not: it is silent about what it has.
-		deb=$(in_root "$root" sh -c 'cd /run && apt-get -qq --print-uris download "$1/$2" &&
-			cd /debs && apt-get -q download "$1/$2" >&2' sh "$name" "$suite" | cut -d' ' -f2)
+		deb=$(in_root "$root" sh -c 'cd /run && apt-get -qq --print-uris download "$1" &&
+			cd /debs && apt-get -q download "$1" >&2' sh "$name${suite:+/$suite}" | cut -d' ' -f2)
 		[ -n "$deb" ] || die "could not fetch $row"
 		sed -i "\|^$row |d" "$CORPUS_CACHE/fetched"
 		printf '%s %s\n' "$row" "$deb" >>"$CORPUS_CACHE/fetched"

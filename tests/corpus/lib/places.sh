@@ -36,9 +36,15 @@ rows_with() {
 result_dir() { printf '%s/results/%s/%s/%s' "$CORPUS_CACHE" "$1_$(version_of "$1")" "$2" "$3"; }
 
 corpus_kernels() { (. "$(kernels_file $CORPUS_SUITE)" && echo "$R2 $G"); }
+older_kernel() { (. "$(kernels_file $CORPUS_SUITE)" && echo "${R1/-cloud-/-}"); }
+
 # kernels_of ROW: for which kernels it runs.
 kernels_of() {
 	local kernel
+	if attribute "$1" older-kernel; then
+		older_kernel
+		return
+	fi
 	for kernel in $(corpus_kernels); do
 		case $kernel in
 		*-cloud-*) [ -n "${dozen:-}" ] && attribute "$1" ci-generic && continue ;;
@@ -47,4 +53,13 @@ kernels_of() {
 		echo "$kernel"
 	done
 }
-generic_kernel() { (. "$(kernels_file $CORPUS_SUITE)" && echo "$G"); }
+
+# needs_of ROW: packages that are unpacked with it: other modules, a kernel that is not in the root.
+needs_of() {
+	local kernel
+	value "$1" with
+	attribute "$1" older-kernel || return 0
+	kernel=$(older_kernel)
+	printf '%s\n' "linux-image-$kernel" "linux-headers-$kernel" "linux-headers-${kernel%-amd64}-common" \
+		"linux-kbuild-${kernel%-amd64}"
+}

@@ -4,7 +4,7 @@
 # choose_rows: sets rows, fast ones first.
 choose_rows() {
 	if [ -n "$all$list" ]; then
-		[ -e "$CORPUS_CACHE/all" ] || alone fetch
+		[ -e "$CORPUS_CACHE/all" ] || alone fetch.lock fetch
 		mapfile -t rows < <(rows_with . | grep '[@=]' | grep -vxFf <(rows_with '^slow')
 			grep -vxFf <(rows_with '^slow'; rows_with . | grep '[@=]') "$CORPUS_CACHE/all"
 			rows_with '^slow')
@@ -15,10 +15,11 @@ choose_rows() {
 	fi
 }
 
-# alone COMMAND…: while no other run of the corpus reads the cache.
+# alone LOCK COMMAND…: while no other run holds that lock.
 alone() {
-	exec 7>"$CORPUS_CACHE/lock"
-	flock --nonblock 7 || { say 'waiting for other runs of the corpus to end' && flock 7; }
+	exec 7>"$CORPUS_CACHE/$1"
+	flock --nonblock 7 || { say 'waiting for other runs of the corpus' && flock 7; }
+	shift
 	"$@"
 	flock --unlock 7
 }
@@ -41,11 +42,11 @@ root_inputs() { { build_dependencies; corpus_kernels; declare -f apt_root make_c
 # make_ready: fetches and makes what is missing; then nobody changes it while this run lasts.
 make_ready() {
 	local row missing=()
-	for row in "${rows[@]}" $(for row in "${rows[@]}"; do value "$row" with; done); do
+	for row in "${rows[@]}" $(for row in "${rows[@]}"; do needs_of "$row"; done); do
 		deb_of "$row" >/dev/null || missing+=("$row")
 	done
-	[ "${#missing[@]}" = 0 ] || alone fetch "${missing[@]}"
-	[ "$(cat "$CORPUS_CACHE/root.stamp" 2>/dev/null)" = "$(root_inputs)" ] || alone make_root
+	[ "${#missing[@]}" = 0 ] || alone fetch.lock fetch "${missing[@]}"
+	[ "$(cat "$CORPUS_CACHE/root.stamp" 2>/dev/null)" = "$(root_inputs)" ] || alone lock make_root
 	exec 7>"$CORPUS_CACHE/lock"
 	flock --shared 7
 }

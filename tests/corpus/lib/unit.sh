@@ -41,10 +41,12 @@ run_unit() {
 	mount -t tmpfs -o size=60%,mode=755 lab "$LAB_CACHE/mnt/unit-$row-$kernel-$tool"
 	stack "$LAB_CACHE/mnt/layers/$tool/upper:$CORPUS_CACHE/root" "$dir/upper" "$dir/work" "$root"
 	furnish "$root"
-	for first in $(value "$row" with) "$row"; do
+	for first in $(needs_of "$row") "$row"; do
 		dpkg-deb -x "$(deb_of "$first")" "$root"
+		case $first in linux-*) continue ;; esac
 		sources+=("/usr/src/$(dpkg-deb -c "$(deb_of "$first")" | sed -n 's,.* \./usr/src/\([^/]*\)/dkms\.conf$,\1,p')")
 	done
+	[ -e "$root/lib/modules/$kernel/modules.dep" ] || chroot "$root" /sbin/depmod "$kernel"
 	case $row in *=git) check_out "$root" "${sources[-1]}" && sources[-1]=/home/author/driver ;; esac
 	mkdir -p "$root/results"
 	mount --bind "$(result_dir "$row" "$kernel" "$tool").new" "$root/results"
