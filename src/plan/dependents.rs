@@ -3,10 +3,12 @@
 //! Hooks need none of this: they bring everything in line. It is for a person who installs one module
 //! by name and would otherwise leave those that were built against its predecessor behind.
 
+use std::collections::BTreeSet;
+
 use super::planner::{BuildOf, Planner, Provision};
 use super::reconcile::{other_build, ready};
 use super::{Action, Reason};
-use crate::ids::Cell;
+use crate::ids::{Cell, ModuleName};
 use crate::record::Facts;
 use crate::system::{Now, Source};
 
@@ -41,8 +43,12 @@ impl Planner<'_> {
 
     /// Builds for the same kernel that want to be built again with what they depend on.
     fn candidates(&self, cell: &Cell) -> Vec<(Cell, Facts)> {
+        // What it depends on itself cannot follow it: that would go round for ever.
+        let before = self.all_that_it_depends_on(cell);
         let same_kernel = |other: &Cell| {
-            other.kernel == cell.kernel && other.arch == cell.arch && other.module.name != cell.module.name
+            other.kernel == cell.kernel
+                && other.arch == cell.arch
+                && !before.contains(other.module.name.as_str())
         };
         let cells = self.system.cells.iter().filter(|(other, view)| same_kernel(other) && view.built);
         let wanting = cells.filter_map(|(other, view)| match &view.now {
@@ -59,6 +65,25 @@ impl Planner<'_> {
         wanting.collect()
     }
 
+    /// Its own name, and those of everything that it depends on, at any remove and in any version.
+    fn all_that_it_depends_on(&self, cell: &Cell) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut names = vec![cell.module.name.to_string()];
+        while let Some(name) = names.pop() {
+            let versions = self.system.cells.iter().filter(|(other, _)| {
+                other.kernel == cell.kernel && other.arch == cell.arch && other.module.name.as_str() == name
+            });
+            for (_, view) in versions {
+                if let Now::Judged { facts, .. } = &view.now {
+                    names
+                        .extend(facts.depends.iter().filter(|n| !found.contains(*n) && **n != name).cloned());
+                }
+            }
+            found.insert(name);
+        }
+        found
+    }
+
     /// Plans the build of one dependent if what it depends on will be another build than the one that
     /// it was made with. `None` when there is nothing to do, or nothing can be done (a note says why).
     fn rebuild(&mut self, cell: &Cell, facts: &Facts) -> Option<Provision> {
@@ -69,6 +94,7 @@ impl Planner<'_> {
             // Something before it needed it, and had it built.
             return known.inspect(|known| drop(self.provisions.insert(key, known.clone())));
         }
+        self.take_as_they_are(cell, facts);
         let found = self.depends(cell, facts, !self.options.heed_failures);
         match known {
             Some(known) => self.provisions.insert(key, known),
@@ -90,5 +116,23 @@ impl Planner<'_> {
         }
         let install = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
         Some(ready(Some(install), BuildOf::New))
+    }
+
+    /// What a dependent depends on beside what was asked for is taken as it is: nobody asked for more,
+    /// and something new would make what was asked for stale in turn.
+    fn take_as_they_are(&mut self, cell: &Cell, facts: &Facts) {
+        for name in facts.depends.iter().filter_map(|name| ModuleName::new(name.clone()).ok()) {
+            let key = (name.clone(), cell.kernel.clone(), cell.arch.clone());
+            if self.provisions.contains_key(&key) {
+                continue;
+            }
+            let installed = self.installed(&name, &cell.kernel, &cell.arch);
+            let provision = match installed.and_then(|there| self.view(&there)) {
+                Some(view) => ready(None, BuildOf::of(view)),
+                None if self.versions(&name).is_empty() => Provision::Unregistered,
+                None => Provision::Unavailable,
+            };
+            self.provisions.insert(key, provision);
+        }
     }
 }
