@@ -6,7 +6,7 @@ use super::{Action, Duty, InitramfsDuty, Note, Options, Plan, Reason, Step};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::request::Request;
-use crate::system::{CellView, Now, Source, System};
+use crate::system::{CellView, Kernel, Now, Source, System};
 use crate::version_order;
 
 /// How one cell stands against its inputs.
@@ -175,11 +175,16 @@ impl<'a> Planner<'a> {
             let mut needs = Vec::new();
             let asked = || steps.iter().any(|step| self.plan.steps[*step].reason == Reason::Asked);
             let indexes = known.image || known.indexed && asked();
-            if self.options.depmod && indexes && !self.sweep.contains_key(&kernel) {
+            let settled = !index_changes && depmod_is_settled(known);
+            if settled {
+                self.settle(&kernel, Duty::Depmod);
+            }
+            let follows = self.options.depmod_follows.contains(&kernel);
+            if self.options.depmod && indexes && !follows && !self.sweep.contains_key(&kernel) {
                 let ours = || self.system.cells.iter().any(|(c, v)| c.kernel == kernel && v.installed);
                 let reason = if index_changes {
                     Some(Reason::ModulesChanged)
-                } else if known.note.depmod_due {
+                } else if known.note.depmod_due && !settled {
                     Some(Reason::DepmodDue)
                 } else if !known.indexed && ours() {
                     Some(Reason::IndexMissing)
@@ -231,7 +236,9 @@ impl<'a> Planner<'a> {
             (Some(due), Some(made)) => made <= due.since,
             _ => false,
         };
-        if !known.image || known.initramfs.is_none() || !(old || changes) {
+        // Nobody boots it: who makes a boot entry for it again makes the initramfs, too.
+        let unused = !known.image || known.initramfs.is_none() || known.note.boot_entry_removed;
+        if unused || !(old || changes) {
             if changes || due.is_some() {
                 self.settle(kernel, Duty::Initramfs);
             }
@@ -292,6 +299,14 @@ impl<'a> Planner<'a> {
             Some(Source::BinariesOnly) | None => false,
         }
     }
+}
+
+/// True when somebody else did what was left to them: made an index since then, or deleted the index of
+/// a kernel that nobody boots (kernel-install's own plugin does).
+fn depmod_is_settled(known: &Kernel) -> bool {
+    let made = |left: i64| known.indexed_at.is_some_and(|made| made > left);
+    known.note.depmod_due
+        && (known.note.depmod_left_at.is_some_and(made) || known.note.boot_entry_removed && !known.indexed)
 }
 
 /// Kernels that a request needs observed; `None` means all.
