@@ -76,7 +76,8 @@ pub fn event(
         },
         ..Options::default()
     };
-    if plugins.has("50-depmod.install") {
+    // An initramfs of our own needs an index of our own.
+    if options.initramfs == InitramfsDuty::Later && plugins.has("50-depmod.install") {
         options.depmod_follows.insert(kernel.clone());
     }
     in_line::bring(machine, Some(vec![kernel.clone()]), &options, report)?;
