@@ -84,7 +84,8 @@ install-hooks-apt:
 	    $(PLACE) hooks/kernel/$$point > '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d/dkms && \
 	    chmod 755 '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d/dkms || exit 1; \
 	done
-	$(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d'
+	$(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d' '$(DESTDIR)$(KINSTDIR)'
+	$(call place,kernel-install.d/40-dkms.install,$(KINSTDIR)/40-dkms.install,755)
 	$(call place,apt/20dkms-hook,$(SYSCONFDIR)/apt/apt.conf.d/20dkms-hook,644)
 
 # Fedora and its relatives. rpm's file triggers exist only in the package: `make rpm`.

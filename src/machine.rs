@@ -19,7 +19,7 @@ use crate::request::{Goal, Request};
 use crate::root::Root;
 use crate::system::distribution::Distribution;
 use crate::system::observe::{Asked, Observer, Overrides};
-use crate::system::{System, kernels};
+use crate::system::{System, boot};
 
 mod refresh;
 mod sources;
@@ -265,7 +265,7 @@ impl Machine {
             .filter_map(|s| s.action.kernel())
             .collect();
         for kernel in changed {
-            if kernels::initramfs(&self.layout, kernel).is_some() {
+            if boot::oldest(&self.layout, kernel).is_some() {
                 let root = self.layout.root.dir().display();
                 report.warning(&format!(
                     "the initramfs of {kernel} in {root} may hold old modules: make it again inside that root"

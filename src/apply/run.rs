@@ -202,7 +202,9 @@ impl Executor<'_> {
             }
             Action::Depmod { .. } => Ok(()),
             // Which modules changed is in the journal, also for those of an earlier run.
-            Action::Initramfs { kernel, always, .. } => initramfs::mend(layout, kernel, *always, self.report),
+            Action::Initramfs { kernel, always, .. } => {
+                initramfs::mend(layout, self.observer.distribution, kernel, *always, self.report)
+            }
             Action::Modprobe { .. } => {
                 modprobe::run(layout, self.report);
                 Ok(())

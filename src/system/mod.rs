@@ -10,8 +10,10 @@ use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::inputs::Inputs;
 use crate::record::{Facts, KernelNote, Record, Verdict};
 
+pub mod boot;
 pub mod distribution;
 pub mod forced;
+pub mod generator;
 pub mod headers;
 pub mod kernel_install;
 pub mod kernels;
@@ -57,7 +59,8 @@ pub struct Kernel {
     pub note: KernelNote,
     /// There is no image, and all that `/lib/modules/K` holds was left there by us or by depmod.
     pub residue: bool,
-    /// Modification time of its initramfs, nanoseconds since the epoch.
+    /// Modification time of its initramfs (of the oldest where there are several, see [`boot`]),
+    /// nanoseconds since the epoch.
     pub initramfs: Option<i64>,
 }
 
