@@ -91,6 +91,9 @@ fn of_kernel(kernel: &Kernel, view: &CellView) -> Option<String> {
     if kernel.image && kernel.note.removed {
         return Some("nothing is built: the kernel's image package was removed".into());
     }
+    if kernel.image && kernel.note.boot_entry_removed {
+        return Some("nothing is installed: the kernel's boot entry was removed".into());
+    }
     if !kernel.image {
         return Some("headers without a kernel: built only when somebody asks for it".into());
     }

@@ -88,7 +88,14 @@ impl HeadersPackage {
                 }
                 _ => "kernel-default-devel".to_owned(),
             },
-            Self::PackageHeaders => format!("{}-headers", package_base.unwrap_or("linux")),
+            // A kernel that is not there yet: `6.12.1-zen1-1-zen` is of linux-zen.
+            Self::PackageHeaders => match (package_base, release.rsplit_once('-')) {
+                (Some(base), _) => format!("{base}-headers"),
+                (None, Some((_, flavour))) if flavour.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                    format!("linux-{flavour}-headers")
+                }
+                _ => "linux-headers".to_owned(),
+            },
         }
     }
 }
@@ -344,6 +351,7 @@ mod tests {
             ("suse", "6.11.5", None, "kernel-default-devel"),
             ("arch", "6.12.1-zen1-1-zen", Some("linux-zen"), "linux-zen-headers"),
             ("arch", "6.12.1-arch1-1", None, "linux-headers"),
+            ("arch", "6.12.1-1-lts", None, "linux-lts-headers"),
             ("void", "6.12.1_1", None, "the headers of kernel 6.12.1_1"),
         ];
         for (id, release, base, expected) in rows {
