@@ -22,6 +22,7 @@ use crate::system::observe::{Asked, Observer, Overrides};
 use crate::system::{System, kernels};
 
 mod refresh;
+mod sources;
 
 /// A root with its settings: where every run starts.
 #[derive(Debug, Clone)]
@@ -312,6 +313,18 @@ impl Machine {
         }
         let _lock = lock::take(&self.layout, report)?;
         notes::update(&self.layout, kernel, |note| note.removed = removed)
+    }
+
+    /// Remembers that a kernel's boot entry was removed, or that it is back.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn mark_boot_entry(&self, kernel: &KernelRelease, removed: bool, report: &dyn Report) -> Result<()> {
+        if notes::kernel_note(&self.layout, kernel).boot_entry_removed == removed {
+            return Ok(());
+        }
+        let _lock = lock::take(&self.layout, report)?;
+        notes::update(&self.layout, kernel, |note| note.boot_entry_removed = removed)
     }
 
     /// True when the initramfs of a kernel may be older than its modules.

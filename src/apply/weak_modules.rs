@@ -131,7 +131,7 @@ impl Sharing<'_> {
                 if fit == Some(Fit::Fits) {
                     continue;
                 }
-                notes::update(self.layout, other, |note| note.depmod_due = true)?;
+                notes::depmod_lags(self.layout, other)?;
                 files::delete(&link.path)?;
                 store::prune_empty(link.path.parent(), dir);
                 removed = true;

@@ -8,6 +8,7 @@ use super::Kernel;
 use super::distribution::Distribution;
 use crate::ids::KernelRelease;
 use crate::layout::Layout;
+use crate::record::KernelNote;
 use crate::store;
 
 /// Files that depmod(8) writes. (`modules.order`, `modules.builtin` and
@@ -50,12 +51,15 @@ pub fn releases(layout: &Layout, more: impl IntoIterator<Item = KernelRelease>) 
 pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRelease) -> Kernel {
     let dir = layout.kernel(release);
     let image = dir.join("kernel").is_dir();
+    let note: KernelNote = store::load(&layout.kernel_note(release)).unwrap_or_default();
+    let index = || std::fs::metadata(dir.join("modules.dep")).ok().map(|m| mtime(&m));
     Kernel {
         image,
         headers: headers_present(layout, release),
         indexed: dir.join("modules.dep").exists(),
         headers_package: distribution.headers_package(release.as_str()),
-        note: store::load(&layout.kernel_note(release)).unwrap_or_default(),
+        indexed_at: note.depmod_left_at.and_then(|_| index()),
+        note,
         residue: !image && is_filled(&dir) && only_residue(&dir),
         // Its generator would have to run inside; in a root that is reached by a prefix, whoever
         // makes the image makes the initramfs.

@@ -13,6 +13,7 @@ use crate::record::{Facts, KernelNote, Record, Verdict};
 pub mod distribution;
 pub mod forced;
 pub mod headers;
+pub mod kernel_install;
 pub mod kernels;
 pub mod modules;
 pub mod observe;
@@ -47,6 +48,9 @@ pub struct Kernel {
     pub headers: bool,
     /// depmod has run for it: `modules.dep` is there.
     pub indexed: bool,
+    /// Modification time of `modules.dep`, nanoseconds since the epoch. Looked at only where
+    /// somebody else was to make it.
+    pub indexed_at: Option<i64>,
     /// What package brings the headers, for messages.
     pub headers_package: String,
     /// What we remember.
