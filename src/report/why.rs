@@ -77,7 +77,7 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
         (Some((other, _)), _) => {
             format!("nothing to do: version {} is used for this kernel", other.module.version)
         }
-        (None, Now::Judged { facts, .. }) if !facts.autoinstall => format!(
+        (None, Now::Judged { facts, .. }) if !facts.autoinstall && !system.every_module => format!(
             "nothing to do: its dkms.conf does not set AUTOINSTALL; `dkms install {} -k {}` installs it",
             cell.module, cell.kernel
         ),
