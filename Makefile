@@ -2,8 +2,9 @@
 # target that needs it.
 #
 #   make            the program
-#   make install    DESTDIR, PREFIX (/usr), HOOKS (auto, apt, none)
+#   make install    DESTDIR, PREFIX (/usr), HOOKS (auto, apt, dnf, none)
 #   make deb        a Debian package in target/packages/
+#   make rpm        an rpm for Fedora and its relatives in target/packages/
 #   make test       all tests, the ones in real Debian roots included
 #   make demo       a kernel upgrade in a throw-away root
 #   make bench fmt lint clean
@@ -15,6 +16,9 @@ SBINDIR    ?= $(PREFIX)/sbin
 LIBDIR     ?= $(PREFIX)/lib/dkms
 MANDIR     ?= $(PREFIX)/share/man
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+KINSTDIR   ?= $(PREFIX)/lib/kernel/install.d
+# Where Python packages of the distribution are, for the plugin of dnf 4; empty without Python.
+PYTHONDIR  ?= $(shell scripts/python-dir)
 HOOKS      ?= auto
 CARGO      ?= cargo
 INSTALL    ?= install
@@ -30,7 +34,8 @@ STAGE      := target/stage/deb
 PLACE      := sed -e 's,/usr/sbin/dkms,$(SBINDIR)/dkms,g' -e 's,/var/lib/dkms,$(STATEDIR)/dkms,g'
 place       = $(PLACE) $(1) > '$(DESTDIR)$(2)' && chmod $(3) '$(DESTDIR)$(2)'
 
-.PHONY: all build install install-program install-hooks-apt install-hooks-none deb stage-deb \
+.PHONY: all build install install-program install-hooks-apt install-hooks-dnf \
+        install-dnf4 install-hooks-none deb stage-deb rpm \
         test demo bench fmt lint clean
 
 all: build
@@ -44,12 +49,12 @@ $(BINARY):
 
 install: install-program
 	@case '$(FAMILY)' in \
-	apt|none) $(MAKE) --no-print-directory install-hooks-$(FAMILY) HOOKS=$(FAMILY) ;; \
-	dnf|pacman) echo "make install: hook files for $(FAMILY) come with a later version; only the" \
+	apt|dnf|none) $(MAKE) --no-print-directory install-hooks-$(FAMILY) HOOKS=$(FAMILY) ;; \
+	pacman) echo "make install: hook files for $(FAMILY) come with a later version; only the" \
 	    "program was installed. Run 'dkms-hook' after a kernel upgrade." ;; \
 	unknown) echo "make install: no package manager recognised by os-release; only the program was" \
-	    "installed. HOOKS=apt installs the hook files for Debian and its relatives." ;; \
-	*) echo "make install: HOOKS=$(HOOKS) is not one of: auto apt none" >&2; exit 2 ;; \
+	    "installed. HOOKS=apt, HOOKS=dnf install the hook files of Debian's and Fedora's relatives." ;; \
+	*) echo "make install: HOOKS=$(HOOKS) is not one of: auto apt dnf none" >&2; exit 2 ;; \
 	esac
 
 install-program: $(BINARY)
@@ -79,13 +84,30 @@ install-hooks-apt:
 	    $(PLACE) hooks/kernel/$$point > '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d/dkms && \
 	    chmod 755 '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d/dkms || exit 1; \
 	done
-	$(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d'
+	$(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)/apt/apt.conf.d' '$(DESTDIR)$(KINSTDIR)'
+	$(call place,kernel-install.d/40-dkms.install,$(KINSTDIR)/40-dkms.install,755)
 	$(call place,apt/20dkms-hook,$(SYSCONFDIR)/apt/apt.conf.d/20dkms-hook,644)
+
+# Fedora and its relatives. rpm's file triggers exist only in the package: `make rpm`.
+install-hooks-dnf:
+	$(INSTALL) -d '$(DESTDIR)$(KINSTDIR)' '$(DESTDIR)$(SYSCONFDIR)/dnf/libdnf5-plugins/actions.d'
+	$(call place,kernel-install.d/40-dkms.install,$(KINSTDIR)/40-dkms.install,755)
+	$(call place,dnf/dkms-hook.actions,$(SYSCONFDIR)/dnf/libdnf5-plugins/actions.d/dkms-hook.actions,644)
+	@[ -z '$(PYTHONDIR)' ] || $(MAKE) --no-print-directory install-dnf4 PYTHONDIR='$(PYTHONDIR)'
+
+install-dnf4:
+	$(INSTALL) -d '$(DESTDIR)$(PYTHONDIR)/dnf-plugins' '$(DESTDIR)$(SYSCONFDIR)/dnf/plugins'
+	$(call place,dnf/dkms_hook.py,$(PYTHONDIR)/dnf-plugins/dkms_hook.py,644)
+	[ -e '$(DESTDIR)$(SYSCONFDIR)/dnf/plugins/dkms_hook.conf' ] || \
+	    $(INSTALL) -m 644 dnf/dkms_hook.conf '$(DESTDIR)$(SYSCONFDIR)/dnf/plugins/dkms_hook.conf'
 
 install-hooks-none:
 
 deb: build
 	scripts/build-deb '$(BINARY)' '$(STAGE)' target/packages
+
+rpm: build
+	scripts/build-rpm '$(BINARY)' target/stage/rpm target/packages
 
 # What the package has beyond `make install`; called by scripts/build-deb.
 stage-deb:

@@ -19,9 +19,10 @@ use crate::request::{Goal, Request};
 use crate::root::Root;
 use crate::system::distribution::Distribution;
 use crate::system::observe::{Asked, Observer, Overrides};
-use crate::system::{System, kernels};
+use crate::system::{System, boot};
 
 mod refresh;
+mod sources;
 
 /// A root with its settings: where every run starts.
 #[derive(Debug, Clone)]
@@ -264,7 +265,7 @@ impl Machine {
             .filter_map(|s| s.action.kernel())
             .collect();
         for kernel in changed {
-            if kernels::initramfs(&self.layout, kernel).is_some() {
+            if boot::oldest(&self.layout, kernel).is_some() {
                 let root = self.layout.root.dir().display();
                 report.warning(&format!(
                     "the initramfs of {kernel} in {root} may hold old modules: make it again inside that root"
@@ -312,6 +313,18 @@ impl Machine {
         }
         let _lock = lock::take(&self.layout, report)?;
         notes::update(&self.layout, kernel, |note| note.removed = removed)
+    }
+
+    /// Remembers that a kernel's boot entry was removed, or that it is back.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn mark_boot_entry(&self, kernel: &KernelRelease, removed: bool, report: &dyn Report) -> Result<()> {
+        if notes::kernel_note(&self.layout, kernel).boot_entry_removed == removed {
+            return Ok(());
+        }
+        let _lock = lock::take(&self.layout, report)?;
+        notes::update(&self.layout, kernel, |note| note.boot_entry_removed = removed)
     }
 
     /// True when the initramfs of a kernel may be older than its modules.

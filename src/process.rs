@@ -98,6 +98,7 @@ pub struct Process {
     dir: Option<PathBuf>,
     env: Vec<(OsString, Option<OsString>)>,
     stdin: Option<PathBuf>,
+    input: Option<String>,
     shown: Option<String>,
     no_terminal: bool,
 }
@@ -111,6 +112,7 @@ impl Process {
             dir: None,
             env: Vec::new(),
             stdin: None,
+            input: None,
             shown: None,
             no_terminal: false,
         }
@@ -167,6 +169,14 @@ impl Process {
     #[must_use]
     pub fn stdin(mut self, path: impl Into<PathBuf>) -> Self {
         self.stdin = Some(path.into());
+        self
+    }
+
+    /// Gives it this text on its standard input. The text is kept in memory: there need not be a place
+    /// for temporary files.
+    #[must_use]
+    pub fn input(mut self, text: impl Into<String>) -> Self {
+        self.input = Some(text.into());
         self
     }
 
@@ -317,9 +327,10 @@ impl Process {
                 command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
             }
         }
-        match &self.stdin {
-            None => command.stdin(Stdio::null()),
-            Some(path) => command.stdin(File::open(path).map_err(|source| NotStarted::Failed {
+        match (&self.input, &self.stdin) {
+            (None, None) => command.stdin(Stdio::null()),
+            (Some(text), _) => command.stdin(in_memory(text).map_err(|source| self.failed(source))?),
+            (None, Some(path)) => command.stdin(File::open(path).map_err(|source| NotStarted::Failed {
                 program: self.program.clone(),
                 source: io::Error::new(source.kind(), format!("{}: {source}", path.display())),
             })?),
@@ -362,6 +373,16 @@ fn prepare_inheritance() {
     }
 }
 
+/// An open file with this text, at its beginning, that is in no directory.
+fn in_memory(text: &str) -> io::Result<File> {
+    use std::io::Seek;
+    let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
+    let mut file = File::from(nix::sys::memfd::memfd_create(c"input", flags)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
 /// The executable file that a command name stands for: a path as it is, a name looked up in PATH.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let is_program = |path: &Path| {
@@ -390,6 +411,14 @@ mod tests {
         assert!(elsewhere.to_string().contains("/nonexistent"), "{elsewhere}");
         assert_eq!(Process::bash("exit 3").run(Output::Null).unwrap(), 3);
         assert_eq!(Process::bash("kill -9 $$").run(Output::Null).unwrap(), 137);
+    }
+
+    #[test]
+    fn a_child_reads_what_it_is_given() {
+        let process = Process::new("cat").input("usr/lib/modules/6.1/vmlinuz\n");
+        for _ in 0..2 {
+            assert_eq!(process.capture().unwrap().stdout, b"usr/lib/modules/6.1/vmlinuz\n");
+        }
     }
 
     #[test]

@@ -166,9 +166,17 @@ pub struct KernelNote {
     /// Its image package was removed although its modules are still on disk.
     #[serde(default)]
     pub removed: bool,
+    /// Its boot entry was removed (`kernel-install remove`) although its files are still on disk:
+    /// nothing is installed for it, what is built stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub boot_entry_removed: bool,
     /// Files below `/lib/modules/K` changed and depmod has not run since.
     #[serde(default)]
     pub depmod_due: bool,
+    /// Who called that run runs depmod right after it: an index made since then, in nanoseconds
+    /// since the epoch, is up to date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depmod_left_at: Option<i64>,
     /// Modules changed and the initramfs may still hold the old ones.
     #[serde(default)]
     pub initramfs_due: Option<InitramfsDue>,

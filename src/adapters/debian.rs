@@ -9,15 +9,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::adapters::dpkg;
-use crate::apply::run::Flags;
-use crate::error::{Error, Result, exit};
+use crate::adapters::{dpkg, in_line};
+use crate::error::Result;
 use crate::ids::KernelRelease;
-use crate::machine::{Machine, Ran};
+use crate::machine::Machine;
 use crate::plan::{InitramfsDuty, Options};
 use crate::report::{Report, summary};
-use crate::request::Request;
-use crate::system::observe::Overrides;
 
 /// Which hook file called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,11 +81,8 @@ pub fn kernel_event(
     }
 }
 
-/// A note that cannot be written is no reason not to do the rest.
 fn mark_removed(machine: &Machine, kernel: &KernelRelease, removed: bool, report: &dyn Report) {
-    if let Err(error) = machine.mark_removed(kernel, removed, report) {
-        report.warning(&format!("dkms-hook: {error}"));
-    }
+    in_line::or_warn(machine.mark_removed(kernel, removed, report), report);
 }
 
 fn reconcile(
@@ -98,7 +92,6 @@ fn reconcile(
     kernel_left: bool,
     report: &dyn Report,
 ) -> Result<()> {
-    let request = Request::Reconcile { kernels: Some(vec![kernel.clone()]), retry: false };
     // The trigger at the end of the dpkg run sees whether an initramfs was made after the modules,
     // and mends it if not. Installed without the package there is none; then only the hook of an
     // image is followed by one that makes the initramfs.
@@ -112,8 +105,7 @@ fn reconcile(
         retry_provisional: !dpkg::has_trigger(root),
         ..Options::default()
     };
-    let ran = machine.run(&request, &options, &Overrides::default(), &Flags::default(), report)?;
-    tell(machine, &ran, report);
+    in_line::bring(machine, Some(vec![kernel.clone()]), &options, report)?;
     if machine.initramfs_is_due(kernel) {
         dpkg::activate_trigger(root);
     }
@@ -125,11 +117,9 @@ fn reconcile(
 /// # Errors
 /// For the caller to show; it must not become an exit status.
 pub fn trigger(machine: &Machine, report: &dyn Report) -> Result<()> {
-    let request = Request::Reconcile { kernels: None, retry: false };
     let options =
         Options { kernel_event: true, initramfs_follows: deferred_hooks(machine), ..Options::default() };
-    let ran = machine.run(&request, &options, &Overrides::default(), &Flags::default(), report)?;
-    tell(machine, &ran, report);
+    in_line::bring(machine, None, &options, report)?;
     if !dpkg::under_frontend() {
         summary::print_unreported(&machine.layout, report)?;
     }
@@ -146,55 +136,6 @@ fn deferred_hooks(machine: &Machine) -> BTreeSet<KernelRelease> {
         .flatten()
         .filter_map(|e| KernelRelease::new(e.file_name().to_str()?).ok())
         .collect()
-}
-
-/// Short lines for the package manager's terminal. Failed builds are told at the end, together.
-fn tell(machine: &Machine, ran: &Ran, report: &dyn Report) {
-    for (action, error) in ran.errors() {
-        match action {
-            crate::plan::Action::Build { cell, .. } if summary::will_tell(&machine.layout, cell) => report
-                .line(&format!(
-                    "dkms-hook: {} could not be built for {}; the package manager goes on.",
-                    cell.module, cell.kernel
-                )),
-            _ => report.warning(&format!("dkms-hook: {error}")),
-        }
-    }
-    for note in &ran.plan.notes {
-        match note {
-            crate::plan::Note::Waiting { kernel, .. } => {
-                let first =
-                    ran.plan.steps.iter().any(
-                        |s| matches!(&s.action, crate::plan::Action::Wait { kernel: k, .. } if k == kernel),
-                    );
-                if first {
-                    report.line(&format!("dkms-hook: {}", note.text()));
-                }
-            }
-            // A removal leaves no kernel behind; that is no finding.
-            crate::plan::Note::UnknownKernel { .. } => {}
-            note if note.is_failure() => match note {
-                // Said once, when it was refused.
-                crate::plan::Note::Refused { .. } => {}
-                // What this transaction has not told yet comes in the summary at its end.
-                crate::plan::Note::FailedBefore { failure, .. } if !failure.reported => {}
-                crate::plan::Note::FailedBefore { cell, .. } => report.line(&format!(
-                    "dkms-hook: {} failed to build for {} before; not tried again.",
-                    cell.module, cell.kernel
-                )),
-                note => report.warning(&format!("dkms-hook: {}", note.text())),
-            },
-            _ => {}
-        }
-    }
-}
-
-/// What dpkg gives as a release, checked.
-///
-/// # Errors
-/// When it is none.
-pub fn release(text: &str) -> Result<KernelRelease> {
-    KernelRelease::new(text).map_err(|e| Error::new(exit::EMPTY_NAME, e.to_string()))
 }
 
 #[cfg(test)]

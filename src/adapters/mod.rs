@@ -2,3 +2,7 @@
 
 pub mod debian;
 pub mod dpkg;
+pub mod in_line;
+pub mod kernel_install;
+pub mod pacman;
+pub mod rpm;

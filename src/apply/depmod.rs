@@ -14,7 +14,7 @@ use crate::report::Report;
 /// # Errors
 /// When depmod is missing or fails; it stays due.
 pub fn run(layout: &Layout, kernel: &KernelRelease, report: &dyn Report) -> Result<()> {
-    let done = || notes::update(layout, kernel, |note| note.depmod_due = false);
+    let done = || notes::depmod_done(layout, kernel);
     let mut process = Process::new("depmod").arg("-a");
     match base(layout) {
         Ok(None) => {}

@@ -6,48 +6,77 @@ use crate::ids::KernelRelease;
 use crate::layout::Layout;
 use crate::process::{Output, Process, find_program};
 use crate::report::Report;
-use crate::system::kernels;
+use crate::system::boot::{self, BootFile};
+use crate::system::distribution::Distribution;
+use crate::system::generator::{Environment, Order};
 
 /// Makes the initramfs of a kernel again if that is due: always, or when one of the modules that
 /// changed is in it or is wanted in it. Forgets the duty once done.
 ///
+/// A generator that ends well may have made another file than the one that is old (kernel-install does
+/// not keep an initramfs in every layout). So the file is looked at, and the next generator is asked.
+///
 /// # Errors
-/// When the generator is missing or fails; it stays due, and the old initramfs is still there.
-pub fn mend(layout: &Layout, kernel: &KernelRelease, always: bool, report: &dyn Report) -> Result<()> {
+/// When a generator fails and none mends it; it stays due, and the old initramfs is still there.
+pub fn mend(
+    layout: &Layout,
+    distribution: &Distribution,
+    kernel: &KernelRelease,
+    always: bool,
+    report: &dyn Report,
+) -> Result<()> {
     let Some(due) = notes::kernel_note(layout, kernel).initramfs_due else { return Ok(()) };
-    if !always && !wants(layout, &due.modules) && !holds(kernel, &due.modules) {
+    if !always && !wants(layout, &due.modules) && !holds(layout, kernel, &due.modules) {
         return forget(layout, kernel);
     }
-    let Some(process) = generator(kernel) else {
-        report.warning(&format!("modules of {kernel} changed: make its initramfs again"));
-        return forget(layout, kernel);
-    };
-    report.line(&format!("Making the initramfs of {kernel} again: its modules changed"));
-    let status = process.run(Output::Inherit).map_err(|e| Error::new(exit::INSTALL, e.to_string()))?;
-    if status != 0 {
-        let text = format!("making the initramfs of {kernel} ended with status {status}: {}", process.text());
-        return Err(Error::new(exit::INSTALL, text)
-            .hint("the old one is still there; see the messages above, then run the same command again"));
+    let environment = Environment::here();
+    let mut failed = None;
+    let mut told = false;
+    for order in distribution.generators().iter().filter_map(|g| g.order(layout, kernel, &environment)) {
+        if !told {
+            report.line(&format!("Making the initramfs of {kernel} again: its modules changed"));
+            told = true;
+        }
+        match run(&order) {
+            Ok(()) if boot::oldest(layout, kernel).is_none_or(|made| made > due.since) => {
+                return forget(layout, kernel);
+            }
+            Ok(()) => {}
+            Err(error) => failed = Some(error),
+        }
     }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let old = oldest_name(layout, kernel);
+    report.warning(&format!("modules of {kernel} changed: make its initramfs{old} again"));
     forget(layout, kernel)
 }
 
-/// The generator that is installed. `update-initramfs` is initramfs-tools' own and, in newer
-/// releases of Debian, dracut's too; with `-k` it acts at once even in a maintainer script (plain
-/// `-u` is put off and takes only the newest kernel).
-fn generator(kernel: &KernelRelease) -> Option<Process> {
-    if let Some(program) = find_program("update-initramfs") {
-        return Some(Process::new(program).args(["-u", "-k", kernel.as_str()]));
+fn run(order: &Order) -> Result<()> {
+    // Scripts of pacman's hooks read paths that are relative to the root.
+    let mut process = Process::new(&order.program).args(&order.args).dir("/");
+    if let Some(text) = &order.input {
+        process = process.input(text.as_str());
     }
-    let image = image(kernel);
-    let program = find_program("dracut")?;
-    Some(Process::new(program).args(["--quiet", "--force"]).arg(image).arg(kernel.as_str()))
+    let failed = |text: String| {
+        Error::new(exit::INSTALL, text)
+            .hint("the old one is still there; see the messages above, then run the same command again")
+    };
+    match process.run(Output::Inherit) {
+        Ok(0) => Ok(()),
+        Ok(status) => {
+            Err(failed(format!("making the initramfs: {} ended with status {status}", process.text())))
+        }
+        Err(error) => Err(failed(format!("making the initramfs: {error}"))),
+    }
 }
 
-/// The initramfs as Debian names it, in a root that is `/`.
-fn image(kernel: &KernelRelease) -> std::path::PathBuf {
-    let layout = Layout::new(crate::root::Root::host());
-    kernels::initramfs(&layout, kernel).unwrap_or_else(|| format!("/boot/initrd.img-{kernel}").into())
+/// The oldest of several files, for a message.
+fn oldest_name(layout: &Layout, kernel: &KernelRelease) -> String {
+    let time = |file: &BootFile| std::fs::metadata(&file.path).and_then(|m| m.modified()).ok();
+    let oldest = boot::files(layout, kernel).into_iter().min_by_key(time);
+    oldest.map(|file| format!(" {}", layout.shown(&file.path).display())).unwrap_or_default()
 }
 
 fn forget(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
@@ -63,6 +92,9 @@ const WISHES: &[&str] = &[
     "/etc/dracut.conf",
     "/etc/dracut.conf.d",
     "/usr/lib/dracut/dracut.conf.d",
+    "/etc/mkinitcpio.conf",
+    "/etc/mkinitcpio.conf.d",
+    "/etc/mkinitcpio.d",
     "/etc/modules-load.d",
     "/etc/modules",
 ];
@@ -85,16 +117,20 @@ fn mentions(text: &str, modules: &[String]) -> bool {
     })
 }
 
-/// True when the initramfs holds a module file of one of these names, or when nobody can
+/// Programs that list what an initramfs holds: those of initramfs-tools, mkinitcpio and dracut.
+const LISTERS: [&str; 3] = ["lsinitramfs", "lsinitcpio", "lsinitrd"];
+
+/// True when an initramfs of the kernel holds a module file of one of these names, or when nobody can
 /// tell.
-fn holds(kernel: &KernelRelease, modules: &[String]) -> bool {
-    let path = image(kernel);
-    let lister = if find_program("lsinitramfs").is_some() { "lsinitramfs" } else { "lsinitrd" };
-    let Ok(listing) = Process::new(lister).arg(&path).capture() else { return true };
-    if listing.status != 0 {
-        return true;
-    }
-    let text = String::from_utf8_lossy(&listing.stdout);
+fn holds(layout: &Layout, kernel: &KernelRelease, modules: &[String]) -> bool {
+    let Some(lister) = LISTERS.into_iter().find(|name| find_program(name).is_some()) else { return true };
+    boot::files(layout, kernel).iter().any(|file| {
+        let Ok(listing) = Process::new(lister).arg(&file.path).capture() else { return true };
+        listing.status != 0 || lists(&String::from_utf8_lossy(&listing.stdout), modules)
+    })
+}
+
+fn lists(text: &str, modules: &[String]) -> bool {
     text.lines().any(|line| {
         let file = line.rsplit('/').next().unwrap_or(line);
         crate::system::observe::module_stem(file)
@@ -118,6 +154,16 @@ mod tests {
         assert!(mentions("# comment\nlabmod\n", &names));
         assert!(mentions("manual_add_modules \"snd_aloop\"", &names));
         assert!(!mentions("# labmod\nlabmodx x-labmod\n", &names));
+    }
+
+    #[test]
+    fn listings_of_every_generator() {
+        let names = ["labmod".to_owned()];
+        assert!(lists("usr/lib/modules/6.1/updates/dkms/labmod.ko.zst\n", &names));
+        let long =
+            "-rw-r--r--   1 root     root   9000 Jan  1  1970 usr/lib/modules/6.1/extra/labmod.ko.xz\n";
+        assert!(lists(long, &names));
+        assert!(!lists("usr/lib/modules/6.1/labmod/other.ko\n", &names));
     }
 
     #[test]

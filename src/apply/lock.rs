@@ -94,6 +94,12 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
     Ok(Lock { file: Some(file) })
 }
 
+/// True when a run that is still at work started this process: a script of it, or a program that it
+/// had make something.
+pub fn inside_a_run() -> bool {
+    ancestor().is_some()
+}
+
 /// The process id in our environment, if that process lives.
 fn ancestor() -> Option<u32> {
     let pid: u32 = std::env::var(PARENT_VARIABLE).ok()?.parse().ok()?;

@@ -35,8 +35,32 @@ pub fn update(layout: &Layout, kernel: &KernelRelease, change: impl FnOnce(&mut 
 /// # Errors
 /// When it cannot be written; nothing may be changed then.
 pub fn modules_change(layout: &Layout, kernel: &KernelRelease, modules: &[&str], always: bool) -> Result<()> {
-    update(layout, kernel, |note| note.depmod_due = true)?;
+    depmod_lags(layout, kernel)?;
     initramfs_lags(layout, kernel, modules, always)
+}
+
+/// Writes down that the index is older than the modules.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn depmod_lags(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
+    update(layout, kernel, |note| (note.depmod_due, note.depmod_left_at) = (true, None))
+}
+
+/// Writes down that whoever called this run makes an index that is due from now on.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn depmod_follows(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
+    update(layout, kernel, |note| note.depmod_left_at = note.depmod_due.then(now_nanos))
+}
+
+/// Writes down that the index is up to date.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn depmod_done(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
+    update(layout, kernel, |note| (note.depmod_due, note.depmod_left_at) = (false, None))
 }
 
 /// Writes down that the initramfs is older than these modules.

@@ -161,9 +161,15 @@ impl Executor<'_> {
         for (kernel, duty) in &plan.settled {
             let forgotten = notes::update(self.observer.layout, kernel, |note| match duty {
                 Duty::Headers => note.waiting = None,
+                Duty::Depmod => (note.depmod_due, note.depmod_left_at) = (false, None),
                 Duty::Initramfs => note.initramfs_due = None,
             });
             if let Err(error) = forgotten {
+                log::warn!("{error}");
+            }
+        }
+        for kernel in &self.options.depmod_follows {
+            if let Err(error) = notes::depmod_follows(self.observer.layout, kernel) {
                 log::warn!("{error}");
             }
         }
@@ -196,7 +202,9 @@ impl Executor<'_> {
             }
             Action::Depmod { .. } => Ok(()),
             // Which modules changed is in the journal, also for those of an earlier run.
-            Action::Initramfs { kernel, always, .. } => initramfs::mend(layout, kernel, *always, self.report),
+            Action::Initramfs { kernel, always, .. } => {
+                initramfs::mend(layout, self.observer.distribution, kernel, *always, self.report)
+            }
             Action::Modprobe { .. } => {
                 modprobe::run(layout, self.report);
                 Ok(())
@@ -264,7 +272,7 @@ impl Executor<'_> {
         if self.options.depmod && (dir.join("kernel").is_dir() || dir.join("modules.dep").exists()) {
             // The one at the end fails as well, and says so.
             let _ = depmod::run(layout, &cell.kernel, self.report);
-            notes::update(layout, &cell.kernel, |note| note.depmod_due = true)?;
+            notes::depmod_lags(layout, &cell.kernel)?;
         }
         self.unheeded("POST_INSTALL", text, cell, context);
         Ok(())

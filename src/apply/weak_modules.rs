@@ -74,8 +74,7 @@ impl Sharing<'_> {
             WeakModules::Suse => Process::new(program).args([words[1], kernel.as_str()]).run(Output::Null),
             WeakModules::RedHat => {
                 let lines: String = modules.iter().map(|path| format!("{}\n", path.display())).collect();
-                let Ok(list) = temporary(&lines) else { return };
-                let process = Process::new(program).args(["--no-initramfs", words[0]]).stdin(list.path());
+                let process = Process::new(program).args(["--no-initramfs", words[0]]).input(lines);
                 process.run(Output::Null)
             }
         };
@@ -131,7 +130,7 @@ impl Sharing<'_> {
                 if fit == Some(Fit::Fits) {
                     continue;
                 }
-                notes::update(self.layout, other, |note| note.depmod_due = true)?;
+                notes::depmod_lags(self.layout, other)?;
                 files::delete(&link.path)?;
                 store::prune_empty(link.path.parent(), dir);
                 removed = true;
@@ -159,7 +158,7 @@ impl Sharing<'_> {
             self.report.warning(&format!("{text}: the link is removed and {module} built for {other}"));
             wanting.push(own);
         } else {
-            let package = self.distribution.headers_package(other.as_str());
+            let package = self.distribution.headers_package(other.as_str(), None);
             self.report.warning(&format!(
                 "{text}: the link is removed, and {other} has no {module} until {package} is installed"
             ));
@@ -207,12 +206,6 @@ impl Sharing<'_> {
                 && stem(below) == stem(&link.target)
         })
     }
-}
-
-fn temporary(text: &str) -> std::io::Result<tempfile::NamedTempFile> {
-    let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(file.path(), text)?;
-    Ok(file)
 }
 
 /// The links below a directory that lead to modules of `kernel`, in the order of their names.

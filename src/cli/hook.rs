@@ -4,9 +4,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::adapters::debian::{self, Event};
 use crate::adapters::dpkg;
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
@@ -16,10 +15,12 @@ use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::machine::{Machine, Trees};
 use crate::plan::{Note, Options, Plan};
-use crate::report::{Console, Report, overview, plan_text, summary, why};
+use crate::report::{Console, Report, overview, plan_text, why};
 use crate::request::{Request, Wanted};
 use crate::root::Root;
 use crate::system::observe::Overrides;
+
+mod events;
 
 /// Keeps out-of-tree kernel modules in line with the kernels on disk.
 ///
@@ -79,16 +80,8 @@ enum Command {
         #[arg(short, long, value_name = "RELEASE")]
         kernel: Vec<String>,
     },
-    /// What Debian's hook files call
-    #[command(hide = true)]
-    Deb {
-        /// Which hook
-        event: DebEvent,
-        /// The kernel release
-        release: Option<String>,
-        /// The kernel image
-        image: Option<String>,
-    },
+    #[command(flatten)]
+    Event(events::Event),
     /// What the maintainer scripts of module packages call
     #[command(hide = true)]
     ModulePostinst {
@@ -96,18 +89,6 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DebEvent {
-    KernelPostinst,
-    KernelPrerm,
-    KernelPostrm,
-    HeaderPostinst,
-    Trigger,
-    Configure,
-    Unconfigure,
-    Summary,
 }
 
 /// Runs the command and returns its exit status.
@@ -129,7 +110,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
             let _ = writeln!(std::io::stderr(), "dkms-hook: {error}");
             match cli.command {
                 // A hook never takes the package manager down with it.
-                Some(Command::Deb { .. }) => 0,
+                Some(Command::Event(_)) => 0,
                 _ => error.code,
             }
         }
@@ -142,6 +123,11 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
         return Err(Error::new(exit::NOT_FOUND, text)
             .hint("see dkms-hook --help; what a command knows of them goes after it"));
     }
+    if let Some(Command::Event(event)) = &cli.command
+        && event.is_none_of_ours()
+    {
+        return Ok(0);
+    }
     let machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
     match &cli.command {
         None => bring_in_line(cli, &machine, report),
@@ -152,9 +138,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
-        Some(Command::Deb { event, release, .. }) => {
-            deb(&machine, *event, release.as_deref(), report).map(|()| 0)
-        }
+        Some(Command::Event(event)) => event.carry_out(&machine, report).map(|()| 0),
         Some(Command::ModulePostinst { args }) => {
             let mut worker = Worker::new(machine, Console::new(false));
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
@@ -257,26 +241,6 @@ fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {
     })?;
     print(&text);
     Ok(0)
-}
-
-fn deb(machine: &Machine, event: DebEvent, release: Option<&str>, report: &Console) -> Result<()> {
-    let kernel = || {
-        let text =
-            release.ok_or_else(|| Error::new(exit::USAGE, "the hook was called without a kernel release"))?;
-        debian::release(text)
-    };
-    let event = match event {
-        DebEvent::KernelPostinst => Event::KernelPostinst,
-        DebEvent::KernelPrerm => Event::KernelPrerm,
-        DebEvent::KernelPostrm => Event::KernelPostrm,
-        DebEvent::HeaderPostinst => Event::HeaderPostinst,
-        DebEvent::Trigger | DebEvent::Configure => return debian::trigger(machine, report),
-        // What is built stays usable, by DKMS too; there is nothing to undo.
-        DebEvent::Unconfigure => return Ok(()),
-        DebEvent::Summary => return summary::print_unreported(&machine.layout, report),
-    };
-    let params = debian::maintainer_params(std::env::var("DEB_MAINT_PARAMS").ok().as_deref());
-    debian::kernel_event(machine, event, &kernel()?, &params, report)
 }
 
 /// The root to work on: `--root`; the variable DKMS_HOOK_ROOT, for the `dkms` face and for scripts

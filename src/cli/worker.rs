@@ -7,7 +7,7 @@ use crate::apply::build::copy_tree;
 use crate::apply::recover::TEMPORARY;
 use crate::apply::run::{Done, Flags};
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
-use crate::apply::{notes, script, tree};
+use crate::apply::{notes, tree};
 use crate::cli::engine::{Engine, Failure, KeyPair, Options, Outcome, Target};
 use crate::conf::model::{Conf, Context, Framework};
 use crate::conf::{self, Strictness};
@@ -66,7 +66,8 @@ impl Worker {
             }
             Request::Autoinstall { kernel, .. }
             | Request::Bring { kernel, to: Goal::Built | Goal::Installed, .. } => {
-                self.machine.mark_removed(kernel, false, &self.report)
+                self.machine.mark_removed(kernel, false, &self.report)?;
+                self.machine.mark_boot_entry(kernel, false, &self.report)
             }
             _ => Ok(()),
         }
@@ -141,20 +142,8 @@ impl Worker {
 
     /// Runs POST_ADD of a source that was just registered.
     fn post_add(&self, conf: &Conf, id: &ModuleId, target: Option<&Target>, options: &Options) -> Result<()> {
-        let layout = &self.machine.layout;
-        let Some(text) = &conf.scripts.post_add else { return Ok(()) };
-        let kernel = target.map_or_else(|| KernelRelease::new("none"), |t| Ok(t.kernel.clone()))?;
-        let overrides = self.overrides(options);
-        let cell = Cell { module: id.clone(), kernel, arch: self.machine.arch.clone() };
-        let context = self.machine.observer(&overrides).context(&cell);
-        match script::run(layout, id, "POST_ADD", text, &layout.source(id), &context, &self.report) {
-            0 => Ok(()),
-            status => {
-                let code = u8::try_from(status).unwrap_or(1);
-                let text = format!("{id} is added, but its POST_ADD script ended with status {status}");
-                Err(Error::new(code, text))
-            }
-        }
+        let kernel = target.map(|target| &target.kernel);
+        self.machine.post_add(conf, id, kernel, &self.overrides(options), &self.report)
     }
 }
 
@@ -355,7 +344,11 @@ impl Engine for Worker {
         let layout = &self.machine.layout;
         let mut found: Vec<KernelRelease> = kernels::releases(layout, [])
             .into_iter()
-            .filter(|k| kernels::headers_present(layout, k) && !notes::kernel_note(layout, k).removed)
+            .filter(|k| kernels::headers_present(layout, k))
+            .filter(|k| {
+                let note = notes::kernel_note(layout, k);
+                !note.removed && !note.boot_entry_removed
+            })
             .collect();
         found.sort_by(|a, b| version_order::compare(a.as_str(), b.as_str()));
         found

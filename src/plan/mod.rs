@@ -46,6 +46,8 @@ pub struct Plan {
 pub enum Duty {
     /// Building when the headers arrive.
     Headers,
+    /// Running depmod.
+    Depmod,
     /// Making the initramfs again.
     Initramfs,
 }
@@ -223,6 +225,8 @@ pub struct Options {
     /// The package manager says that the kernel was removed: builds that DKMS made for it and
     /// nobody took over go, too.
     pub kernel_left: bool,
+    /// Kernels for which whoever called us runs depmod as soon as this run is over.
+    pub depmod_follows: BTreeSet<KernelRelease>,
     /// Kernels whose own package will make the initramfs later in this transaction.
     pub initramfs_follows: BTreeSet<KernelRelease>,
     /// The running kernel, where modules are to be loaded as soon as they are installed for it
@@ -239,6 +243,7 @@ impl Default for Options {
             retry_provisional: true,
             heed_failures: false,
             kernel_left: false,
+            depmod_follows: BTreeSet::new(),
             initramfs_follows: BTreeSet::new(),
             modprobe: None,
         }

@@ -68,6 +68,11 @@ pub enum Note {
         /// The kernel.
         kernel: KernelRelease,
     },
+    /// Its boot entry was removed; nothing is installed for it.
+    NoBootEntry {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
     /// Modules that it depends on cannot be had.
     MissingDepends {
         /// Where.
@@ -212,6 +217,7 @@ impl Note {
                 Error::new(exit::WRONG_STATE, format!("{module} is already in the DKMS tree"))
             }
             Self::Removed { .. }
+            | Self::NoBootEntry { .. }
             | Self::AutoinstallDisabled
             | Self::AlreadyBuilt { .. }
             | Self::AlreadyInstalled { .. }
@@ -242,6 +248,10 @@ impl Note {
             Self::Removed { kernel } => {
                 format!("{kernel}: its image package was removed; nothing is built for it")
             }
+            Self::NoBootEntry { kernel } => format!(
+                "{kernel}: its boot entry was removed (`kernel-install remove`); nothing is installed for it. \
+                 To use it again: `kernel-install add {kernel} /lib/modules/{kernel}/vmlinuz`"
+            ),
             Self::AutoinstallDisabled => {
                 "Automatic installation of modules is switched off by /etc/dkms/no-autoinstall.".to_owned()
             }

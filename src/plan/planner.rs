@@ -6,7 +6,7 @@ use super::{Action, Duty, InitramfsDuty, Note, Options, Plan, Reason, Step};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::request::Request;
-use crate::system::{CellView, Now, Source, System};
+use crate::system::{CellView, Kernel, Now, Source, System};
 use crate::version_order;
 
 /// How one cell stands against its inputs.
@@ -175,9 +175,16 @@ impl<'a> Planner<'a> {
             let mut needs = Vec::new();
             let asked = || steps.iter().any(|step| self.plan.steps[*step].reason == Reason::Asked);
             let indexes = known.image || known.indexed && asked();
-            if self.options.depmod && indexes && !self.sweep.contains_key(&kernel) {
+            let settled = self.depmod_is_settled(&kernel, known, &steps);
+            if settled {
+                self.settle(&kernel, Duty::Depmod);
+            }
+            let follows = self.options.depmod_follows.contains(&kernel);
+            if self.options.depmod && indexes && !follows && !self.sweep.contains_key(&kernel) {
                 let ours = || self.system.cells.iter().any(|(c, v)| c.kernel == kernel && v.installed);
-                let reason = if index_changes {
+                let reason = if settled {
+                    None
+                } else if index_changes {
                     Some(Reason::ModulesChanged)
                 } else if known.note.depmod_due {
                     Some(Reason::DepmodDue)
@@ -197,6 +204,25 @@ impl<'a> Planner<'a> {
             self.step(Action::Sweep { kernel }, reason, Vec::new());
         }
         self.plan
+    }
+
+    /// True when no depmod is needed for what an earlier run left to others, who made an index since then,
+    /// nor for what goes (`steps` change files) from a kernel that nobody boots and whose index is gone:
+    /// kernel-install's own plugin deletes it.
+    fn depmod_is_settled(&self, kernel: &KernelRelease, known: &Kernel, steps: &[usize]) -> bool {
+        if known.note.boot_entry_removed && !known.indexed {
+            let step = |step: &usize| &self.plan.steps[*step].action;
+            let goes = |cell: &Cell| {
+                steps.iter().any(|s| matches!(step(s), Action::Uninstall { cell: gone } if gone == cell))
+            };
+            let stays = self.system.cells.iter().any(|(c, v)| c.kernel == *kernel && v.installed && !goes(c));
+            let comes = steps.iter().any(|s| matches!(step(s), Action::Install { .. }));
+            if !stays && !comes {
+                return known.note.depmod_due || !steps.is_empty();
+            }
+        }
+        let made = |left: i64| known.indexed_at.is_some_and(|made| made > left);
+        known.note.depmod_due && steps.is_empty() && known.note.depmod_left_at.is_some_and(made)
     }
 
     /// After depmod, which is where modprobe looks: `needs` is its step.
@@ -222,8 +248,10 @@ impl<'a> Planner<'a> {
     ) {
         let Some(known) = self.system.kernels.get(kernel) else { return };
         let due = known.note.initramfs_due.as_ref();
-        let later =
-            self.options.initramfs == InitramfsDuty::Later || self.options.initramfs_follows.contains(kernel);
+        // Whoever makes the index afterwards makes the initramfs, too, or the next run does.
+        let later = self.options.initramfs == InitramfsDuty::Later
+            || self.options.initramfs_follows.contains(kernel)
+            || self.options.depmod_follows.contains(kernel);
         if later || self.sweep.contains_key(kernel) {
             return;
         }
@@ -231,7 +259,9 @@ impl<'a> Planner<'a> {
             (Some(due), Some(made)) => made <= due.since,
             _ => false,
         };
-        if !known.image || known.initramfs.is_none() || !(old || changes) {
+        // Nobody boots it: who makes a boot entry for it again makes the initramfs, too.
+        let unused = !known.image || known.initramfs.is_none() || known.note.boot_entry_removed;
+        if unused || !(old || changes) {
             if changes || due.is_some() {
                 self.settle(kernel, Duty::Initramfs);
             }

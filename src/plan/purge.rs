@@ -1,10 +1,10 @@
 //! Kernels that are gone, and module versions that a person takes out.
 
 use super::planner::Planner;
-use super::{Action, Note, Reason};
+use super::{Action, Duty, Note, Reason};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::record::KernelNote;
-use crate::system::CellView;
+use crate::system::{CellView, Source};
 
 impl Planner<'_> {
     /// Everything of ours for a kernel goes.
@@ -25,6 +25,27 @@ impl Planner<'_> {
         });
         if residue || noted || leftovers {
             self.sweep.insert(kernel.clone(), reason);
+        }
+    }
+
+    /// A kernel that nobody boots has nothing installed. Its builds stay: reinstalling an rpm removes
+    /// the boot entry and adds it again, and nothing is to be built for that.
+    pub(super) fn without_boot_entry(&mut self, kernel: &KernelRelease) {
+        let installed: Vec<Cell> = self
+            .system
+            .cells
+            .iter()
+            .filter(|(cell, view)| cell.kernel == *kernel && view.installed)
+            .map(|(cell, _)| cell.clone())
+            .collect();
+        for cell in installed {
+            self.step(Action::Uninstall { cell }, Reason::BootEntryRemoved, Vec::new());
+        }
+        if self.system.kernels[kernel].note.waiting.is_some() {
+            self.settle(kernel, Duty::Headers);
+        }
+        if self.system.modules.values().any(|source| *source == Source::Added) {
+            self.note(Note::NoBootEntry { kernel: kernel.clone() });
         }
     }
 

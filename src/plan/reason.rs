@@ -57,6 +57,8 @@ pub enum Reason {
     KernelGone,
     /// The kernel's image package was removed.
     KernelRemoved,
+    /// The kernel's boot entry was removed, its files are still there.
+    BootEntryRemoved,
     /// dkms.conf now leaves this kernel out.
     ExcludedNow {
         /// Why.
@@ -97,6 +99,7 @@ impl fmt::Display for Reason {
             Self::Asked => f.write_str("it was asked for"),
             Self::OtherSignature => f.write_str("it does not bear the signature of the present key"),
             Self::KernelGone => f.write_str("the kernel is no longer on disk"),
+            Self::BootEntryRemoved => f.write_str("the boot entry of the kernel was removed"),
             Self::KernelRemoved => f.write_str("the kernel is being removed"),
             Self::ExcludedNow { why } => write!(f, "it no longer supports this kernel: {why}"),
             Self::ModulesChanged => f.write_str("modules of this kernel change"),

@@ -49,6 +49,8 @@ impl Planner<'_> {
             self.note(Note::Removed { kernel: kernel.clone() });
         } else if !known.image {
             self.purge_gone(kernel);
+        } else if known.note.boot_entry_removed {
+            self.without_boot_entry(kernel);
         } else if self.system.autoinstall_disabled {
             // Nothing is built for it, so nothing waits either.
         } else if !known.headers {

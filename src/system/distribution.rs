@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::generator::Generator;
 use crate::conf::evaluation::{self, Question};
 use crate::root::Root;
 
@@ -30,10 +31,12 @@ struct Row {
     ids: &'static [&'static str],
     /// Where modules are installed below `/lib/modules/K`; `None`: where dkms.conf says.
     destination: Option<&'static str>,
-    /// The package that brings a kernel's headers; `{}` is the release.
-    headers_package: &'static str,
+    /// The package that brings a kernel's headers.
+    headers_package: HeadersPackage,
     /// What lets kernels share modules; for the family of Fedora only where [`is_enterprise`].
     weak_modules: Option<WeakModules>,
+    /// What makes an initramfs, the preferred first. One that is not installed is passed over.
+    generators: &'static [Generator],
 }
 
 /// A distribution's program that links modules built for one kernel into the trees of others whose
@@ -56,50 +59,96 @@ impl WeakModules {
     }
 }
 
+/// What of kernel packages' names a message can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeadersPackage {
+    /// A text; `{}` is the release.
+    Named(&'static str),
+    /// Fedora's and RHEL's: `kernel-devel-R`, with what follows a plus in the release as the variant:
+    /// `kernel-debug-devel-R`.
+    KernelDevel,
+    /// SUSE's: the release ends with the flavour, `6.4.0-150600.23-default`.
+    FlavourDevel,
+    /// Arch's: named after the package that the kernel comes from.
+    PackageHeaders,
+}
+
+impl HeadersPackage {
+    fn name(self, release: &str, package_base: Option<&str>) -> String {
+        match self {
+            Self::Named(text) => text.replace("{}", release),
+            Self::KernelDevel => match release.split_once('+') {
+                Some((plain, variant)) => format!("kernel-{variant}-devel-{plain}"),
+                None if release.contains("uek") => format!("kernel-uek-devel-{release}"),
+                None => format!("kernel-devel-{release}"),
+            },
+            Self::FlavourDevel => match release.rsplit_once('-') {
+                Some((_, flavour)) if flavour.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                    format!("kernel-{flavour}-devel")
+                }
+                _ => "kernel-default-devel".to_owned(),
+            },
+            Self::PackageHeaders => format!("{}-headers", package_base.unwrap_or("linux")),
+        }
+    }
+}
+
+use Generator::{AlpmDracut, AlpmMkinitcpio, Dracut, KernelInstall, Mkinitcpio, UpdateInitramfs};
+
 const TABLE: &[Row] = &[
     Row {
         family: Family::Ubuntu,
         ids: &["ubuntu"],
         destination: Some("/updates/dkms"),
-        headers_package: "linux-headers-{}",
+        headers_package: HeadersPackage::Named("linux-headers-{}"),
         weak_modules: None,
+        generators: &[UpdateInitramfs, KernelInstall, Dracut],
     },
     Row {
         family: Family::Debian,
         ids: &["debian"],
         destination: Some("/updates/dkms"),
-        headers_package: "linux-headers-{}",
+        headers_package: HeadersPackage::Named("linux-headers-{}"),
         weak_modules: None,
+        generators: &[UpdateInitramfs, KernelInstall, Dracut],
     },
     Row {
         family: Family::Fedora,
         ids: &["fedora", "centos", "rhel"],
         destination: Some("/extra"),
-        headers_package: "kernel-devel-{}",
+        headers_package: HeadersPackage::KernelDevel,
         weak_modules: Some(WeakModules::RedHat),
+        generators: &[KernelInstall, Dracut],
     },
     Row {
         family: Family::Suse,
         ids: &["sles", "suse", "opensuse"],
         destination: Some("/updates"),
-        headers_package: "kernel-default-devel",
+        headers_package: HeadersPackage::FlavourDevel,
         weak_modules: Some(WeakModules::Suse),
+        generators: &[Dracut, KernelInstall],
     },
     Row {
         family: Family::Arch,
         ids: &["arch"],
         destination: Some("/updates/dkms"),
-        headers_package: "linux-headers",
+        headers_package: HeadersPackage::PackageHeaders,
         weak_modules: None,
+        generators: &[AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Dracut],
     },
     Row {
         family: Family::Gentoo,
         ids: &["gentoo"],
         destination: None,
-        headers_package: "the sources of kernel {}",
+        headers_package: HeadersPackage::Named("the sources of kernel {}"),
         weak_modules: None,
+        generators: &[KernelInstall, Dracut],
     },
 ];
+
+/// What a distribution without a row may use.
+const GENERATORS: &[Generator] =
+    &[UpdateInitramfs, AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Dracut];
 
 /// A distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +161,8 @@ pub struct Distribution {
     /// another question.
     pub weak_modules: Option<WeakModules>,
     destination: Option<String>,
-    headers_package: &'static str,
+    headers_package: HeadersPackage,
+    generators: &'static [Generator],
 }
 
 impl Distribution {
@@ -150,7 +200,9 @@ impl Distribution {
             id: id.to_owned(),
             weak_modules: row.and_then(|r| r.weak_modules),
             destination: row.and_then(|r| r.destination).map(str::to_owned),
-            headers_package: row.map_or("the headers of kernel {}", |r| r.headers_package),
+            headers_package: row
+                .map_or(HeadersPackage::Named("the headers of kernel {}"), |r| r.headers_package),
+            generators: row.map_or(GENERATORS, |r| r.generators),
         }
     }
 
@@ -164,9 +216,15 @@ impl Distribution {
         self.destination.as_deref()
     }
 
-    /// The package to install when headers are missing.
-    pub fn headers_package(&self, release: &str) -> String {
-        self.headers_package.replace("{}", release)
+    /// The package to install when headers are missing. `package_base` is the name of the package that
+    /// the kernel comes from, where it says so ([`super::boot::package_base`]).
+    pub fn headers_package(&self, release: &str, package_base: Option<&str>) -> String {
+        self.headers_package.name(release, package_base)
+    }
+
+    /// What makes an initramfs here, the preferred first.
+    pub fn generators(&self) -> &'static [Generator] {
+        self.generators
     }
 }
 
@@ -267,7 +325,30 @@ mod tests {
         for (id, expected) in rows {
             assert_eq!(Distribution::from_id(id).destination("/kernel/drivers/"), expected, "{id}");
         }
-        assert_eq!(Distribution::from_id("debian").headers_package("6.1"), "linux-headers-6.1");
+    }
+
+    #[test]
+    fn packages_with_headers() {
+        let rows = [
+            ("debian", "6.1.0-1-amd64", None, "linux-headers-6.1.0-1-amd64"),
+            ("fedora", "6.12.1-200.fc41.x86_64", None, "kernel-devel-6.12.1-200.fc41.x86_64"),
+            ("fedora", "6.12.1-200.fc41.x86_64+debug", None, "kernel-debug-devel-6.12.1-200.fc41.x86_64"),
+            (
+                "rhel centos fedora",
+                "5.14.0-1.el9.aarch64+64k-debug",
+                None,
+                "kernel-64k-debug-devel-5.14.0-1.el9.aarch64",
+            ),
+            ("suse opensuse", "6.4.0-150600.23-default", None, "kernel-default-devel"),
+            ("suse opensuse", "6.11.5-1-rt", None, "kernel-rt-devel"),
+            ("suse", "6.11.5", None, "kernel-default-devel"),
+            ("arch", "6.12.1-zen1-1-zen", Some("linux-zen"), "linux-zen-headers"),
+            ("arch", "6.12.1-arch1-1", None, "linux-headers"),
+            ("void", "6.12.1_1", None, "the headers of kernel 6.12.1_1"),
+        ];
+        for (id, release, base, expected) in rows {
+            assert_eq!(Distribution::from_id(id).headers_package(release, base), expected, "{id} {release}");
+        }
     }
 
     #[test]

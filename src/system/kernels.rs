@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::Kernel;
 use super::distribution::Distribution;
+use super::{Kernel, boot};
 use crate::ids::KernelRelease;
 use crate::layout::Layout;
+use crate::record::KernelNote;
 use crate::store;
 
 /// Files that depmod(8) writes. (`modules.order`, `modules.builtin` and
@@ -50,19 +51,20 @@ pub fn releases(layout: &Layout, more: impl IntoIterator<Item = KernelRelease>) 
 pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRelease) -> Kernel {
     let dir = layout.kernel(release);
     let image = dir.join("kernel").is_dir();
+    let note: KernelNote = store::load(&layout.kernel_note(release)).unwrap_or_default();
+    let index = || std::fs::metadata(dir.join("modules.dep")).ok().map(|m| mtime(&m));
+    let package_base = boot::package_base(layout, release);
     Kernel {
         image,
         headers: headers_present(layout, release),
         indexed: dir.join("modules.dep").exists(),
-        headers_package: distribution.headers_package(release.as_str()),
-        note: store::load(&layout.kernel_note(release)).unwrap_or_default(),
+        headers_package: distribution.headers_package(release.as_str(), package_base.as_deref()),
+        indexed_at: note.depmod_left_at.and_then(|_| index()),
+        note,
         residue: !image && is_filled(&dir) && only_residue(&dir),
         // Its generator would have to run inside; in a root that is reached by a prefix, whoever
         // makes the image makes the initramfs.
-        initramfs: initramfs(layout, release)
-            .filter(|_| layout.root.is_slash())
-            .and_then(|p| std::fs::metadata(p).ok())
-            .map(|m| mtime(&m)),
+        initramfs: layout.root.is_slash().then(|| boot::oldest(layout, release)).flatten(),
     }
 }
 
@@ -70,13 +72,6 @@ pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRel
 pub fn headers_present(layout: &Layout, release: &KernelRelease) -> bool {
     let inside = layout.install_tree.join(release).join("build/include");
     layout.root.is_dir(inside)
-}
-
-/// The initramfs of a release, where Debian's and most others' generators put it.
-pub fn initramfs(layout: &Layout, release: &KernelRelease) -> Option<std::path::PathBuf> {
-    let names =
-        [format!("initrd.img-{release}"), format!("initramfs-{release}.img"), format!("initrd-{release}")];
-    names.iter().map(|n| layout.root.path(Path::new("/boot").join(n))).find(|p| p.is_file())
 }
 
 /// Modification time in nanoseconds since the epoch.

@@ -10,9 +10,12 @@ use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::inputs::Inputs;
 use crate::record::{Facts, KernelNote, Record, Verdict};
 
+pub mod boot;
 pub mod distribution;
 pub mod forced;
+pub mod generator;
 pub mod headers;
+pub mod kernel_install;
 pub mod kernels;
 pub mod modules;
 pub mod observe;
@@ -47,13 +50,17 @@ pub struct Kernel {
     pub headers: bool,
     /// depmod has run for it: `modules.dep` is there.
     pub indexed: bool,
+    /// Modification time of `modules.dep`, nanoseconds since the epoch. Looked at only where
+    /// somebody else was to make it.
+    pub indexed_at: Option<i64>,
     /// What package brings the headers, for messages.
     pub headers_package: String,
     /// What we remember.
     pub note: KernelNote,
     /// There is no image, and all that `/lib/modules/K` holds was left there by us or by depmod.
     pub residue: bool,
-    /// Modification time of its initramfs, nanoseconds since the epoch.
+    /// Modification time of its initramfs (of the oldest where there are several, see [`boot`]),
+    /// nanoseconds since the epoch.
     pub initramfs: Option<i64>,
 }
 

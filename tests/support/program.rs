@@ -104,6 +104,29 @@ impl FakeRoot {
         finish(&mut command)
     }
 
+    /// Runs a hook of rpm or pacman, such as `rpm in`, with these paths on its standard input.
+    pub fn event(&self, words: &str, paths: &[String]) -> Answer {
+        use std::io::Write;
+        let mut command = self.program(Face::Hook);
+        command.args(words.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let text: String = paths.iter().map(|path| format!("{path}\n")).collect();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).expect("whoever is given paths reads them");
+        drop(stdin);
+        answer(child.wait_with_output().unwrap())
+    }
+
+    /// The plugin of kernel-install, called as kernel-install does: `add` or `remove`.
+    pub fn kernel_install(&self, verb: &str, kernel: &str, env: &[(&str, &str)]) -> Answer {
+        let mut command = self.program(Face::Hook);
+        command.args(["kernel-install", verb, kernel, &format!("/boot/0123456789abcdef/{kernel}")]);
+        if verb == "add" {
+            command.arg(format!("/lib/modules/{kernel}/vmlinuz"));
+        }
+        finish(command.env("KERNEL_INSTALL_LAYOUT", "bls").envs(env.iter().copied()))
+    }
+
     /// The calls of stand-ins since the last call of this function.
     pub fn take_calls(&self) -> Vec<String> {
         let path = self.path(NOTED);
@@ -162,8 +185,11 @@ impl FakeRoot {
 
 /// Runs a command to its end.
 pub fn finish(command: &mut Command) -> Answer {
+    answer(command.output().unwrap_or_else(|e| panic!("{command:?}: {e}")))
+}
+
+fn answer(output: std::process::Output) -> Answer {
     use std::os::unix::process::ExitStatusExt;
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Answer { code, out: text(output.stdout), err: text(output.stderr) }

@@ -15,7 +15,7 @@ use crate::layout::Layout;
 use crate::record::{FORMAT, Facts, FailureNote, Overrides, Record, Verdict};
 use crate::store;
 use crate::system::observe::{Observer, module_stem};
-use crate::system::{Now, Signature, kernels};
+use crate::system::{Now, Signature, boot};
 
 impl Executor<'_> {
     pub(super) fn build(&self, cell: &Cell, force: bool) -> Result<()> {
@@ -186,10 +186,10 @@ impl Executor<'_> {
         };
         store::save(&layout.record(cell), &record)?;
         // DKMS makes no initramfs after an install: one that is older may lack the module.
-        let made = kernels::initramfs(layout, &cell.kernel).and_then(|p| std::fs::metadata(p).ok());
+        let made = boot::oldest(layout, &cell.kernel);
         let newest = record.installed.iter().map(|f| f.mtime.max(f.built_mtime)).max();
         if let (Some(made), Some(newest)) = (made, newest)
-            && kernels::mtime(&made) <= newest
+            && made <= newest
         {
             let names: Vec<&str> = record.installed.iter().filter_map(|f| module_stem(&f.built)).collect();
             notes::initramfs_lags(layout, &cell.kernel, &names, false)?;

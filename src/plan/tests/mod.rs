@@ -1,6 +1,7 @@
 //! The rules of planning, one test each, and what holds for every plan.
 
 mod archive;
+mod boot_entry;
 mod bring;
 mod dependencies;
 mod endings;

@@ -36,7 +36,14 @@ impl Run<'_> {
                 let note = &mut self.kernel(kernel).note;
                 match duty {
                     Duty::Headers => note.waiting = None,
+                    Duty::Depmod => (note.depmod_due, note.depmod_left_at) = (false, None),
                     Duty::Initramfs => note.initramfs_due = None,
+                }
+            }
+            let clock = self.clock;
+            for kernel in &self.options.depmod_follows {
+                if let Some(known) = self.system.kernels.get_mut(kernel) {
+                    known.note.depmod_left_at = known.note.depmod_due.then_some(clock);
                 }
             }
         }
@@ -51,7 +58,8 @@ impl Run<'_> {
     }
 
     fn modules_change(&mut self, cell: &Cell) {
-        self.kernel(&cell.kernel).note.depmod_due = true;
+        let note = &mut self.kernel(&cell.kernel).note;
+        (note.depmod_due, note.depmod_left_at) = (true, None);
         self.initramfs_lags(cell);
     }
 
@@ -126,13 +134,15 @@ impl Run<'_> {
             Action::Wait { kernel, package } => self.kernel(kernel).note.waiting = Some(package.clone()),
             Action::Depmod { kernel } => {
                 let known = self.kernel(kernel);
-                (known.note.depmod_due, known.indexed) = (false, true);
+                (known.note.depmod_due, known.note.depmod_left_at) = (false, None);
+                known.indexed = true;
             }
             Action::Initramfs { kernel, .. } => {
                 self.clock += 1;
                 let clock = self.clock;
                 let known = self.kernel(kernel);
-                assert!(known.image && (!known.note.depmod_due || !self.options.depmod));
+                let left = known.note.depmod_left_at.is_some();
+                assert!(known.image && (!known.note.depmod_due || left || !self.options.depmod));
                 let known = self.kernel(kernel);
                 if known.note.initramfs_due.take().is_some() {
                     known.initramfs = Some(clock);

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::ids::{Cell, KernelRelease};
 use crate::inputs::Inputs;
 use crate::plan::{Action, InitramfsDuty, Options, Plan, plan};
-use crate::record::{InitramfsDue, InstalledFile};
+use crate::record::{InitramfsDue, InstalledFile, KernelNote};
 use crate::request::{Goal, Request};
 use crate::system::{CellView, FromArchive, Kernel, Now, Source, System};
 
@@ -119,6 +119,11 @@ fn a_kernel(release: &str, choices: &mut Choices<'_>) -> Kernel {
         known.note.waiting = Some("linux-headers".to_owned());
         known.note.removed = choices.rarely(2);
         known.note.depmod_due = choices.rarely(2);
+        known.note.boot_entry_removed = choices.rarely(3);
+        if known.note.depmod_due && choices.rarely(2) {
+            known.note.depmod_left_at = Some(100);
+            known.indexed_at = known.indexed.then_some([50, 150][choices.pick(2)]);
+        }
     }
     if choices.rarely(3) {
         let (since, always) = ([50, 150][choices.pick(2)], choices.rarely(2));
@@ -196,6 +201,7 @@ fn options(choices: &mut Choices<'_>) -> Options {
         retry_provisional: !choices.rarely(4),
         heed_failures: choices.rarely(3),
         kernel_left: choices.rarely(3),
+        depmod_follows: if choices.rarely(4) { BTreeSet::from([kernel("6.1")]) } else { BTreeSet::new() },
         initramfs_follows: follows,
         modprobe: choices.rarely(3).then(|| kernel(KERNELS[0])),
     }
@@ -276,7 +282,8 @@ fn outcome(system: &System) -> Vec<String> {
     let cells = system.cells.iter().map(|(c, v)| format!("{c} {} {} {}", v.built, v.installed, v.intact));
     let kernels = system.kernels.iter().map(|(k, v)| {
         let due = v.note.initramfs_due.is_some();
-        format!("{k} {:?} {} {} {due}", v.note.waiting, v.note.removed, v.note.depmod_due)
+        let KernelNote { waiting, removed, boot_entry_removed, depmod_due, .. } = &v.note;
+        format!("{k} {waiting:?} {removed} {boot_entry_removed} {depmod_due} {due}")
     });
     cells.chain(kernels).collect()
 }
@@ -299,7 +306,8 @@ fn check_steps(system: &System, request: &Request, options: &Options, plan: &Pla
                 }
                 if let Request::Reconcile { .. } = request {
                     let known = &system.kernels[&cell.kernel];
-                    assert!(known.image && known.headers && !known.note.removed, "{cell}: {known:?}");
+                    let used = known.image && !known.note.removed && !known.note.boot_entry_removed;
+                    assert!(used && known.headers, "{cell}: {known:?}");
                 }
             }
             Action::Install { cell, .. } => {
@@ -320,6 +328,7 @@ fn check_steps(system: &System, request: &Request, options: &Options, plan: &Pla
                 }
             }
             Action::Depmod { kernel } => {
+                assert!(!options.depmod_follows.contains(kernel), "somebody else makes the index");
                 assert!(options.depmod && endings.insert((kernel, 0)), "depmod for {kernel} twice");
             }
             Action::Initramfs { kernel, .. } => {

@@ -1,0 +1,61 @@
+"""Hands the files of incoming kernel packages to dkms-hook before a transaction of dnf 4.
+
+Nothing is built here: that is done by kernel-install and by rpm's file triggers, whatever installs
+the packages. No failure of this plugin stops or changes a transaction.
+"""
+
+import logging
+import os
+import subprocess
+
+import dnf
+import dnf.transaction
+
+PROGRAM = '/usr/sbin/dkms-hook'
+SECONDS = 60
+
+logger = logging.getLogger('dnf.plugin')
+
+
+class DkmsHook(dnf.Plugin):
+    name = 'dkms_hook'
+
+    def __init__(self, base, cli):
+        super().__init__(base, cli)
+        self.base = base
+
+    def pre_transaction(self):
+        # Packages are downloaded and checked by now, and nothing has been changed.
+        try:
+            if self.base.conf.installroot == '/' and os.access(PROGRAM, os.X_OK):
+                tell(incoming(self.base.transaction))
+        except Exception as error:
+            logger.warning('dkms-hook: %s', error)
+
+
+def incoming(transaction):
+    """The local files of the kernel packages that are about to be installed."""
+    for item in transaction:
+        # An item that only changes why a package is installed has no package.
+        if item.action in dnf.transaction.FORWARD_ACTIONS and is_kernel(item.pkg):
+            path = item.pkg.localPkg()
+            if os.path.exists(path):
+                yield path
+
+
+def is_kernel(package):
+    """True for kernels, their modules and headers, of Fedora, of others, and of one's own making."""
+    if package.name.startswith('kernel'):
+        return True
+    provides = (str(reldep).split(' ')[0] for reldep in package.provides)
+    return any(name.startswith('kernel') and name.endswith('uname-r') for name in provides)
+
+
+def tell(paths):
+    paths = list(paths)
+    if not paths:
+        return
+    done = subprocess.run([PROGRAM, 'incoming', *paths], stdin=subprocess.DEVNULL, text=True, errors='replace',
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False)
+    for line in done.stdout.splitlines():
+        logger.warning('%s', line)

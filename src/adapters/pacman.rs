@@ -1,0 +1,94 @@
+//! Hooks of pacman (alpm-hooks(5)), all of them after the transaction.
+//!
+//! Nothing is deleted before: a transaction that fails would leave the running kernel without its
+//! modules. Packages of modules bring sources below `/usr/src` and no scriptlets of their own: to register
+//! them, and to take them out again, is the hooks' work.
+
+use std::path::Path;
+
+use crate::adapters::in_line;
+use crate::error::Result;
+use crate::ids::ModuleId;
+use crate::machine::Machine;
+use crate::plan::{InitramfsDuty, Options};
+use crate::report::{Report, summary};
+use crate::request::Request;
+use crate::system::modules;
+
+/// Files came or were replaced. The initramfs is left to the generator's own hook, which pacman runs
+/// after this one, and to [`initramfs`].
+///
+/// # Errors
+/// For the caller to show; it must not become an exit status.
+pub fn installed(machine: &Machine, targets: &[String], report: &dyn Report) -> Result<()> {
+    for dir in sources(targets) {
+        if machine.layout.root.path(format!("/usr/src/{dir}/dkms.conf")).is_file() {
+            in_line::or_warn(machine.register(Path::new("/usr/src").join(dir).as_path(), report), report);
+        }
+    }
+    in_line::bring(machine, None, &before_the_generator(), report)
+}
+
+/// Files went.
+///
+/// # Errors
+/// For the caller to show; it must not become an exit status.
+pub fn removed(machine: &Machine, targets: &[String], report: &dyn Report) -> Result<()> {
+    for dir in sources(targets) {
+        for module in without_source(machine, dir) {
+            let cells = modules::cells(&machine.layout, &module);
+            let cells = cells.into_iter().map(|cell| (cell.kernel, cell.arch)).collect();
+            let request = Request::Remove { module, cells };
+            let removed = in_line::carry_out(machine, &request, &before_the_generator(), report);
+            in_line::or_warn(removed, report);
+        }
+    }
+    in_line::bring(machine, None, &before_the_generator(), report)
+}
+
+/// The end of the transaction: makes what initramfs are still older than their modules.
+///
+/// # Errors
+/// For the caller to show; it must not become an exit status.
+pub fn initramfs(machine: &Machine, report: &dyn Report) -> Result<()> {
+    let options = Options { kernel_event: true, ..Options::default() };
+    in_line::bring(machine, None, &options, report)?;
+    summary::print_unreported(&machine.layout, report)
+}
+
+fn before_the_generator() -> Options {
+    Options { kernel_event: true, initramfs: InitramfsDuty::Later, ..Options::default() }
+}
+
+/// Names of the directories below `/usr/src` whose dkms.conf is a target.
+fn sources(targets: &[String]) -> impl Iterator<Item = &str> {
+    targets.iter().filter_map(|target| {
+        let dir = target.trim_start_matches('/').strip_prefix("usr/src/")?.strip_suffix("/dkms.conf")?;
+        (!dir.contains('/')).then_some(dir)
+    })
+}
+
+/// Registered module versions whose source was in this directory of `/usr/src` and is gone.
+fn without_source(machine: &Machine, dir: &str) -> Vec<ModuleId> {
+    let layout = &machine.layout;
+    let source = Path::new("/usr/src").join(dir);
+    if layout.root.path(source.join("dkms.conf")).exists() {
+        return Vec::new();
+    }
+    let leads_there = |id: &ModuleId| {
+        std::fs::read_link(layout.source_link(id)).is_ok_and(|target| layout.root.inside(&target) == source)
+    };
+    modules::registered(layout).into_iter().map(|(id, _)| id).filter(leads_there).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_conf_of_a_source_is_one() {
+        let targets = ["usr/src/hello-1.0/dkms.conf", "usr/src/a/b/dkms.conf", "usr/lib/modules/6.1/vmlinuz"];
+        let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+        assert_eq!(sources(&targets).collect::<Vec<_>>(), ["hello-1.0"]);
+    }
+}

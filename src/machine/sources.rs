@@ -1,0 +1,73 @@
+//! Module sources that packages bring.
+
+use std::path::Path;
+
+use super::Machine;
+use crate::apply::{lock, script, tree};
+use crate::conf::model::Conf;
+use crate::conf::{self, Strictness};
+use crate::error::{Error, Result, exit};
+use crate::ids::{Cell, KernelRelease, ModuleId};
+use crate::report::Report;
+use crate::system::observe::Overrides;
+use crate::system::{Source, modules};
+
+impl Machine {
+    /// Registers the source in `dir` (a path inside the root) under the name that its dkms.conf has, and
+    /// runs POST_ADD. One that is registered stays as it is: that its content changed is seen by whoever
+    /// looks at its builds.
+    ///
+    /// # Errors
+    /// When there is no readable dkms.conf, or the directory is not where a module of that name belongs.
+    pub fn register(&self, dir: &Path, report: &dyn Report) -> Result<()> {
+        let overrides = Overrides::default();
+        let unnamed = Cell {
+            module: ModuleId::new("none", "0")?,
+            kernel: KernelRelease::new("none")?,
+            arch: self.arch.clone(),
+        };
+        let context = conf::model::Context { module: None, ..self.observer(&overrides).context(&unnamed) };
+        let file = self.layout.root.path(dir.join("dkms.conf"));
+        let conf = conf::load(&self.layout.root, &file, &[], &context, Strictness::Build)?;
+        let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str())?;
+        if self.layout.source_inside(&id) != dir {
+            let text = format!("{}/dkms.conf is of {id}: it is not registered", dir.display());
+            let place = self.layout.source_inside(&id);
+            return Err(Error::new(exit::CONF_INVALID, text)
+                .hint(format!("its package should put it into {}", place.display())));
+        }
+        let _lock = lock::take(&self.layout, report)?;
+        if modules::source(&self.layout, &id) == Some(Source::Added) {
+            return Ok(());
+        }
+        report.line(&format!("Adding {id}"));
+        tree::add(&self.layout, &id)?;
+        self.post_add(&conf, &id, None, &overrides, report)
+    }
+
+    /// Runs POST_ADD of a source that was just registered.
+    ///
+    /// # Errors
+    /// Its exit status.
+    pub fn post_add(
+        &self,
+        conf: &Conf,
+        id: &ModuleId,
+        kernel: Option<&KernelRelease>,
+        overrides: &Overrides,
+        report: &dyn Report,
+    ) -> Result<()> {
+        let Some(text) = &conf.scripts.post_add else { return Ok(()) };
+        let kernel = kernel.cloned().map_or_else(|| KernelRelease::new("none"), Ok)?;
+        let cell = Cell { module: id.clone(), kernel, arch: self.arch.clone() };
+        let context = self.observer(overrides).context(&cell);
+        match script::run(&self.layout, id, "POST_ADD", text, &self.layout.source(id), &context, report) {
+            0 => Ok(()),
+            status => {
+                let code = u8::try_from(status).unwrap_or(1);
+                let text = format!("{id} is added, but its POST_ADD script ended with status {status}");
+                Err(Error::new(code, text))
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What makes the initramfs of a kernel here. One enumeration; which of them a distribution prefers is in
+//! its row ([`super::distribution`]).
+
+use std::path::Path;
+
+use super::boot::{self, Kind};
+use super::kernel_install::Plugins;
+use crate::ids::KernelRelease;
+use crate::layout::Layout;
+use crate::process::find_program;
+use crate::root::Root;
+
+/// Where pacman's hooks have their scripts.
+const ALPM_SCRIPTS: &str = "/usr/share/libalpm/scripts";
+
+/// A program that makes an initramfs, and how it is asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generator {
+    /// `update-initramfs`, initramfs-tools' own and, in newer releases of Debian, dracut's too.
+    UpdateInitramfs,
+    /// kernel-install(8), whose plugins call the generator and make boot entry and unified kernel
+    /// image as well.
+    KernelInstall,
+    /// The script of mkinitcpio's hook for pacman, which reads paths of kernels.
+    AlpmMkinitcpio,
+    /// The script of dracut's hook for pacman.
+    AlpmDracut,
+    /// mkinitcpio(8) with the preset of the kernel's package.
+    Mkinitcpio,
+    /// dracut(8), into the file that is there.
+    Dracut,
+}
+
+/// A command that makes an initramfs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Order {
+    /// The program's name or path.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// What it reads.
+    pub input: Option<String>,
+}
+
+/// What matters of the environment of this process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// KERNEL_INSTALL_PLUGINS.
+    pub plugins: Option<String>,
+    /// kernel-install is not to be called: it runs us, or it is switched off (KERNEL_INSTALL_BYPASS).
+    pub without_kernel_install: bool,
+}
+
+impl Environment {
+    /// That of this process.
+    pub fn here() -> Self {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let bypass =
+            set("KERNEL_INSTALL_BYPASS").is_some_and(|v| !matches!(&*v, "0" | "no" | "false" | "off"));
+        Self {
+            plugins: set("KERNEL_INSTALL_PLUGINS"),
+            without_kernel_install: bypass || set("KERNEL_INSTALL_STAGING_AREA").is_some(),
+        }
+    }
+}
+
+impl Generator {
+    /// How it is asked to make the initramfs of a kernel; `None` where it is not in use, or cannot make
+    /// what is there.
+    pub fn order(self, layout: &Layout, release: &KernelRelease, environment: &Environment) -> Option<Order> {
+        let root = &layout.root;
+        let order = |program: &str, args: &[&str]| Order {
+            program: program.to_owned(),
+            args: args.iter().map(ToString::to_string).collect(),
+            input: None,
+        };
+        match self {
+            // With `-k` it acts at once even in a maintainer script; plain `-u` is put off and takes only
+            // the newest kernel.
+            Self::UpdateInitramfs => {
+                let in_use = has_program(root, "update-initramfs");
+                in_use.then(|| order("update-initramfs", &["-u", "-k", release.as_str()]))
+            }
+            Self::KernelInstall => {
+                let image = image(layout, release)?;
+                let plugins = Plugins::of(root, environment.plugins.as_deref());
+                let entries = || boot::files(layout, release).iter().any(|f| f.kind != Kind::Plain);
+                let in_use = !environment.without_kernel_install
+                    && has_program(root, "kernel-install")
+                    && (plugins.make_initramfs() || entries());
+                in_use.then(|| order("kernel-install", &["add", release.as_str(), &image]))
+            }
+            Self::AlpmMkinitcpio => {
+                let masked = is_masked(root, "90-mkinitcpio-install.hook");
+                let in_use = !masked && has_program(root, "mkinitcpio");
+                alpm(layout, release, "mkinitcpio").filter(|_| in_use)
+            }
+            Self::AlpmDracut => {
+                let masked = is_masked(root, "90-dracut-install.hook");
+                let in_use = !masked && has_program(root, "dracut");
+                alpm(layout, release, "dracut-install").filter(|_| in_use)
+            }
+            Self::Mkinitcpio => {
+                let base = boot::package_base(layout, release)?;
+                let preset = root.path(format!("/etc/mkinitcpio.d/{base}.preset")).is_file();
+                let in_use = preset && has_program(root, "mkinitcpio");
+                in_use.then(|| order("mkinitcpio", &["-p", &base]))
+            }
+            Self::Dracut => {
+                let files = boot::files(layout, release);
+                let file = files.iter().find(|f| f.kind != Kind::Unified)?;
+                let file = layout.shown(&file.path).display().to_string();
+                has_program(root, "dracut")
+                    .then(|| order("dracut", &["--quiet", "--force", &file, release.as_str()]))
+            }
+        }
+    }
+}
+
+/// A script of pacman's hooks reads the paths that pacman matches: mkinitcpio's by the image, dracut's by
+/// the file that names the package. Each leaves the other's alone.
+fn alpm(layout: &Layout, release: &KernelRelease, script: &str) -> Option<Order> {
+    let program = format!("{ALPM_SCRIPTS}/{script}");
+    layout.root.path(&program).is_file().then_some(())?;
+    boot::package_base(layout, release)?;
+    let word = script == "mkinitcpio";
+    let path = |file: &str| format!("usr/lib/modules/{release}/{file}\n");
+    // To mkinitcpio's script, another file than the image means every kernel there is.
+    let input = if word { path("vmlinuz") } else { path("pkgbase") + &path("vmlinuz") };
+    let args = if word { vec!["install".to_owned()] } else { Vec::new() };
+    Some(Order { program, args, input: Some(input) })
+}
+
+/// The image of a kernel, as seen from inside the root.
+fn image(layout: &Layout, release: &KernelRelease) -> Option<String> {
+    let places =
+        [layout.install_tree.join(release).join("vmlinuz"), format!("/boot/vmlinuz-{release}").into()];
+    places.into_iter().find(|p| layout.root.path(p).is_file()).map(|p| p.display().to_string())
+}
+
+/// A link to `/dev/null` in the administrator's directory switches a hook off (alpm-hooks(5)).
+fn is_masked(root: &Root, hook: &str) -> bool {
+    std::fs::read_link(root.path(Path::new("/etc/pacman.d/hooks").join(hook)))
+        .is_ok_and(|target| target == Path::new("/dev/null"))
+}
+
+fn has_program(root: &Root, name: &str) -> bool {
+    if root.is_slash() {
+        return find_program(name).is_some();
+    }
+    ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+        .iter()
+        .any(|dir| root.path(Path::new(dir).join(name)).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const K: &str = "6.12.1-1";
+
+    fn write(layout: &Layout, inside: &str, text: &str) {
+        let path = layout.root.path(inside);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn place(files: &[&str]) -> (tempfile::TempDir, Layout) {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        files.iter().for_each(|file| write(&layout, file, "#!/bin/sh\n"));
+        (dir, layout)
+    }
+
+    fn order(layout: &Layout, generator: Generator) -> Option<String> {
+        let order = generator.order(layout, &KernelRelease::new(K).unwrap(), &Environment::default())?;
+        let input = order.input.map(|text| format!(" < {}", text.replace('\n', " "))).unwrap_or_default();
+        Some(format!("{} {}{input}", order.program, order.args.join(" ")))
+    }
+
+    #[test]
+    fn what_is_not_installed_is_not_in_use() {
+        let (_dir, layout) = place(&["/lib/modules/6.12.1-1/vmlinuz", "/boot/initramfs-6.12.1-1.img"]);
+        use Generator::{AlpmDracut, AlpmMkinitcpio, Dracut, KernelInstall, Mkinitcpio, UpdateInitramfs};
+        for generator in [UpdateInitramfs, KernelInstall, AlpmMkinitcpio, AlpmDracut, Mkinitcpio, Dracut] {
+            assert_eq!(order(&layout, generator), None, "{generator:?}");
+        }
+    }
+
+    #[test]
+    fn kernel_install_with_a_plugin_that_makes_one_or_an_entry_to_be_made_again() {
+        let (_dir, layout) = place(&["/usr/bin/kernel-install", "/lib/modules/6.12.1-1/vmlinuz"]);
+        assert_eq!(order(&layout, Generator::KernelInstall), None);
+        write(&layout, "/boot/efi/EFI/Linux/fedora-6.12.1-1.efi", "");
+        let add = Some("kernel-install add 6.12.1-1 /lib/modules/6.12.1-1/vmlinuz".to_owned());
+        assert_eq!(order(&layout, Generator::KernelInstall), add);
+        std::fs::remove_dir_all(layout.root.path("/boot")).unwrap();
+        write(&layout, "/usr/lib/kernel/install.d/50-dracut.install", "#!/bin/sh\n");
+        assert_eq!(order(&layout, Generator::KernelInstall), add);
+        let bypass = Environment { without_kernel_install: true, ..Environment::default() };
+        let k = KernelRelease::new(K).unwrap();
+        assert_eq!(Generator::KernelInstall.order(&layout, &k, &bypass), None);
+    }
+
+    #[test]
+    fn scripts_of_pacmans_hooks() {
+        let (_dir, layout) = place(&[
+            "/usr/bin/mkinitcpio",
+            "/usr/bin/dracut",
+            "/usr/share/libalpm/scripts/mkinitcpio",
+            "/usr/share/libalpm/scripts/dracut-install",
+        ]);
+        assert_eq!(order(&layout, Generator::AlpmMkinitcpio), None, "it is no kernel of a package");
+        write(&layout, "/lib/modules/6.12.1-1/pkgbase", "linux-zen\n");
+        let script = "/usr/share/libalpm/scripts/mkinitcpio install < usr/lib/modules/6.12.1-1/vmlinuz ";
+        assert_eq!(order(&layout, Generator::AlpmMkinitcpio).as_deref(), Some(script));
+        assert!(order(&layout, Generator::AlpmDracut).unwrap().contains("6.12.1-1/pkgbase"));
+        std::fs::create_dir_all(layout.root.path("/etc/pacman.d/hooks")).unwrap();
+        let hook = layout.root.path("/etc/pacman.d/hooks/90-mkinitcpio-install.hook");
+        std::os::unix::fs::symlink("/dev/null", hook).unwrap();
+        assert_eq!(order(&layout, Generator::AlpmMkinitcpio), None);
+        assert_eq!(order(&layout, Generator::Mkinitcpio), None, "there is no preset");
+        write(&layout, "/etc/mkinitcpio.d/linux-zen.preset", "");
+        assert_eq!(order(&layout, Generator::Mkinitcpio).as_deref(), Some("mkinitcpio -p linux-zen"));
+    }
+
+    #[test]
+    fn dracut_writes_the_file_that_is_there_and_no_unified_image() {
+        let (_dir, layout) = place(&["/usr/bin/dracut", "/efi/EFI/Linux/linux-6.12.1-1.efi"]);
+        assert_eq!(order(&layout, Generator::Dracut), None);
+        write(&layout, "/boot/initrd-6.12.1-1", "");
+        let expected = "dracut --quiet --force /boot/initrd-6.12.1-1 6.12.1-1";
+        assert_eq!(order(&layout, Generator::Dracut).as_deref(), Some(expected));
+    }
+}
