@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::abi::Rebuild;
 use crate::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
@@ -84,6 +85,11 @@ pub enum Action {
         /// Where.
         cell: Cell,
     },
+    /// Keep a build although the headers changed, and write down that it fits them.
+    Keep {
+        /// Where.
+        cell: Cell,
+    },
     /// Sign a build with the present key, in place of the signature that it bears.
     Resign {
         /// Where.
@@ -152,6 +158,7 @@ impl Action {
         match self {
             Self::Build { cell, .. }
             | Self::Adopt { cell }
+            | Self::Keep { cell }
             | Self::Resign { cell, .. }
             | Self::Install { cell, .. }
             | Self::Uninstall { cell }
@@ -182,6 +189,7 @@ impl fmt::Display for Action {
             Self::Add { module } => write!(f, "add {module}"),
             Self::Build { cell, .. } => on(f, "build", cell),
             Self::Adopt { cell } => on(f, "take over", cell),
+            Self::Keep { cell } => on(f, "keep", cell),
             Self::Resign { cell, .. } => on(f, "sign", cell),
             Self::Install { cell, .. } => on(f, "install", cell),
             Self::Uninstall { cell } => on(f, "uninstall", cell),
@@ -223,6 +231,8 @@ pub struct Options {
     /// The package manager says that the kernel was removed: builds that DKMS made for it and
     /// nobody took over go, too.
     pub kernel_left: bool,
+    /// What becomes of a build when only the kernel's headers changed.
+    pub rebuild: Rebuild,
     /// Kernels whose own package will make the initramfs later in this transaction.
     pub initramfs_follows: BTreeSet<KernelRelease>,
     /// The running kernel, where modules are to be loaded as soon as they are installed for it
@@ -239,6 +249,7 @@ impl Default for Options {
             retry_provisional: true,
             heed_failures: false,
             kernel_left: false,
+            rebuild: Rebuild::default(),
             initramfs_follows: BTreeSet::new(),
             modprobe: None,
         }
