@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::abi::Rebuild;
 use crate::adapters::debian::{self, Event};
 use crate::adapters::dpkg;
 use crate::apply::run::Flags;
@@ -37,6 +38,10 @@ struct Cli {
     /// Print the plan as JSON; implies --dry-run
     #[arg(long)]
     json: bool,
+    /// When only a kernel's headers changed: `inputs` builds again, `abi` keeps modules whose imported
+    /// symbols are the same. For this run; otherwise framework.conf says it
+    #[arg(long, value_name = "POLICY", global = true, value_parser = rebuild)]
+    rebuild: Option<Rebuild>,
     /// Work on the system in this directory instead of this one
     #[arg(long, value_name = "DIR", global = true)]
     root: Option<PathBuf>,
@@ -142,7 +147,10 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
         return Err(Error::new(exit::NOT_FOUND, text)
             .hint("see dkms-hook --help; what a command knows of them goes after it"));
     }
-    let machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
+    let mut machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
+    if let Some(rebuild) = cli.rebuild {
+        machine.framework.rebuild = rebuild;
+    }
     match &cli.command {
         None => bring_in_line(cli, &machine, report),
         Some(Command::Status { json }) => status(&machine, *json),
@@ -177,6 +185,10 @@ fn status(machine: &Machine, json: bool) -> Result<u8> {
         print(&text);
     }
     Ok(u8::from(failed))
+}
+
+fn rebuild(text: &str) -> Result<Rebuild, String> {
+    Rebuild::parse(text).ok_or_else(|| "it is `inputs` or `abi`".to_owned())
 }
 
 /// The kernels that were named; `None` for all.
