@@ -381,10 +381,12 @@ fn compiler(context: &Context) -> String {
     }
 }
 
-/// Whether a source has Rust in it.
-fn has_rust(dir: &Path) -> bool {
+/// Whether a source has a module in Rust: one that uses the kernel's crate. Tools that come with a module
+/// may be in Rust, too, and are nothing to the kernel's build.
+pub fn has_rust(dir: &Path) -> bool {
     let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
-    entries.into_iter().any(|entry| entry.path().extension().is_some_and(|ext| ext == "rs"))
+    let mut rust = entries.filter(|entry| entry.path().extension().is_some_and(|ext| ext == "rs"));
+    rust.any(|entry| std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("kernel::prelude")))
 }
 
 fn facts_of(conf: &Conf) -> Facts {
