@@ -17,7 +17,7 @@ use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::machine::{Machine, Trees};
 use crate::plan::{Note, Options, Plan};
-use crate::report::{Console, Report, overview, plan_text, summary, why};
+use crate::report::{Console, Report, overview, plan_json, plan_text, summary, why};
 use crate::request::{Request, Wanted};
 use crate::root::Root;
 use crate::system::observe::Overrides;
@@ -207,7 +207,7 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
     let options = Options { kernel_event: true, ..Options::default() };
     if cli.json {
         let (_, plan) = machine.plan(&request, &options, &Overrides::default());
-        print(&to_json(&plan)?);
+        print(&to_json(&plan_json::json(&plan))?);
         return Ok(code_of_plan(&plan));
     }
     carry_out(machine, &request, &options, cli.dry_run, report)
