@@ -259,6 +259,12 @@ fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {
 /// that cannot pass an option; or what dpkg says when it runs this machine's hooks for another tree
 /// (DPKG_ROOT, dpkg(1) `--force-script-chrootless`).
 pub(super) fn enter(given: Option<&Path>) -> Result<Root> {
+    let root = find_root(given);
+    crate::process::find_temporary_directory();
+    root
+}
+
+fn find_root(given: Option<&Path>) -> Result<Root> {
     let variable = |name| std::env::var_os(name).filter(|r| !r.is_empty() && r != "/").map(PathBuf::from);
     let chosen = given.map(Path::to_path_buf);
     let Some(dir) = chosen.or_else(|| variable("DKMS_HOOK_ROOT")).or_else(|| variable("DPKG_ROOT")) else {

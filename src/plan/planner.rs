@@ -83,6 +83,8 @@ pub(super) struct Planner<'a> {
     /// Kernels whose files change, with the steps that change what depmod reads and the modules'
     /// names.
     changed: BTreeMap<KernelRelease, (Vec<usize>, BTreeSet<String>)>,
+    /// Modules without AUTOINSTALL are installed by themselves, too.
+    pub(super) every_module: bool,
     pub(super) provisions: BTreeMap<(ModuleName, KernelRelease, Arch), Provision>,
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
@@ -101,6 +103,7 @@ impl<'a> Planner<'a> {
             plan: Plan::default(),
             by_name,
             changed: BTreeMap::new(),
+            every_module: false,
             provisions: BTreeMap::new(),
             scope: BTreeSet::new(),
             sweep: BTreeMap::new(),

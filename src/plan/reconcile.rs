@@ -34,6 +34,7 @@ impl Planner<'_> {
         if self.system.autoinstall_disabled {
             self.note(Note::AutoinstallDisabled);
         }
+        self.every_module = self.system.every_module;
         for kernel in kernels.iter().collect::<BTreeSet<_>>() {
             self.reconcile_kernel(kernel, retry);
         }
@@ -164,7 +165,7 @@ impl Planner<'_> {
                 skipped.get_or_insert_with(|| (id.clone(), why.clone()));
                 continue;
             }
-            manual |= !facts.autoinstall;
+            manual |= !facts.autoinstall && !self.every_module;
             if manual && !view.installed {
                 continue;
             }

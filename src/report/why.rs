@@ -107,7 +107,7 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
         (Some((other, _)), _) => {
             format!("nothing to do: version {} is used for this kernel", other.module.version)
         }
-        (None, Now::Judged { facts, .. }) if !facts.autoinstall => format!(
+        (None, Now::Judged { facts, .. }) if !facts.autoinstall && !system.every_module => format!(
             "nothing to do: its dkms.conf does not set AUTOINSTALL; `dkms install {} -k {}` installs it",
             cell.module, cell.kernel
         ),
@@ -136,6 +136,9 @@ fn newer_left_out(plan: &Plan, cell: &Cell) -> Vec<String> {
 fn of_kernel(kernel: &Kernel, view: &CellView) -> Option<String> {
     if kernel.image && kernel.note.removed {
         return Some("nothing is built: the kernel's image package was removed".into());
+    }
+    if kernel.image && kernel.note.boot_entry_removed {
+        return Some("nothing is installed: the kernel's boot entry was removed".into());
     }
     if !kernel.image {
         return Some("headers without a kernel: built only when somebody asks for it".into());

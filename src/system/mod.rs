@@ -37,6 +37,8 @@ pub struct System {
     pub signatures: BTreeMap<Cell, Signature>,
     /// `/etc/dkms/no-autoinstall` exists.
     pub autoinstall_disabled: bool,
+    /// The distribution installs every registered module by itself, AUTOINSTALL or not.
+    pub every_module: bool,
     /// The architecture of new cells.
     pub arch: Option<Arch>,
 }

@@ -64,6 +64,7 @@ impl Observer<'_> {
         };
         let mut system = System {
             autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
+            every_module: self.distribution.every_module,
             arch: Some(self.arch.clone()),
             modules: registered.into_iter().collect(),
             ..System::default()

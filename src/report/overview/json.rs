@@ -25,6 +25,7 @@ pub fn json(system: &System, plan: &Plan, signing: &Signing, failed: bool) -> Va
                 "image": kernel.image,
                 "headers": kernel.headers,
                 "removed": kernel.note.removed,
+                "boot-entry-removed": kernel.note.boot_entry_removed,
                 "waiting-for": waiting,
             })
         })
