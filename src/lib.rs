@@ -20,6 +20,7 @@ pub mod inputs;
 pub mod kbuild;
 pub mod layout;
 pub mod machine;
+pub mod packages;
 #[cfg(feature = "packaging")]
 pub mod packaging;
 pub mod pki;

@@ -10,6 +10,7 @@ use crate::abi::Rebuild;
 use crate::adapters::dpkg;
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
+use crate::cli::incoming;
 use crate::cli::screen::Screen;
 use crate::cli::worker::Worker;
 use crate::error::{Error, Result, exit};
@@ -85,6 +86,7 @@ enum Command {
         #[arg(short, long, value_name = "RELEASE")]
         kernel: Vec<String>,
     },
+    Incoming(incoming::Incoming),
     #[command(flatten)]
     Event(events::Event),
     /// What the maintainer scripts of module packages call
@@ -115,7 +117,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
             let _ = writeln!(std::io::stderr(), "dkms-hook: {error}");
             match cli.command {
                 // A hook never takes the package manager down with it.
-                Some(Command::Event(_)) => 0,
+                Some(Command::Event(_) | Command::Incoming(_)) => 0,
                 _ => error.code,
             }
         }
@@ -145,6 +147,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             let request = Request::Resign { kernels: kernels(kernel)?, modules };
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
+        Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, report).map(|()| 0),
         Some(Command::ModulePostinst { args }) => {
@@ -181,7 +184,7 @@ fn kernels(names: &[String]) -> Result<Option<Vec<KernelRelease>>> {
     Ok((!kernels.is_empty()).then_some(kernels))
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<String> {
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::new(1, e.to_string()))?;
     Ok(text + "\n")
 }
@@ -295,6 +298,6 @@ fn host() -> Root {
     if crate::chroot::inside(&Root::host()).is_some() { Root::entered() } else { Root::host() }
 }
 
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

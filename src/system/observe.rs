@@ -25,6 +25,7 @@ pub use crate::record::Overrides;
 use crate::record::{FORMAT, Facts, Record, Verdict};
 use crate::store;
 
+mod expected;
 mod fit;
 mod overrides;
 mod stat;
