@@ -59,7 +59,7 @@ prepare_root() {
 	# dracut comes as a package of pacman's.
 	while read -r path; do
 		[ ! -f "$root.new$path" ] && [ ! -L "$root.new$path" ] || rm -f "$root.new$path"
-	done <"$root.new/var/lib/dpkg/info/dracut-core.list"
+	done < <(cat "$root.new"/var/lib/dpkg/info/dracut-{core,install}.list)
 	rm -rf "$root.new"/usr/lib/dracut "$root.new"/etc/dracut.conf.d
 	prepare_sbin "$root.new"
 	rm -rf "$root.new"/var/lib/{dpkg,apt} "$root.new"/usr/bin/{dpkg,apt}* "$root.new"/etc/{kernel,apt,dpkg}

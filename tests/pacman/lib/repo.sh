@@ -50,7 +50,7 @@ kernel_pkg() {
 alpm_files() { # DIR SOURCE NAME: the hooks and the script of a package in packages/
 	mkdir -p "$1/usr/share/libalpm/hooks" "$1/usr/share/libalpm/scripts"
 	install -m 644 "$2"/*.hook "$1/usr/share/libalpm/hooks/"
-	install -m 755 "$2/alpm-script" "$1/usr/share/libalpm/scripts/$3"
+	[ ! -e "$2/alpm-script" ] || install -m 755 "$2/alpm-script" "$1/usr/share/libalpm/scripts/$3"
 }
 
 generator_pkgs() {
@@ -64,8 +64,9 @@ generator_pkgs() {
 	dir=$(mktemp -d)
 	while read -r path; do
 		[ ! -f "$root$path" ] && [ ! -L "$root$path" ] || (cd "$root" && cp -a --parents ".$path" "$dir/")
-	done <"$root/var/lib/dpkg/info/dracut-core.list"
-	alpm_files "$dir" "$source/dracut" dracut
+	done < <(cat "$root"/var/lib/dpkg/info/dracut-{core,install}.list)
+	alpm_files "$dir" "$source/dracut"
+	install -m 755 "$source/dracut/dracut-install" "$source/dracut/dracut-remove" "$dir/usr/share/libalpm/scripts/"
 	install -Dm 644 "$source/dracut/lab.conf" "$dir/etc/dracut.conf.d/lab.conf"
 	mv "$dir/usr/bin/dracut" "$dir/usr/bin/dracut.lab-real"
 	install -m 755 "$source/dracut/counter" "$dir/usr/bin/dracut"
@@ -88,7 +89,7 @@ dkms_pkg() {
 
 # make_repo: process 1 of a namespace of its own.
 make_repo() {
-	local root=$LAB_CACHE/mnt/root repo=$LAB_CACHE/repo area dir work
+	local root=$LAB_CACHE/mnt/root repo=$LAB_CACHE/repo area dir
 	load_kernels
 	mount -t tmpfs -o size=60% lab "$LAB_CACHE/mnt"
 	stack "$LAB_CACHE/base/trixie" "$LAB_CACHE/mnt/upper" "$LAB_CACHE/mnt/work" "$root"
@@ -107,18 +108,14 @@ make_repo() {
 	module_pkg main labdep 1.0 1 'dkms labmod-dkms' "$LAB/packages/labdep"
 	module_pkg module labmod 1.1 1 dkms "$LAB/packages/labmod"
 	module_pkg modbump labmod 1.0 2 dkms "$LAB/packages/labmod" '/* patched by the packager */'
-	work=$(mktemp -d)
-	dpkg-deb -x "$(LAB_CACHE=$APT_CACHE any_deb openrazer-driver-dkms)" "$work"
-	dir=$(echo "$work"/usr/src/*)
-	module_pkg other openrazer-driver "${dir##*-}" 1 dkms "$dir"
-	rm -rf "$work"
+	module_pkg other labbad 1.0 1 dkms "$PACMAN_LAB/packages/labbad"
 	generator_pkgs
 	dkms_pkg
 	dir=$(mktemp -d)
 	install -Dm 644 /dev/null "$dir/usr/share/hello/hello"
 	pkg main hello 2.12-1 "$dir"
 	dir=$(mktemp -d)
-	install -Dm 644 "$PACMAN_LAB/packages/refuse/65-refuse.hook" -t "$dir/usr/share/libalpm/hooks/"
+	install -Dm 644 "$PACMAN_LAB/packages/refuse/75-refuse.hook" -t "$dir/usr/share/libalpm/hooks/"
 	pkg other refuse 1-1 "$dir"
 	for area in "$root"/build/*/; do
 		area=${area%/}
