@@ -4,6 +4,7 @@
 //! [`adapters`] turn what is asked into a [`request::Request`]; [`system`] observes; [`plan`]
 //! decides, purely; [`apply`] carries out; [`report`] tells. `docs/architecture.md` has the picture.
 
+pub mod abi;
 pub mod adapters;
 pub mod apply;
 pub mod archive;
@@ -19,6 +20,7 @@ pub mod inputs;
 pub mod kbuild;
 pub mod layout;
 pub mod machine;
+pub mod packages;
 #[cfg(feature = "packaging")]
 pub mod packaging;
 pub mod pki;

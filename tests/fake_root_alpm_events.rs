@@ -223,6 +223,22 @@ fn a_source_in_another_place_than_its_name_says_is_told() {
 }
 
 #[test]
+fn a_module_without_autoinstall_is_installed_where_it_always_was() {
+    for (id, installed) in [("arch", true), ("debian", false)] {
+        let root = FakeRoot::new();
+        root.write("/etc/os-release", format!("ID={id}\n"));
+        ToyKernel::new(K).install(&root);
+        ToyModule::new("hello", "1.0").line("AUTOINSTALL=\"\"").write_source(&root);
+        transaction(&root, &[conf("hello-1.0")], &[]);
+        assert_eq!(root.take_make_calls().len(), usize::from(installed), "{id}");
+        // Who asks for autoinstall asks for AUTOINSTALL.
+        ToyKernel::new(NEXT).install(&root);
+        root.dkms(&["autoinstall", "-k", NEXT]).expect(0);
+        assert!(root.take_make_calls().is_empty());
+    }
+}
+
+#[test]
 fn lost_and_doubled_calls() {
     // The hook for what went was lost with a kernel: the next for what came sees it.
     let root = installed();

@@ -3,6 +3,7 @@
 pub mod debian;
 pub mod dpkg;
 pub mod in_line;
+pub mod incoming;
 pub mod kernel_install;
 pub mod pacman;
 pub mod rpm;

@@ -2,7 +2,7 @@
 //! it is read.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout};
 
@@ -90,16 +90,26 @@ pub fn open(mut file: File) -> Result<Box<dyn Read>, NotStarted> {
     if let Some(program) = format.program(false) {
         return Ok(Box::new(Filtered::start(&program, file)?));
     }
-    let file = BufReader::with_capacity(1 << 16, file);
+    decompress(file).map_err(reading)
+}
+
+/// The uncompressed bytes of what is part of a file, without the help of a program.
+///
+/// # Errors
+/// When it cannot be read, or is in a format that needs a program.
+pub fn decompress(input: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+    let mut input = BufReader::with_capacity(1 << 16, input);
+    let format = Format::of_content(input.fill_buf()?);
     Ok(match format {
-        Format::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-        Format::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(file, true, LZMA_MEMORY)),
-        Format::Lzma => {
-            let reader = lzma_rust2::LzmaReader::new_mem_limit(file, LZMA_MEMORY, None);
-            Box::new(reader.map_err(reading)?)
+        Format::Plain => Box::new(input),
+        Format::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+        Format::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, LZMA_MEMORY)),
+        Format::Lzma => Box::new(lzma_rust2::LzmaReader::new_mem_limit(input, LZMA_MEMORY, None)?),
+        Format::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
+        Format::Bzip2 | Format::Lzip | Format::Lzop | Format::Compress => {
+            let text = format!("it is compressed with {format:?}, which is not read here");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
-        Format::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(reading)?),
-        _ => Box::new(file),
     })
 }
 

@@ -11,11 +11,14 @@
 //!
 //! Any other archive with a dkms.conf in it is a source as its author packed it.
 
+mod extra;
 mod format;
+mod list;
 mod read;
 mod write;
 
-pub use format::{Format, Packer, open};
+pub use format::{Format, Packer, decompress, open};
+pub use list::{Listed, list};
 pub use read::{UnpackError, check_links, unpack};
 pub use write::{Member, Writer};
 

@@ -16,13 +16,10 @@ use std::time::{Duration, SystemTime};
 
 use tar::{EntryType, Header};
 
+use super::extra::Extra;
 use super::format::open;
 use super::write::stays_inside;
 use crate::process::NotStarted;
-
-/// The longest name and the largest set of extended attributes of a member, in bytes. Linux has no
-/// longer path (PATH_MAX, limits.h).
-const LONGEST: u64 = 64 << 10;
 
 /// The most links in an archive; they are remembered until the end.
 const MOST_LINKS: usize = 100_000;
@@ -107,55 +104,11 @@ fn members(input: &mut Tracked, into: &Path, latest: SystemTime) -> Result<(), U
         };
         first = false;
         let header = member.header().clone();
-        match header.entry_type() {
-            EntryType::GNULongName => extra.name = Some(short_text(&mut member)?),
-            EntryType::GNULongLink => extra.link = Some(short_text(&mut member)?),
-            EntryType::XHeader => extra.attributes(&short_text(&mut member)?)?,
-            // Comments, such as the commit that git-archive(1) notes.
-            EntryType::XGlobalHeader => {}
-            _ => place.put(&header, std::mem::take(&mut extra), &mut member)?,
+        if !extra.takes(&header, &mut member)? {
+            place.put(&header, std::mem::take(&mut extra), &mut member)?;
         }
     }
     place.finish()
-}
-
-/// The content of a member that describes the next one.
-fn short_text(member: &mut impl Read) -> Result<Vec<u8>, UnpackError> {
-    let mut text = Vec::new();
-    let read = member.take(LONGEST + 1).read_to_end(&mut text);
-    read.map_err(|error| UnpackError::Damaged(error.to_string()))?;
-    if text.len() as u64 > LONGEST {
-        return Err(UnpackError::Damaged("a name in it is too long".into()));
-    }
-    Ok(text)
-}
-
-/// What members of their own say about the next one; GNU tar's names before those of pax(1).
-#[derive(Default)]
-struct Extra {
-    name: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    pax_name: Option<Vec<u8>>,
-    pax_link: Option<Vec<u8>>,
-    size: Option<u64>,
-    sparse: bool,
-}
-
-impl Extra {
-    fn attributes(&mut self, text: &[u8]) -> Result<(), UnpackError> {
-        for attribute in tar::PaxExtensions::new(text) {
-            let attribute = attribute.map_err(|error| UnpackError::Damaged(error.to_string()))?;
-            let value = attribute.value_bytes();
-            match attribute.key_bytes() {
-                b"path" => self.pax_name = Some(value.to_vec()),
-                b"linkpath" => self.pax_link = Some(value.to_vec()),
-                b"size" => self.size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
-                key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The directory that is filled.
@@ -170,19 +123,18 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn put(&mut self, header: &Header, extra: Extra, data: &mut impl Read) -> Result<(), UnpackError> {
-        let name = extra.name.or(extra.pax_name).unwrap_or_else(|| header.path_bytes().into_owned());
-        let name = without_nul(&name);
-        let link = extra.link.or(extra.pax_link).or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
-        let link = link.as_deref().map(without_nul).unwrap_or_default();
-        let shown = String::from_utf8_lossy(name).into_owned();
+        let (sparse, size) = (extra.sparse, extra.size);
+        let (name, link) = extra.names(header);
+        let link = link.as_slice();
+        let shown = String::from_utf8_lossy(&name).into_owned();
         let refuse = |why: &str| UnpackError::Unsafe { name: shown.clone(), why: why.to_owned() };
-        if extra.sparse || header.entry_type() == EntryType::GNUSparse {
+        if sparse || header.entry_type() == EntryType::GNUSparse {
             return Err(refuse("is a sparse file; pack the archive without --sparse"));
         }
-        if extra.size.is_some_and(|size| header.entry_size().ok() != Some(size)) {
+        if size.is_some_and(|size| header.entry_size().ok() != Some(size)) {
             return Err(refuse("is larger than 8 GiB"));
         }
-        let path = inside(name).map_err(&refuse)?;
+        let path = inside(&name).map_err(&refuse)?;
         if path.as_os_str().is_empty() {
             return Ok(());
         }
@@ -300,11 +252,6 @@ fn copy(data: &mut impl Read, file: &mut File, path: &Path) -> Result<(), Unpack
             Err(error) => return Err(UnpackError::Damaged(error.to_string())),
         }
     }
-}
-
-/// Names in long form end with a NUL.
-fn without_nul(name: &[u8]) -> &[u8] {
-    name.strip_suffix(b"\0").unwrap_or(name)
 }
 
 /// A member's name as a path below the directory that is filled.

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::abi::Rebuild;
 use crate::adapters::dpkg;
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
+use crate::cli::incoming;
 use crate::cli::screen::Screen;
 use crate::cli::worker::Worker;
 use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::machine::{Machine, Trees};
 use crate::plan::{Note, Options, Plan};
-use crate::report::{Console, Report, overview, plan_text, why};
+use crate::report::{Console, Report, overview, plan_json, plan_text, why};
 use crate::request::{Request, Wanted};
 use crate::root::Root;
 use crate::system::observe::Overrides;
@@ -38,6 +40,10 @@ struct Cli {
     /// Print the plan as JSON; implies --dry-run
     #[arg(long)]
     json: bool,
+    /// When only a kernel's headers changed: `inputs` builds again, `abi` keeps modules whose imported
+    /// symbols are the same. For this run; otherwise framework.conf says it
+    #[arg(long, value_name = "POLICY", global = true, value_parser = rebuild)]
+    rebuild: Option<Rebuild>,
     /// Work on the system in this directory instead of this one
     #[arg(long, value_name = "DIR", global = true)]
     root: Option<PathBuf>,
@@ -80,6 +86,7 @@ enum Command {
         #[arg(short, long, value_name = "RELEASE")]
         kernel: Vec<String>,
     },
+    Incoming(incoming::Incoming),
     #[command(flatten)]
     Event(events::Event),
     /// What the maintainer scripts of module packages call
@@ -110,7 +117,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
             let _ = writeln!(std::io::stderr(), "dkms-hook: {error}");
             match cli.command {
                 // A hook never takes the package manager down with it.
-                Some(Command::Event(_)) => 0,
+                Some(Command::Event(_) | Command::Incoming(_)) => 0,
                 _ => error.code,
             }
         }
@@ -128,7 +135,10 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
     {
         return Ok(0);
     }
-    let machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
+    let mut machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
+    if let Some(rebuild) = cli.rebuild {
+        machine.framework.rebuild = rebuild;
+    }
     match &cli.command {
         None => bring_in_line(cli, &machine, report),
         Some(Command::Status { json }) => status(&machine, *json),
@@ -137,6 +147,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             let request = Request::Resign { kernels: kernels(kernel)?, modules };
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
+        Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, report).map(|()| 0),
         Some(Command::ModulePostinst { args }) => {
@@ -163,13 +174,17 @@ fn status(machine: &Machine, json: bool) -> Result<u8> {
     Ok(u8::from(failed))
 }
 
+fn rebuild(text: &str) -> Result<Rebuild, String> {
+    Rebuild::parse(text).ok_or_else(|| "it is `inputs` or `abi`".to_owned())
+}
+
 /// The kernels that were named; `None` for all.
 fn kernels(names: &[String]) -> Result<Option<Vec<KernelRelease>>> {
     let kernels = names.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
     Ok((!kernels.is_empty()).then_some(kernels))
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<String> {
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::new(1, e.to_string()))?;
     Ok(text + "\n")
 }
@@ -179,7 +194,7 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
     let options = Options { kernel_event: true, ..Options::default() };
     if cli.json {
         let (_, plan) = machine.plan(&request, &options, &Overrides::default());
-        print(&to_json(&plan)?);
+        print(&to_json(&plan_json::json(&plan))?);
         return Ok(code_of_plan(&plan));
     }
     carry_out(machine, &request, &options, cli.dry_run, report)
@@ -283,6 +298,6 @@ fn host() -> Root {
     if crate::chroot::inside(&Root::host()).is_some() { Root::entered() } else { Root::host() }
 }
 
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

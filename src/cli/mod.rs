@@ -3,6 +3,7 @@
 pub mod dkms;
 pub mod engine;
 pub mod hook;
+mod incoming;
 pub mod screen;
 pub mod worker;
 

@@ -1,0 +1,63 @@
+//! Before a transaction: which kernels are in the packages, and what will become of the modules. Only
+//! tells; nothing is changed and nothing prevented.
+
+use std::path::{Path, PathBuf};
+
+use crate::machine::Machine;
+use crate::packages::Package;
+use crate::packages::incoming::{Here, Kernel, Transaction, look_ahead};
+use crate::plan::{self, Options};
+use crate::report::Report;
+use crate::request::Request;
+use crate::system::kernels;
+use crate::system::observe::Overrides;
+
+/// Looks into packages, all of one transaction. One that cannot be read is a line in the log: whether
+/// it is installed is for the package manager to say.
+pub fn transaction(paths: &[PathBuf]) -> Transaction {
+    let read = |path: &PathBuf| {
+        Package::read(path).inspect_err(|error| log::warn!("{}: {error}", path.display())).ok()
+    };
+    Transaction::of(&paths.iter().filter_map(read).collect::<Vec<_>>())
+}
+
+/// What a transaction will mean on this machine.
+pub fn kernels(machine: &Machine, transaction: &Transaction) -> Vec<Kernel> {
+    let releases: Vec<_> = transaction.releases().into_iter().collect();
+    let overrides = Overrides::default();
+    let system = machine.observer(&overrides).expect(&releases);
+    let request = Request::Reconcile { kernels: Some(releases), retry: false };
+    let plan = plan::plan(&system, &request, &Options::default());
+    let root = &machine.layout.root;
+    let here = |release: &_| {
+        // Fedora's headers can be there before the package of modules that has the link to them.
+        let places =
+            ["kernels/", "linux-headers-"].map(|prefix| format!("/usr/src/{prefix}{release}/include"));
+        Here {
+            kernel: machine.layout.kernel(release).join("kernel").is_dir(),
+            headers: kernels::headers_present(&machine.layout, release)
+                || places.iter().any(|dir| root.is_dir(Path::new(dir).join("generated"))),
+        }
+    };
+    let package = |release: &crate::ids::KernelRelease, base: Option<&str>| {
+        machine.distribution.headers_package(release.as_str(), base)
+    };
+    look_ahead(transaction, &here, &plan, &package)
+}
+
+/// Tells a person what packages that are about to be installed mean for modules; nothing when they have
+/// nothing to do with kernels, or no module is concerned.
+pub fn announce(machine: &Machine, paths: &[PathBuf], report: &dyn Report) {
+    let transaction = transaction(paths);
+    if transaction.is_empty() {
+        return;
+    }
+    for kernel in kernels(machine, &transaction) {
+        if let Some(news) = &kernel.news {
+            report.line(&format!("dkms-hook: {news}"));
+        }
+        if let Some(warning) = &kernel.warning {
+            report.warning(&format!("dkms-hook: {warning}."));
+        }
+    }
+}

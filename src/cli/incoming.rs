@@ -1,0 +1,48 @@
+//! `dkms-hook incoming`: what a package manager asks before it installs packages.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::adapters::incoming;
+use crate::error::Result;
+use crate::machine::Machine;
+use crate::packages::incoming::Kernel;
+use crate::report::Report;
+
+/// Look into packages that are about to be installed
+///
+/// Says which modules will be built for the kernels in them, and warns of kernels that come without the
+/// headers that modules need. Packages that have nothing to do with kernels are passed over in silence.
+#[derive(Debug, Args)]
+pub(super) struct Incoming {
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+    /// Files of packages (.rpm, .deb, .pkg.tar.*), all of one transaction
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Json {
+    kernels: Vec<Kernel>,
+    sources: Vec<String>,
+}
+
+impl Incoming {
+    /// Looks and tells. The status is 0 whatever was found.
+    pub(super) fn run(&self, machine: &Machine, report: &dyn Report) -> Result<u8> {
+        if !self.json {
+            incoming::announce(machine, &self.paths, report);
+            return Ok(0);
+        }
+        let transaction = incoming::transaction(&self.paths);
+        let kernels =
+            if transaction.is_empty() { Vec::new() } else { incoming::kernels(machine, &transaction) };
+        let json = Json { kernels, sources: transaction.sources.into_iter().collect() };
+        super::hook::print(&super::hook::to_json(&json)?);
+        Ok(0)
+    }
+}

@@ -1,0 +1,172 @@
+//! What packages that are about to be installed together will come to, once they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::{Kind, Package};
+use crate::ids::{KernelRelease, ModuleId};
+use crate::plan::{Action, Plan};
+
+/// What the packages of one transaction bring together: a kernel and its headers are nearly never in
+/// the same package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transaction {
+    /// Releases of which the kernel comes, with the name that its headers may be called by
+    /// ([`crate::system::distribution::Distribution::headers_package`]).
+    pub kernels: BTreeMap<KernelRelease, Option<String>>,
+    /// Releases of which headers come.
+    pub headers: BTreeSet<KernelRelease>,
+    /// Directories of `/usr/src` with a dkms.conf.
+    pub sources: BTreeSet<String>,
+}
+
+impl Transaction {
+    /// Puts packages together.
+    pub fn of(packages: &[Package]) -> Self {
+        let mut out = Self::default();
+        for package in packages {
+            for kernel in &package.brings.kernels {
+                let base = (package.kind == Kind::Pacman).then(|| package.name.clone());
+                out.kernels
+                    .entry(kernel.clone())
+                    .or_default()
+                    .get_or_insert_with(|| base.unwrap_or_default());
+            }
+            out.headers.extend(package.brings.headers.iter().cloned());
+            out.sources.extend(package.brings.sources.iter().cloned());
+        }
+        out.kernels.values_mut().for_each(|base| *base = base.take().filter(|base| !base.is_empty()));
+        out
+    }
+
+    /// True when no kernel is concerned.
+    pub fn is_empty(&self) -> bool {
+        self.kernels.is_empty() && self.headers.is_empty()
+    }
+
+    /// The kernels that it is about.
+    pub fn releases(&self) -> BTreeSet<KernelRelease> {
+        self.kernels.keys().chain(&self.headers).cloned().collect()
+    }
+}
+
+/// What of a kernel is on disk before the transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Here {
+    /// The kernel.
+    pub kernel: bool,
+    /// Its headers, also where nothing leads to them yet.
+    pub headers: bool,
+}
+
+/// Where headers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Headers {
+    /// In one of the packages.
+    Coming,
+    /// On disk, and in none of the packages.
+    Here,
+    /// Neither.
+    Missing,
+}
+
+/// What a transaction means for one kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Kernel {
+    /// The release.
+    pub release: KernelRelease,
+    /// It is in one of the packages.
+    pub comes: bool,
+    /// It is on disk already: another revision of it comes, or only its headers.
+    pub here: bool,
+    /// Its headers.
+    pub headers: Headers,
+    /// The package that has its headers.
+    pub headers_package: String,
+    /// What should be built for it: registered modules, in the order of the builds, and what comes.
+    pub modules: Vec<String>,
+    /// What a person should know before the transaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// What will be done after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub news: Option<String>,
+}
+
+/// What a transaction means, kernel by kernel. `plan` is what a machine would do where all these kernels
+/// are there with their headers and nothing is built yet.
+pub fn look_ahead(
+    transaction: &Transaction,
+    here: &dyn Fn(&KernelRelease) -> Here,
+    plan: &Plan,
+    headers_package: &dyn Fn(&KernelRelease, Option<&str>) -> String,
+) -> Vec<Kernel> {
+    let registered: BTreeSet<String> =
+        plan.steps.iter().filter_map(|step| step.action.cell()).map(|cell| directory(&cell.module)).collect();
+    let about = |release: KernelRelease| {
+        let on_disk = here(&release);
+        let headers = match (transaction.headers.contains(&release), on_disk.headers) {
+            (true, _) => Headers::Coming,
+            (false, true) => Headers::Here,
+            (false, false) => Headers::Missing,
+        };
+        let built = plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Build { cell, .. } if cell.kernel == release => Some(cell.module.to_string()),
+            _ => None,
+        });
+        let coming = transaction.sources.iter().filter(|dir| !registered.contains(*dir)).cloned();
+        let base = transaction.kernels.get(&release);
+        let mut kernel = Kernel {
+            comes: base.is_some(),
+            here: on_disk.kernel,
+            headers,
+            headers_package: headers_package(&release, base.and_then(Option::as_deref)),
+            modules: built.chain(coming).collect(),
+            warning: None,
+            news: None,
+            release,
+        };
+        kernel.tell(on_disk);
+        kernel
+    };
+    transaction.releases().into_iter().map(about).collect()
+}
+
+fn directory(id: &ModuleId) -> String {
+    format!("{}-{}", id.name, id.version)
+}
+
+impl Kernel {
+    fn tell(&mut self, before: Here) {
+        if self.modules.is_empty() {
+            return;
+        }
+        let (release, package, modules) = (&self.release, &self.headers_package, self.modules.join(", "));
+        match (self.comes, self.here, self.headers) {
+            (false, false, _) => {
+                self.warning = Some(format!(
+                    "the headers of kernel {release} come without the kernel: nothing is built with them ({modules})"
+                ));
+            }
+            // A kernel that is there without headers is no news.
+            (true, false, Headers::Missing) => {
+                self.warning = Some(format!(
+                    "kernel {release} comes without its headers, and {modules} cannot be built for it. \
+                     Add {package}; what is built later is missing until then"
+                ));
+            }
+            (_, true, Headers::Coming) if before.headers => {
+                self.news = Some(format!(
+                    "Headers of kernel {release} are replaced: {modules} will be built again if they changed."
+                ));
+            }
+            (true, false, _) | (_, true, Headers::Coming) => {
+                self.news = Some(format!("For kernel {release} will be built: {modules}."));
+            }
+            (_, true, Headers::Here | Headers::Missing) => {}
+        }
+    }
+}
