@@ -49,7 +49,7 @@ module_rpm() { # AREA NAME VERSION NEEDS SOURCE
 base_provides() {
 	printf '%s\n' /bin/sh /bin/bash bash gcc kmod make patch elfutils-libelf openssl python3-dnf 'rtld(GNU_HASH)'
 	in_root "$root" sh -c 'ls /usr/lib/x86_64-linux-gnu/libc.so.6 /usr/lib/x86_64-linux-gnu/libgcc_s.so.1 \
-		/usr/lib/x86_64-linux-gnu/libm.so.6 | /usr/lib/rpm/elfdeps --provides'
+		/usr/lib/x86_64-linux-gnu/libm.so.6 /usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 | /usr/lib/rpm/elfdeps --provides'
 }
 
 # make_repo: process 1 of a namespace of its own.
