@@ -1,14 +1,14 @@
 //! What package managers' hook files call.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write};
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::adapters::{debian, in_line, kernel_install, pacman, rpm};
+use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
 use crate::error::{Error, Result, exit};
 use crate::machine::Machine;
-use crate::report::{Console, summary};
+use crate::report::{Console, Report, summary};
 
 /// A call of a hook file. None of them ends with another status than 0, so their words are not left to
 /// the parser of arguments: what they are called with may grow.
@@ -38,6 +38,9 @@ pub(super) enum Event {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
+    /// What dnf5's plugin `actions` calls, in its mode `json`
+    #[command(hide = true)]
+    Dnf5,
     /// What the hooks of pacman call; reads targets from standard input
     #[command(hide = true)]
     Pacman {
@@ -94,6 +97,10 @@ impl Event {
                 "out" => rpm::files_went(machine, report),
                 other => Err(unknown("rpm", other)),
             },
+            Self::Dnf5 => {
+                let mut replies = std::io::stdin().lock();
+                dnf5::announce(machine, &mut replies, &mut std::io::stdout(), &Beside)
+            }
             Self::Pacman { words } => match first(words).as_str() {
                 "install" => pacman::installed(machine, &targets(), report),
                 "remove" => pacman::removed(machine, &targets(), report),
@@ -109,6 +116,20 @@ impl Event {
             },
         }
     }
+}
+
+/// For a person, where standard output belongs to somebody else.
+struct Beside;
+
+impl Report for Beside {
+    fn line(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+    fn warning(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "Warning: {text}");
+    }
+    fn begin(&self, _: &str) {}
+    fn end(&self, _: i32) {}
 }
 
 fn text(word: &OsString) -> String {

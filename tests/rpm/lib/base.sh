@@ -11,6 +11,6 @@ base_packages() {
 	case $suite in
 	trixie) echo dnf python3-dnf ;;
 	# The plugin that runs actions is part of Debian's libdnf5-plugins or libdnf5-2.
-	sid) echo dnf5 ;;
+	sid) echo dnf5 util-linux-extra ;;
 	esac
 }

@@ -54,7 +54,7 @@ base_provides() {
 
 # make_repo: process 1 of a namespace of its own.
 make_repo() {
-	local root=$LAB_CACHE/mnt/root repo=$LAB_CACHE/repo area deb work
+	local root=$LAB_CACHE/mnt/root repo=$LAB_CACHE/repo area
 	load_kernels
 	mkdir -p "$LAB_CACHE/mnt"
 	mount -t tmpfs -o size=60% lab "$LAB_CACHE/mnt"
@@ -68,10 +68,7 @@ make_repo() {
 	module_rpm main labmod 1.0 '' "$LAB/packages/labmod"
 	module_rpm main labdep 1.0 labmod-dkms "$LAB/packages/labdep"
 	module_rpm next labmod 1.1 '' "$LAB/packages/labmod"
-	deb=$(LAB_CACHE=$APT_CACHE any_deb openrazer-driver-dkms)
-	dpkg-deb -x "$deb" "$root/build/razer"
-	work=$(echo "$root"/build/razer/usr/src/*)
-	module_rpm other openrazer-driver "${work##*-}" '' "$work"
+	module_rpm other labbad 1.0 '' "$RPM_LAB/packages/labbad"
 	rpms other dkms
 
 	trees kb "$KB" "$KB" full

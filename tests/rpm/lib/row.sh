@@ -2,13 +2,14 @@
 # One row with one package manager. What rows may set and say is in tests/lab/lib/row.sh, whose
 # checks these are; here a row also sets
 #   ON         the package managers that it is run with ("dnf4 dnf5"; rpm)
+#   AGAIN      kernels whose modules may be put in their place once more, as they were
 #   BROKEN_DB  files that `rpm -Va` may name, as an extended regular expression
 # and $manager is the one of this run. A row's full name is ROW.MANAGER.
 
 # load_row NAME.MANAGER: in the caller's shell.
 load_row() {
 	row_defaults
-	ON='dnf4 dnf5' BROKEN_DB='' SECONDS_LIMIT=240
+	ON='dnf4 dnf5' AGAIN='' BROKEN_DB='' SECONDS_LIMIT=240
 	manager=${1##*.}
 	load_kernels
 	. "$RPM_LAB/rows/${1%.*}"
@@ -62,6 +63,23 @@ rpm_files() {
 	shift
 	[ $# -gt 0 ] || set -- '' -core -modules-core -modules -devel
 	for part; do printf '/srv/lab/main/x86_64/kernel%s-%s.x86_64.rpm\n' "$part" "$version"; done
+}
+
+# without_dates FILE: the date of modules that may be put in place again says nothing.
+without_dates() {
+	local path rest
+	while read -r path rest; do
+		[[ " $AGAIN " != *" ${path%%/*} "* ]] || rest=${rest%% *}
+		printf '%s %s\n' "$path" "$rest"
+	done <"$1"
+}
+
+changed_files() {
+	local before after
+	before=$(without_dates "$1")
+	after=$(without_dates "$2")
+	comm -13 <(echo "$before") <(echo "$after") | grep . | names_of
+	comm -23 <(cut -d' ' -f1 "$1") <(cut -d' ' -f1 "$2") | names_of | sed 's/^/-/'
 }
 
 # rpm's database: it can be read, holds no package twice over, all that is required is there, and

@@ -1,0 +1,126 @@
+//! dnf5's plugin `actions` in its mode `json` (libdnf5-actions(8)): it starts us before a transaction with
+//! kernel packages, and answers what we ask, a line of JSON each way. Which files the packages are in is
+//! not among the answers; it follows from where dnf5 keeps what it downloads.
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::adapters::incoming;
+use crate::error::{Error, Result, exit};
+use crate::machine::Machine;
+use crate::report::Report;
+use crate::root::Root;
+
+/// Says what the kernel packages of the transaction mean for modules. `requests` and `replies` are the
+/// two ends of the plugin's dialogue; what a person is to read goes to `report`, which must not be
+/// `requests`.
+///
+/// # Errors
+/// When the dialogue cannot be understood.
+pub fn announce(
+    machine: &Machine,
+    replies: &mut dyn BufRead,
+    requests: &mut dyn Write,
+    report: &dyn Report,
+) -> Result<()> {
+    let files = files(&machine.layout.root, &mut Dialogue { replies, requests })?;
+    if !files.is_empty() {
+        incoming::announce(machine, &files, report);
+    }
+    Ok(())
+}
+
+/// A package of the transaction, as dnf5 describes it.
+struct Coming {
+    repository: String,
+    /// Path or address, relative to the repository; of a package on the command line its path.
+    location: String,
+}
+
+fn files(root: &Root, dialogue: &mut Dialogue<'_>) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let packages = dialogue.packages()?;
+    let caches = if packages.is_empty() { Vec::new() } else { dialogue.setting("cachedir")? };
+    for package in packages {
+        if let Some(file) = downloaded(root, &caches, &package) {
+            files.push(file);
+            continue;
+        }
+        // Packages of a repository on this machine are not copied.
+        let bases = dialogue.setting(&format!("{}.baseurl", package.repository)).unwrap_or_default();
+        let local = bases.iter().filter_map(|base| base.strip_prefix("file://"));
+        files.extend(
+            local.map(|base| root.path(Path::new(base).join(&package.location))).find(|f| f.is_file()),
+        );
+    }
+    Ok(files)
+}
+
+/// The file in dnf5's cache: `CACHE/REPOSITORY-HASH/packages/NAME`, or where the location says.
+fn downloaded(root: &Root, caches: &[String], package: &Coming) -> Option<PathBuf> {
+    if package.location.starts_with('/') {
+        return Some(root.path(&package.location)).filter(|file| file.is_file());
+    }
+    let name = Path::new(&package.location).file_name()?;
+    let ours = |entry: &std::fs::DirEntry| {
+        let text = entry.file_name();
+        let rest = text.to_str().and_then(|t| t.strip_prefix(package.repository.as_str()));
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    };
+    let entries =
+        caches.iter().filter_map(|cache| std::fs::read_dir(root.path(cache)).ok()).flatten().flatten();
+    entries.filter(ours).map(|entry| entry.path().join("packages").join(name)).find(|file| file.is_file())
+}
+
+struct Dialogue<'a> {
+    replies: &'a mut dyn BufRead,
+    requests: &'a mut dyn Write,
+}
+
+impl Dialogue<'_> {
+    /// What comes in with a name that kernels, their modules and headers have.
+    fn packages(&mut self) -> Result<Vec<Coming>> {
+        let answer = self.ask(&json!({
+            "op": "get", "domain": "trans_packages",
+            "args": {
+                "output": ["direction", "name", "repo_id", "location"],
+                "filters": [{ "key": "name", "value": "kernel*", "operator": "GLOB" }],
+            },
+        }))?;
+        let list = answer["trans_packages"].as_array().cloned().unwrap_or_default();
+        let coming = list.iter().filter(|package| package["direction"] == "IN");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(coming
+            .map(|p| Coming { repository: text(&p["repo_id"]), location: text(&p["location"]) })
+            .collect())
+    }
+
+    /// The words of a setting.
+    fn setting(&mut self, key: &str) -> Result<Vec<String>> {
+        let answer = self.ask(&json!({ "op": "get", "domain": "conf", "args": { "key": key } }))?;
+        let values = answer["keys_val"].as_array().cloned().unwrap_or_default();
+        let words = values.iter().filter_map(|pair| pair["value"].as_str());
+        Ok(words
+            .flat_map(|text| text.split([' ', ',', '\n']))
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// One request and the `return` of its reply.
+    fn ask(&mut self, request: &Value) -> Result<Value> {
+        let failed = |text: String| Error::new(exit::USAGE, format!("dnf5's plugin: {text}"));
+        writeln!(self.requests, "{request}")
+            .and_then(|()| self.requests.flush())
+            .map_err(|e| failed(e.to_string()))?;
+        let mut line = String::new();
+        self.replies.read_line(&mut line).map_err(|e| failed(e.to_string()))?;
+        let mut reply: Value = serde_json::from_str(&line).map_err(|e| failed(e.to_string()))?;
+        if reply["status"] != "OK" {
+            return Err(failed(reply["message"].as_str().unwrap_or("no answer").to_owned()));
+        }
+        Ok(reply["return"].take())
+    }
+}
