@@ -1,6 +1,7 @@
 //! What package managers tell us, turned into requests.
 
 pub mod debian;
+pub mod dnf5;
 pub mod dpkg;
 pub mod in_line;
 pub mod incoming;
