@@ -2,9 +2,10 @@
 # target that needs it.
 #
 #   make            the program
-#   make install    DESTDIR, PREFIX (/usr), HOOKS (auto, apt, dnf, none)
+#   make install    DESTDIR, PREFIX (/usr), HOOKS (auto, apt, dnf, pacman, none)
 #   make deb        a Debian package in target/packages/
 #   make rpm        an rpm for Fedora and its relatives in target/packages/
+#   make pacman     a package for Arch and its relatives in target/packages/ (makepkg)
 #   make test       all tests, the ones in real Debian roots included
 #   make demo       a kernel upgrade in a throw-away root
 #   make bench fmt lint clean
@@ -12,10 +13,12 @@
 PREFIX     ?= /usr
 SYSCONFDIR ?= /etc
 STATEDIR   ?= /var/lib
-SBINDIR    ?= $(PREFIX)/sbin
+# On Arch sbin is a link to bin, which a package must not make a directory.
+SBINDIR    ?= $(PREFIX)/$(if $(filter pacman,$(FAMILY)),bin,sbin)
 LIBDIR     ?= $(PREFIX)/lib/dkms
 MANDIR     ?= $(PREFIX)/share/man
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+ALPMDIR    ?= $(PREFIX)/share/libalpm/hooks
 KINSTDIR   ?= $(PREFIX)/lib/kernel/install.d
 # Where Python packages of the distribution are, for the plugin of dnf 4; empty without Python.
 PYTHONDIR  ?= $(shell scripts/python-dir)
@@ -35,7 +38,7 @@ PLACE      := sed -e 's,/usr/sbin/dkms,$(SBINDIR)/dkms,g' -e 's,/var/lib/dkms,$(
 place       = $(PLACE) $(1) > '$(DESTDIR)$(2)' && chmod $(3) '$(DESTDIR)$(2)'
 
 .PHONY: all build install install-program install-hooks-apt install-hooks-dnf \
-        install-dnf4 install-hooks-none deb stage-deb rpm \
+        install-dnf4 install-hooks-pacman install-hooks-none deb stage-deb rpm pacman \
         test demo bench fmt lint clean
 
 all: build
@@ -49,12 +52,10 @@ $(BINARY):
 
 install: install-program
 	@case '$(FAMILY)' in \
-	apt|dnf|none) $(MAKE) --no-print-directory install-hooks-$(FAMILY) HOOKS=$(FAMILY) ;; \
-	pacman) echo "make install: hook files for $(FAMILY) come with a later version; only the" \
-	    "program was installed. Run 'dkms-hook' after a kernel upgrade." ;; \
+	apt|dnf|pacman|none) $(MAKE) --no-print-directory install-hooks-$(FAMILY) HOOKS=$(FAMILY) ;; \
 	unknown) echo "make install: no package manager recognised by os-release; only the program was" \
-	    "installed. HOOKS=apt, HOOKS=dnf install the hook files of Debian's and Fedora's relatives." ;; \
-	*) echo "make install: HOOKS=$(HOOKS) is not one of: auto apt dnf none" >&2; exit 2 ;; \
+	    "installed. HOOKS=apt, dnf or pacman installs the hook files of Debian's, Fedora's or Arch's relatives." ;; \
+	*) echo "make install: HOOKS=$(HOOKS) is not one of: auto apt dnf pacman none" >&2; exit 2 ;; \
 	esac
 
 install-program: $(BINARY)
@@ -101,6 +102,15 @@ install-dnf4:
 	[ -e '$(DESTDIR)$(SYSCONFDIR)/dnf/plugins/dkms_hook.conf' ] || \
 	    $(INSTALL) -m 644 dnf/dkms_hook.conf '$(DESTDIR)$(SYSCONFDIR)/dnf/plugins/dkms_hook.conf'
 
+# Arch and its relatives.
+install-hooks-pacman:
+	$(INSTALL) -d '$(DESTDIR)$(ALPMDIR)' '$(DESTDIR)$(KINSTDIR)'
+	for hook in pacman/*.hook; do \
+	    $(PLACE) $$hook > '$(DESTDIR)$(ALPMDIR)'/$${hook##*/} && \
+	    chmod 644 '$(DESTDIR)$(ALPMDIR)'/$${hook##*/} || exit 1; \
+	done
+	$(call place,kernel-install.d/40-dkms.install,$(KINSTDIR)/40-dkms.install,755)
+
 install-hooks-none:
 
 deb: build
@@ -109,13 +119,17 @@ deb: build
 rpm: build
 	scripts/build-rpm '$(BINARY)' target/stage/rpm target/packages
 
+pacman: build
+	scripts/build-pacman '$(BINARY)' target/stage/pacman target/packages
+
 # What the package has beyond `make install`; called by scripts/build-deb.
 stage-deb:
 	$(INSTALL) -d '$(DESTDIR)/etc/modprobe.d' '$(DESTDIR)/usr/share/doc/dkms-hook' \
 	    '$(DESTDIR)/usr/share/lintian/overrides'
 	$(INSTALL) -m 644 packaging/debian/autoinstall_all_kernels.conf '$(DESTDIR)/etc/dkms/framework.conf.d/'
 	$(INSTALL) -m 644 packaging/debian/modprobe.conf '$(DESTDIR)/etc/modprobe.d/dkms.conf'
-	$(INSTALL) -m 644 packaging/debian/copyright '$(DESTDIR)/usr/share/doc/dkms-hook/'
+	$(INSTALL) -m 644 packaging/debian/copyright docs/json.md docs/plan.schema.json docs/status.schema.json \
+		'$(DESTDIR)/usr/share/doc/dkms-hook/'
 	gzip -9nc packaging/debian/changelog > '$(DESTDIR)/usr/share/doc/dkms-hook/changelog.gz'
 	chmod 644 '$(DESTDIR)/usr/share/doc/dkms-hook/changelog.gz'
 	$(INSTALL) -m 644 packaging/debian/lintian-overrides '$(DESTDIR)/usr/share/lintian/overrides/dkms-hook'

@@ -13,7 +13,8 @@ _dkms_hook() {
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
-    *) words='resign status why --kernel --dry-run --json --root --verbose --help --version' ;;
+    --rebuild) words='abi inputs' ;;
+    *) words='resign status why --kernel --dry-run --json --rebuild --root --verbose --help --version' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

@@ -4,6 +4,7 @@
 //! image; so modules are not signed there unless asked for.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use crate::root::Root;
 
@@ -14,6 +15,10 @@ pub fn inside(root: &Root) -> Option<&'static str> {
     }
     if std::env::var_os("FAKECHROOT").is_some() {
         return Some("in a fakechroot");
+    }
+    // A running system has it; a package manager's scripts in an image may not.
+    if !Path::new("/proc/self").exists() {
+        return Some("in a chroot without /proc");
     }
     let identity = |path: &str| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
     // Neither file can be read without privileges; a build without them signs nothing anyway.

@@ -23,6 +23,9 @@ pub struct Inputs {
     pub headers: Headers,
     /// The compiler, as `gcc-14 14.2.0`.
     pub compiler: String,
+    /// The Rust compiler, as `rustc 1.85.0`: of modules with Rust in them for a kernel that supports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rustc: Option<String>,
     /// How the result is compressed.
     pub compression: String,
     /// Digest of the certificate that signs the result; `None` where nothing is signed.
@@ -43,6 +46,13 @@ pub struct Headers {
     /// Digest of what a build reads from them: `Module.symvers`, `include/generated`,
     /// `include/config/auto.conf`, `.config`.
     pub content: String,
+}
+
+impl Headers {
+    /// The change from `old` to these headers, which are others.
+    pub fn change_since(&self, old: &Self) -> Change {
+        Change::Headers { old: old.version.clone(), new: self.version.clone() }
+    }
 }
 
 /// The first input that differs, coarse before fine, with what a person needs to recognise it.
@@ -120,15 +130,19 @@ impl Inputs {
             return Some(Change::Overrides);
         }
         if self.headers != old.headers {
-            return Some(Change::Headers {
-                old: old.headers.version.clone(),
-                new: self.headers.version.clone(),
-            });
+            return Some(self.headers.change_since(&old.headers));
         }
         // Without a version the compiler is not installed now: nothing can be built, and what was
         // built is still right.
         if self.compiler != old.compiler && self.compiler.contains(' ') {
             return Some(Change::Compiler { old: old.compiler.clone(), new: self.compiler.clone() });
+        }
+        if let Some(new) = &self.rustc
+            && old.rustc.as_ref() != Some(new)
+            && new.contains(' ')
+        {
+            let old = old.rustc.clone().unwrap_or_else(|| "none".to_owned());
+            return Some(Change::Compiler { old, new: new.clone() });
         }
         if self.compression != old.compression {
             return Some(Change::Compression { old: old.compression.clone(), new: self.compression.clone() });
@@ -139,6 +153,20 @@ impl Inputs {
         }
         // Last: where nothing else changed, signing anew is enough.
         self.signing_changed(old).then_some(Change::Signing)
+    }
+
+    /// As [`Self::change_since`], but for the kernel's headers.
+    pub fn change_beside_headers(&self, old: &Self) -> Option<Change> {
+        Self { headers: old.headers.clone(), ..self.clone() }.change_since(old)
+    }
+
+    /// True when of what a module is compiled from nothing but the kernel's headers changed.
+    pub fn only_headers_changed(&self, old: &Self) -> bool {
+        self.headers != old.headers
+            && matches!(
+                self.change_beside_headers(old),
+                None | Some(Change::Signing | Change::Dependency { .. })
+            )
     }
 
     /// True when a build from `old` bears the signature of another key than the present one.
@@ -155,6 +183,9 @@ impl Inputs {
         hash.part(self.headers.version.as_deref().unwrap_or(""));
         hash.part(&self.headers.content);
         hash.part(&self.compiler);
+        if let Some(rustc) = &self.rustc {
+            hash.part(rustc);
+        }
         hash.part(&self.compression);
         for (name, print) in &self.depends {
             hash.part(name);
@@ -203,6 +234,7 @@ mod tests {
             overrides: "o".into(),
             headers: Headers { version: Some("1-1".into()), content: "h".into() },
             compiler: "gcc-14 14.2.0".into(),
+            rustc: Some("rustc 1.85.0".into()),
             compression: "xz".into(),
             signing: None,
             depends: BTreeMap::from([("spl".into(), "f1".into())]),
@@ -212,7 +244,7 @@ mod tests {
     #[test]
     fn each_input_gives_its_own_change_and_moves_the_fingerprint() {
         type Case = (fn(&mut Inputs), &'static str);
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
             (|i| i.source = "x".into(), "its source changed"),
             (|i| i.conf = "x".into(), "its dkms.conf or an override of it changed"),
             (|i| i.overrides = "x".into(), "patches or scripts in /etc/dkms changed"),
@@ -221,6 +253,10 @@ mod tests {
             (
                 |i| i.compiler = "gcc-15 15.1.0".into(),
                 "the compiler changed from gcc-14 14.2.0 to gcc-15 15.1.0",
+            ),
+            (
+                |i| i.rustc = Some("rustc 1.86.0".into()),
+                "the compiler changed from rustc 1.85.0 to rustc 1.86.0",
             ),
             (
                 |i| {
@@ -245,6 +281,30 @@ mod tests {
         let without = Inputs { depends: BTreeMap::new(), ..inputs() };
         assert_eq!(with.change_since(&without), Some(Change::Dependency { name: "spl".into() }));
         assert_eq!(without.change_since(&with), None);
+    }
+
+    #[test]
+    fn a_compiler_that_is_not_installed_now_changes_nothing() {
+        let old = inputs();
+        let without = Inputs { rustc: None, ..inputs() };
+        assert_eq!(without.change_since(&old), None, "its last Rust file may have gone: then the source did");
+        let missing = Inputs { rustc: Some("rustc".into()), compiler: "gcc-14".into(), ..inputs() };
+        assert_eq!(missing.change_since(&old), None);
+        assert!(old.change_since(&without).is_some());
+    }
+
+    #[test]
+    fn headers_alone_are_told_from_headers_and_more() {
+        let old = inputs();
+        let mut new = inputs();
+        assert!(!new.only_headers_changed(&old));
+        new.headers.content = "x".into();
+        assert!(new.only_headers_changed(&old));
+        assert_eq!(new.change_beside_headers(&old), None);
+        new.depends.insert("spl".into(), "f2".into());
+        assert!(new.only_headers_changed(&old), "what it depends on is looked at by itself");
+        new.compiler = "gcc-15 15.1.0".into();
+        assert!(!new.only_headers_changed(&old));
     }
 
     #[test]

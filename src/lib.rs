@@ -4,6 +4,7 @@
 //! [`adapters`] turn what is asked into a [`request::Request`]; [`system`] observes; [`plan`]
 //! decides, purely; [`apply`] carries out; [`report`] tells. `docs/architecture.md` has the picture.
 
+pub mod abi;
 pub mod adapters;
 pub mod apply;
 pub mod archive;

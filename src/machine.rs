@@ -152,7 +152,11 @@ impl Machine {
             observer.look_at_signatures(&mut system, &wanted);
         }
         let modprobe = self.framework.modprobe_on_install.then(|| self.running_kernel()).flatten();
-        let options = Options { modprobe: options.modprobe.clone().or(modprobe), ..options.clone() };
+        let options = Options {
+            modprobe: options.modprobe.clone().or(modprobe),
+            rebuild: self.framework.rebuild,
+            ..options.clone()
+        };
         let plan = plan::plan(&system, request, &options);
         (system, plan)
     }

@@ -28,6 +28,7 @@ const FROM_MAKE: [&str; 5] = ["MAKELEVEL", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS"
 
 static LOCK_HOLDER: AtomicU32 = AtomicU32::new(0);
 static PREPARED: Once = Once::new();
+static TEMPORARY: OnceLock<PathBuf> = OnceLock::new();
 static FORGOTTEN: OnceLock<Vec<&'static str>> = OnceLock::new();
 
 /// From now on no child sees these variables: they speak of the world outside a root that this
@@ -305,6 +306,9 @@ impl Process {
             pid => pid,
         };
         command.env(PARENT_VARIABLE, holder.to_string());
+        if let Some(dir) = TEMPORARY.get() {
+            command.env("TMPDIR", dir);
+        }
         for (name, value) in &self.env {
             match value {
                 Some(value) => command.env(name, value),
@@ -359,17 +363,31 @@ pub fn prepare() {
 
 fn prepare_inheritance() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
-    for entry in entries.flatten() {
-        let Some(fd) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
-        if fd > 2 {
-            // SAFETY: the number is used for one fcntl() that only sets a flag. Files that this
-            // process opens itself have the flag already, so it does not matter if another thread
-            // closes or reopens this number meanwhile.
-            #[allow(unsafe_code)]
-            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-            let _ = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
-        }
+    let open: Vec<i32> = match std::fs::read_dir("/proc/self/fd") {
+        Ok(entries) => entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect(),
+        // A package manager's scripts in a chroot may have no /proc. It has not many files open.
+        Err(_) => (3..256).collect(),
+    };
+    for fd in open.into_iter().filter(|fd| *fd > 2) {
+        // SAFETY: the number is used for one fcntl() that only sets a flag, and refuses a number that
+        // is no open file. Files that this process opens itself have the flag already, so it does not
+        // matter if another thread closes or reopens this number meanwhile.
+        #[allow(unsafe_code)]
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let _ = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
+    }
+}
+
+/// Sees to it that there is a directory for temporary files, for us and our children. TMPDIR may name one
+/// that only a login session has (pam_tmpdir), while rpm gives its scriptlets a /tmp of their own.
+pub fn find_temporary_directory() {
+    if std::env::temp_dir().is_dir() {
+        return;
+    }
+    if let Some(dir) = ["/tmp", "/var/tmp", "/run"].iter().map(Path::new).find(|dir| dir.is_dir()) {
+        // Only the first call counts.
+        let _ = tempfile::env::override_temp_dir(dir);
+        let _ = TEMPORARY.set(dir.to_path_buf());
     }
 }
 

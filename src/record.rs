@@ -1,11 +1,12 @@
 //! What we write down beside DKMS's own state: records of builds, verdicts on cells that have none,
 //! notes on kernels. Plain data; [`crate::store`] reads and writes it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::inputs::Inputs;
+use crate::inputs::{Headers, Inputs};
 
 /// Format of the files below. A file of another format is ignored, as if it were not there.
 pub const FORMAT: u32 = 1;
@@ -18,6 +19,9 @@ pub struct Record {
     pub format: u32,
     /// What it was made from.
     pub inputs: Inputs,
+    /// Headers that came after it and that it was found to fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// Digest over size, times and mode of every input file: while it is the same, the inputs
     /// need not be read again. Empty when it must be computed anew.
     #[serde(default)]
@@ -38,6 +42,27 @@ pub struct Record {
     /// with them, until a person asks for it with others.
     #[serde(default, skip_serializing_if = "Overrides::is_plain")]
     pub overrides: Overrides,
+}
+
+/// A build was kept although the headers changed: everything that it imports is what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Kept {
+    /// Those headers. The inputs still say what the build was made from.
+    pub headers: Headers,
+    /// How many imported symbols were compared.
+    pub symbols: usize,
+}
+
+impl Record {
+    /// The inputs as they were when the build was last looked at: what it was made from, or, where it was
+    /// kept since, the same with the headers that it fits.
+    pub fn judged(&self) -> Cow<'_, Inputs> {
+        match &self.kept {
+            None => Cow::Borrowed(&self.inputs),
+            Some(kept) => Cow::Owned(Inputs { headers: kept.headers.clone(), ..self.inputs.clone() }),
+        }
+    }
 }
 
 /// What a person says instead of the files when asking for a build: it changes the result.

@@ -3,25 +3,26 @@
 //! in which a whole system is put together from the machine's programs and a root of its own; where the
 //! system allows none it is counted as skipped, with the reason.
 
+#[path = "support/namespaces.rs"]
+mod namespaces;
 #[path = "support/program.rs"]
 mod program;
 #[path = "support/snapshot.rs"]
 mod snapshot;
 #[path = "support/toy_kernel.rs"]
 mod toy_kernel;
+#[path = "support/whole_system.rs"]
+mod whole_system;
 
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use program::{Answer, Face, finish};
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use whole_system::whole_system;
 
 const K: &str = "5.14.0-1.el9.x86_64";
-
-/// Tells the program that it is the inner one, and which scenario it is to run.
-const SCENARIO: &str = "TOY_SCENARIO";
 
 const SCENARIOS: [(&str, fn()); 5] = [
     ("red_hats_program_is_given_the_modules", red_hats_program_is_given_the_modules),
@@ -32,97 +33,7 @@ const SCENARIOS: [(&str, fn()); 5] = [
 ];
 
 fn main() -> ExitCode {
-    if let Ok(name) = std::env::var(SCENARIO) {
-        SCENARIOS.iter().filter(|(known, _)| *known == name).for_each(|(_, scenario)| scenario());
-        return ExitCode::SUCCESS;
-    }
-    let filter = std::env::args()
-        .skip(1)
-        .find(|a| !a.starts_with('-') && a.parse::<u32>().is_err())
-        .unwrap_or_default();
-    let obstacle = obstacle();
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, _) in SCENARIOS.iter().filter(|(name, _)| name.contains(&filter)) {
-        if let Some(why) = &obstacle {
-            println!("test {name} ... skipped: {why}");
-            skipped += 1;
-            continue;
-        }
-        let own = std::env::current_exe().expect("the path of this program");
-        // What is mounted on cannot be deleted in there; out here nothing is mounted any more.
-        let place = tempfile::tempdir().expect("a temporary directory");
-        let mut inner = isolated(Path::new(&own));
-        inner.env(SCENARIO, name).env("TMPDIR", place.path());
-        let good = inner.status().is_ok_and(|s| s.success());
-        println!("test {name} ... {}", if good { "ok" } else { "FAILED" });
-        if good { passed += 1 } else { failed += 1 }
-    }
-    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// A program in its own user, mount and process namespaces; all of it goes away with the program.
-fn isolated(program: &Path) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]).arg(program);
-    command
-}
-
-/// Why there can be no such namespaces here.
-fn obstacle() -> Option<String> {
-    let mut probe = isolated(Path::new("sh"));
-    match probe.args(["-c", "mount -t tmpfs probe /mnt && mount --rbind /dev /mnt && chroot / true"]).output()
-    {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Some(format!("unshare: {error}")),
-    }
-}
-
-/// A root with the machine's programs and libraries in it: a whole system, which we enter.
-fn whole_system() -> FakeRoot {
-    let root = FakeRoot::new();
-    for name in ["bin", "libexec", "lib64", "lib32", "share"] {
-        bind(&root, &format!("/usr/{name}"));
-    }
-    // Everything in /usr/lib but the kernels, which are the root's own.
-    for entry in std::fs::read_dir("/usr/lib").unwrap().flatten() {
-        if entry.path().is_dir() && !["modules", "dkms"].iter().any(|own| entry.file_name() == *own) {
-            bind(&root, entry.path().to_str().unwrap());
-        }
-    }
-    for name in ["bin", "sbin", "lib64", "lib32"] {
-        if Path::new("/").join(name).is_symlink() {
-            symlink(format!("usr/{name}"), root.path(name)).unwrap();
-        }
-    }
-    std::fs::create_dir_all(root.path("/tmp")).unwrap();
-    for name in ["/dev", "/proc"] {
-        bind(&root, name);
-    }
-    // Toy kernels note what they do under the name by which the root is known out here.
-    let outside = root.layout.root.dir().to_owned();
-    let inside = root.path(&outside);
-    std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
-    symlink("/", inside).unwrap();
-    // In the way of the machine's own: what would ask it for something.
-    let head = "#!/bin/sh\necho \"${0##*/} $*\" >> /var/log/toy-calls\n";
-    root.write_script(
-        "/usr/sbin/depmod",
-        &format!("{head}for k; do :; done\n: > /lib/modules/$k/modules.dep\n"),
-    );
-    root.write_script("/usr/sbin/dpkg-query", &format!("{head}exit 1\n"));
-    root
-}
-
-fn bind(root: &FakeRoot, path: &str) {
-    if !Path::new(path).is_dir() || Path::new(path).is_symlink() {
-        return;
-    }
-    std::fs::create_dir_all(root.path(path)).unwrap();
-    let mut command = Command::new("mount");
-    command.args(["--rbind", path]).arg(root.path(path));
-    assert!(command.status().unwrap().success(), "{command:?}");
+    namespaces::run(&SCENARIOS, whole_system::PROBE)
 }
 
 /// Runs `dkms` in a whole system, which it enters by itself.

@@ -152,3 +152,56 @@ fn a_kernel_image_beside_the_headers_says_by_whom_it_was_made() {
     assert_eq!(told(&by_gcc), ["CC=clang", "KERNEL_CC=clang"]);
     assert_eq!(appended(&by_gcc), "");
 }
+
+/// The stand-in of a Rust compiler of this version.
+fn rustc(root: &FakeRoot, version: &str) {
+    let text = format!("#!/bin/sh\necho 'rustc {version} (4d91de4e4 2025-02-17)'\n");
+    root.write_script("/var/log/stand-ins/rustc", &text);
+    // The search path of this test is none that is looked at; that file is.
+    root.write("/etc/dkms/framework.conf", format!("# {version}\n"));
+}
+
+#[test]
+fn a_rust_compiler_counts_for_modules_in_rust_on_kernels_that_support_it() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).config("CONFIG_RUST=y").install(&root);
+    ToyKernel::new("6.1.0-old").install(&root);
+    root.dkms(&["status"]).expect(0);
+    ToyModule::new("plain", "1").file("tool/main.rs", "fn main() {}\n").register(&root);
+    ToyModule::new("oxide", "1").file("oxide.rs", "use kernel::prelude::*;\n").register(&root);
+    rustc(&root, "1.85.0");
+    root.hook(&[]).expect(0);
+    assert_eq!(root.take_make_calls().len(), 4);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+    root.hook(&["why", "oxide", "-k", K]).expect(0).says(", rustc 1.85.0");
+
+    rustc(&root, "1.86.0");
+    let dry = root.hook(&["--dry-run"]).expect(0).out;
+    let builds: Vec<&str> = dry.lines().filter(|line| line.starts_with("would build")).collect();
+    let reason = "the compiler changed from rustc 1.85.0 to rustc 1.86.0";
+    assert_eq!(builds, [format!("would build oxide/1 for {K}: {reason}")], "{dry}");
+    root.hook(&[]).expect(0);
+    assert_eq!(root.take_make_calls().len(), 1);
+}
+
+#[test]
+fn without_the_rust_compiler_modules_in_rust_wait_for_it() {
+    if dkms_hook::process::find_program("rustc").is_some_and(|path| path.starts_with("/usr")) {
+        eprintln!("skipped: rustc is installed here");
+        return;
+    }
+    let root = FakeRoot::new();
+    let version = "CONFIG_RUSTC_VERSION_TEXT=\"rustc 1.85.0 (4d91de4e4 2025-02-17)\"";
+    ToyKernel::new(K).config("CONFIG_RUST=y").config(version).install(&root);
+    root.dkms(&["status"]).expect(0);
+    ToyModule::new("oxide", "1").file("oxide.rs", "use kernel::prelude::*;\n").register(&root);
+    root.hook(&[]).expect(11).says("rustc is not installed").says("was built with rustc 1.85.0");
+    assert!(root.take_make_calls().is_empty());
+    rustc(&root, "1.85.0");
+    root.hook(&[]).expect(0);
+    assert_eq!(root.take_make_calls().len(), 1);
+    // What was built stays right while the compiler is away.
+    std::fs::remove_file(root.path("/var/log/stand-ins/rustc")).unwrap();
+    root.write("/etc/dkms/framework.conf", "# another look\n");
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}

@@ -34,7 +34,8 @@ fn a_tree_made_by_dkms_is_taken_over_without_a_build() {
     assert_eq!(
         dry,
         format!(
-            "would take over hello/1.0 for {K}: DKMS built it for this kernel; it need not be built again\n"
+            "would take over hello/1.0 for {K}: DKMS built it for this kernel; it need not be built again (looked at: \
+             its vermagic, the age of its source; its kernel has no symbol versions to compare)\n"
         )
     );
     root.assert_untouched(&before);

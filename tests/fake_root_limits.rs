@@ -2,6 +2,8 @@
 //! with nothing to do starts no process. Each scenario runs this program again in new namespaces;
 //! where the system allows none it is counted as skipped, with the reason.
 
+#[path = "support/namespaces.rs"]
+mod namespaces;
 #[path = "support/program.rs"]
 mod program;
 #[path = "support/snapshot.rs"]
@@ -9,15 +11,11 @@ mod snapshot;
 #[path = "support/toy_kernel.rs"]
 mod toy_kernel;
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const K: &str = "6.12.1-toy";
-
-/// Tells the program that it is the inner one, and which scenario it is to run.
-const SCENARIO: &str = "TOY_SCENARIO";
 
 const SCENARIOS: [(&str, fn()); 5] = [
     ("a_build_that_fills_the_disk", a_build_that_fills_the_disk),
@@ -28,50 +26,7 @@ const SCENARIOS: [(&str, fn()); 5] = [
 ];
 
 fn main() -> ExitCode {
-    if let Ok(name) = std::env::var(SCENARIO) {
-        SCENARIOS.iter().filter(|(known, _)| *known == name).for_each(|(_, scenario)| scenario());
-        return ExitCode::SUCCESS;
-    }
-    let filter = std::env::args()
-        .skip(1)
-        .find(|a| !a.starts_with('-') && a.parse::<u32>().is_err())
-        .unwrap_or_default();
-    let obstacle = obstacle();
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, _) in SCENARIOS.iter().filter(|(name, _)| name.contains(&filter)) {
-        if let Some(why) = &obstacle {
-            println!("test {name} ... skipped: {why}");
-            skipped += 1;
-            continue;
-        }
-        let own = std::env::current_exe().expect("the path of this program");
-        // What is mounted on cannot be deleted in there; out here nothing is mounted any more.
-        let place = tempfile::tempdir().expect("a temporary directory");
-        let mut inner = isolated(Path::new(&own));
-        inner.env(SCENARIO, name).env("TMPDIR", place.path());
-        let good = inner.status().is_ok_and(|s| s.success());
-        println!("test {name} ... {}", if good { "ok" } else { "FAILED" });
-        if good { passed += 1 } else { failed += 1 }
-    }
-    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// A program in its own user, mount and process namespaces; all of it goes away with the program.
-fn isolated(program: &Path) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]).arg(program);
-    command
-}
-
-/// Why there can be no such namespaces here.
-fn obstacle() -> Option<String> {
-    let mut probe = isolated(Path::new("mount"));
-    match probe.args(["-t", "tmpfs", "probe", "/mnt"]).output() {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Some(format!("unshare: {error}")),
-    }
+    namespaces::run(&SCENARIOS, "mount -t tmpfs probe /mnt")
 }
 
 /// Mounts a small file system on a directory of the root.
@@ -225,6 +180,11 @@ fn nothing_to_do_starts_no_process() {
     assert_eq!(mine(&|| drop(root.deb("trigger", "", "triggered").expect(0))), 1);
     assert_eq!(mine(&|| drop(root.deb("kernel-postinst", K, "configure").expect(0))), 1);
     assert_eq!(mine(&|| drop(root.dkms(&["status"]).expect(0))), 1);
+    for words in ["rpm in", "rpm leaving", "rpm out", "pacman install", "pacman remove", "pacman initramfs"] {
+        let paths = [format!("usr/lib/modules/{K}/vmlinuz"), "usr/src/one-1/dkms.conf".to_owned()];
+        assert_eq!(mine(&|| drop(root.event(words, &paths).expect(0))), 1, "{words}");
+    }
+    assert_eq!(mine(&|| drop(root.kernel_install("add", K, &[]).expect(0))), 1);
     // The method sees a process where there is one.
     root.write("/usr/src/one-1/notes", "new");
     assert!(mine(&|| drop(root.hook(&[]).expect(0))) > 1);

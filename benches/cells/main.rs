@@ -157,6 +157,7 @@ fn write_records(observer: &Observer<'_>) {
             facts,
             installed: vec![file],
             refused: None,
+            kept: None,
             without_image: false,
             overrides: dkms_hook::record::Overrides::default(),
         };
@@ -201,6 +202,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
         headers: Headers { version: Some("#1 SMP".to_owned()), content: "h".repeat(32) },
         compiler: "gcc-14 14.2.0".to_owned(),
         compression: "xz".to_owned(),
+        rustc: None,
         signing: None,
         depends: Default::default(),
     };
@@ -222,6 +224,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 facts: facts.clone(),
                 installed: Vec::new(),
                 refused: None,
+                kept: None,
                 without_image: false,
                 overrides: dkms_hook::record::Overrides::default(),
             };
@@ -238,6 +241,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 },
                 vermagic_matches: false,
                 loaded: None,
+                fit: None,
             };
             system.cells.insert(Cell { module: id.clone(), kernel: release(k), arch: x86_64() }, view);
         }

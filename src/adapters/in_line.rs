@@ -98,7 +98,7 @@ pub fn release(text: &str) -> Result<KernelRelease> {
 }
 
 /// Releases whose file `lib/modules/R/<file>` is one of these paths of packages (with or without a
-/// slash before them, with or without `usr/`).
+/// slash before them, with or without `usr/`; that of a directory ends with a slash).
 pub(super) fn releases_with<'a>(
     paths: impl IntoIterator<Item = &'a str>,
     file: &str,

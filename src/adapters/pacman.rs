@@ -13,7 +13,28 @@ use crate::machine::Machine;
 use crate::plan::{InitramfsDuty, Options};
 use crate::report::{Report, summary};
 use crate::request::Request;
-use crate::system::modules;
+use crate::system::{Source, kernels, modules};
+
+/// Before the transaction: names kernels that come without the headers that modules need. Their modules
+/// are built when the headers arrive, so nobody is stopped.
+pub fn incoming(machine: &Machine, targets: &[String], report: &dyn Report) {
+    let registered = modules::registered(&machine.layout);
+    let wanted =
+        registered.iter().any(|(_, source)| *source == Source::Added) || sources(targets).next().is_some();
+    if !wanted || machine.layout.etc().join("no-autoinstall").exists() {
+        return;
+    }
+    let with = |file| in_line::releases_with(targets.iter().map(String::as_str), file);
+    let headers = with("build/include/");
+    for kernel in with("vmlinuz").iter().filter(|kernel| !headers.contains(kernel)) {
+        if !kernels::headers_present(&machine.layout, kernel) {
+            let package = machine.distribution.headers_package(kernel.as_str(), None);
+            report.line(&format!(
+                "dkms-hook: {kernel} comes without its headers: add {package}, or its modules are missing."
+            ));
+        }
+    }
+}
 
 /// Files came or were replaced. The initramfs is left to the generator's own hook, which pacman runs
 /// after this one, and to [`initramfs`].

@@ -103,6 +103,7 @@ impl Executor<'_> {
                     let doing = match &step.action {
                         Action::Build { cell, .. } => Some(("Building", cell)),
                         Action::Resign { cell, .. } => Some(("Signing", cell)),
+                        Action::Keep { cell } => Some(("Keeping", cell)),
                         _ => None,
                     };
                     if let Some((doing, Cell { module, kernel, arch })) = doing {
@@ -181,6 +182,7 @@ impl Executor<'_> {
             Action::Add { module } => self.add(module),
             Action::Build { cell, force } => self.build(cell, *force),
             Action::Adopt { cell } => self.adopt(cell),
+            Action::Keep { cell } => self.keep(cell),
             Action::Resign { cell, reinstall } => self.resign(cell, *reinstall),
             Action::Install { cell, force } => self.install(cell, *force),
             Action::Uninstall { cell } => self.uninstall(cell),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::abi::Rebuild;
 use crate::adapters::dpkg;
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
@@ -16,7 +17,7 @@ use crate::error::{Error, Result, exit};
 use crate::ids::KernelRelease;
 use crate::machine::{Machine, Trees};
 use crate::plan::{Note, Options, Plan};
-use crate::report::{Console, Report, overview, plan_text, why};
+use crate::report::{Console, Report, overview, plan_json, plan_text, why};
 use crate::request::{Request, Wanted};
 use crate::root::Root;
 use crate::system::observe::Overrides;
@@ -39,6 +40,10 @@ struct Cli {
     /// Print the plan as JSON; implies --dry-run
     #[arg(long)]
     json: bool,
+    /// When only a kernel's headers changed: `inputs` builds again, `abi` keeps modules whose imported
+    /// symbols are the same. For this run; otherwise framework.conf says it
+    #[arg(long, value_name = "POLICY", global = true, value_parser = rebuild)]
+    rebuild: Option<Rebuild>,
     /// Work on the system in this directory instead of this one
     #[arg(long, value_name = "DIR", global = true)]
     root: Option<PathBuf>,
@@ -133,7 +138,10 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
     {
         return Ok(0);
     }
-    let machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
+    let mut machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
+    if let Some(rebuild) = cli.rebuild {
+        machine.framework.rebuild = rebuild;
+    }
     match &cli.command {
         None => bring_in_line(cli, &machine, report),
         Some(Command::Status { json }) => status(&machine, *json),
@@ -173,6 +181,10 @@ fn status(machine: &Machine, json: bool) -> Result<u8> {
     Ok(u8::from(failed))
 }
 
+fn rebuild(text: &str) -> Result<Rebuild, String> {
+    Rebuild::parse(text).ok_or_else(|| "it is `inputs` or `abi`".to_owned())
+}
+
 /// The kernels that were named; `None` for all.
 fn kernels(names: &[String]) -> Result<Option<Vec<KernelRelease>>> {
     let kernels = names.iter().map(|k| KernelRelease::new(k.as_str())).collect::<Result<Vec<_>, _>>()?;
@@ -189,7 +201,7 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
     let options = Options { kernel_event: true, ..Options::default() };
     if cli.json {
         let (_, plan) = machine.plan(&request, &options, &Overrides::default());
-        print(&to_json(&plan)?);
+        print(&to_json(&plan_json::json(&plan))?);
         return Ok(code_of_plan(&plan));
     }
     carry_out(machine, &request, &options, cli.dry_run, report)
@@ -257,6 +269,12 @@ fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {
 /// that cannot pass an option; or what dpkg says when it runs this machine's hooks for another tree
 /// (DPKG_ROOT, dpkg(1) `--force-script-chrootless`).
 pub(super) fn enter(given: Option<&Path>) -> Result<Root> {
+    let root = find_root(given);
+    crate::process::find_temporary_directory();
+    root
+}
+
+fn find_root(given: Option<&Path>) -> Result<Root> {
     let variable = |name| std::env::var_os(name).filter(|r| !r.is_empty() && r != "/").map(PathBuf::from);
     let chosen = given.map(Path::to_path_buf);
     let Some(dir) = chosen.or_else(|| variable("DKMS_HOOK_ROOT")).or_else(|| variable("DPKG_ROOT")) else {

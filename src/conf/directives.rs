@@ -66,4 +66,5 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "mok_signing_key",
     "mok_certificate",
     "try_sign_modules",
+    "rebuild",
 ];

@@ -7,6 +7,7 @@ use super::directives::FRAMEWORK_CONF;
 use super::evaluation::{self, Question};
 use super::model::{ConfError, Framework};
 use super::values::Directives;
+use crate::abi::Rebuild;
 use crate::ids::KernelRelease;
 use crate::layout::Layout;
 
@@ -77,6 +78,12 @@ fn framework(settings: Directives<'_>, layout: &Layout) -> Framework {
         }
         number.ok()
     });
+    let rebuild = settings.some("rebuild").map(|text| {
+        Rebuild::parse(&text).unwrap_or_else(|| {
+            log::warn!("framework.conf: rebuild is `{text}`, which is neither inputs nor abi");
+            Rebuild::default()
+        })
+    });
     Framework {
         dkms_tree: tree("dkms_tree", &layout.dkms_tree),
         source_tree: tree("source_tree", &layout.source_tree),
@@ -96,6 +103,7 @@ fn framework(settings: Directives<'_>, layout: &Layout) -> Framework {
         mok_signing_key: settings.some("mok_signing_key"),
         mok_certificate: settings.some("mok_certificate"),
         try_sign_modules: settings.some("try_sign_modules"),
+        rebuild: rebuild.unwrap_or_default(),
         names_kernel: false,
     }
 }

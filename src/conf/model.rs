@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::abi::Rebuild;
 use crate::error::{Error, exit};
 use crate::ids::{Arch, KernelRelease, ModuleId};
 
@@ -213,6 +214,8 @@ pub struct Framework {
     pub mok_certificate: Option<String>,
     /// `try_sign_modules`: `true`, `false` or anything else for "not in a chroot".
     pub try_sign_modules: Option<String>,
+    /// `rebuild`, which DKMS does not know: what becomes of a build when only the headers changed.
+    pub rebuild: Rebuild,
     /// The files use `$kernelver`: what they say of signing is to be read anew for each kernel.
     pub names_kernel: bool,
 }

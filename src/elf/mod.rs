@@ -4,11 +4,13 @@
 //! process. Knows nothing of cells or of how a module came to be.
 
 mod compression;
+mod imports;
 mod modinfo;
 mod signature;
 mod symbol_versions;
 
 pub use compression::Compression;
+pub use imports::{Imports, imports};
 pub use modinfo::{ModInfo, ModInfoError, modinfo, modinfo_of_bytes};
 pub use signature::{Appended, appended, has_signature, without_signature};
 pub use symbol_versions::imported_versions;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 /// The settings that are kept; the file has some ten thousand.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 18] = [
     "CONFIG_CC_VERSION_TEXT",
     "CONFIG_CC_IS_CLANG",
     "CONFIG_LD_IS_LLD",
@@ -18,6 +18,14 @@ const KEPT: [&str; 10] = [
     "CONFIG_MODULE_COMPRESS_GZIP",
     "CONFIG_MODULE_COMPRESS_XZ",
     "CONFIG_MODULE_COMPRESS_ZSTD",
+    "CONFIG_MODULE_UNLOAD",
+    "CONFIG_MODVERSIONS",
+    "CONFIG_PREEMPT",
+    "CONFIG_PREEMPT_BUILD",
+    "CONFIG_PREEMPT_RT",
+    "CONFIG_RUST",
+    "CONFIG_RUSTC_VERSION_TEXT",
+    "CONFIG_SMP",
 ];
 
 /// Device, inode, size, and time of the last change in nanoseconds.

@@ -7,6 +7,7 @@ mod kernel_config;
 mod signing;
 mod symvers;
 pub mod toolchain;
+mod vermagic;
 
 pub use compression::compression;
 pub use kernel_config::KernelConfig;
@@ -15,3 +16,4 @@ pub use signing::{
     signing_files, signing_identity,
 };
 pub use symvers::Symvers;
+pub use vermagic::contradiction;

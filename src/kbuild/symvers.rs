@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::elf::Compression;
+use crate::abi::SymbolChange;
+use crate::elf::{Compression, Imports};
 use crate::ids::KernelRelease;
 use crate::layout::Layout;
 
@@ -71,6 +72,23 @@ impl Symvers {
     }
 }
 
+impl Symvers {
+    /// The symbols that a module imports and that are not exported here as it was built for: with another
+    /// CRC, or not at all.
+    pub fn changes(&self, imports: &Imports) -> Vec<SymbolChange> {
+        let versions = imports.versions.iter().flatten();
+        let others = versions.filter_map(|(name, old)| match self.0.get(name) {
+            // Exported without a CRC, it fits all.
+            Some(new) if *new == 0 || new == old => None,
+            new => Some(SymbolChange { symbol: name.clone(), old: Some(*old), new: new.copied() }),
+        });
+        let known = |name: &&String| imports.versions.as_ref().is_some_and(|v| v.contains_key(*name));
+        let gone = imports.undefined.iter().filter(|name| !known(name) && !self.0.contains_key(*name));
+        let gone = gone.map(|name| SymbolChange { symbol: name.clone(), old: None, new: None });
+        others.chain(gone).collect()
+    }
+}
+
 /// Where the symbols of a kernel may be listed, best first.
 fn candidates(layout: &Layout, kernel: &KernelRelease) -> Vec<PathBuf> {
     const SUFFIXES: [&str; 4] = ["", ".gz", ".xz", ".zst"];
@@ -104,6 +122,24 @@ mod tests {
         let mut more = symvers.clone();
         more.extend(Symvers::parse("0x1\tgone\tm\tEXPORT_SYMBOL\n0x2\tprintk\tm\tEXPORT_SYMBOL\n"));
         assert_eq!(more.refuses(&imports(&[("gone", 1), ("printk", 0x1234_5678)])), None);
+    }
+
+    #[test]
+    fn what_changed_is_named_with_both_crcs() {
+        let symvers = Symvers::parse(TEXT);
+        let module = |versions: &[(&str, u32)], undefined: &[&str]| Imports {
+            versions: Some(imports(versions)),
+            undefined: undefined.iter().map(|name| (*name).to_owned()).collect(),
+            ..Imports::default()
+        };
+        let fits = module(&[("printk", 0x1234_5678), ("memcpy", 7)], &["printk", "memcpy", "usb_x"]);
+        assert_eq!(symvers.changes(&fits), []);
+        let other = module(&[("printk", 1), ("gone", 2)], &["printk", "gone", "lost"]);
+        let said: Vec<String> = symvers.changes(&other).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            ["gone (no longer exported)", "printk (0x00000001 -> 0x12345678)", "lost (no longer exported)"]
+        );
     }
 
     #[test]

@@ -43,6 +43,22 @@ pub fn identity(context: &Context) -> Toolchain {
     toolchain
 }
 
+/// The Rust compiler for modules with Rust in them, as `rustc 1.85.0`, without a version when it is not
+/// installed; `None` when the kernel does not support Rust.
+///
+/// A kernel's Makefile takes `rustc` from the path (`RUSTC`); it has to be of the version that built the
+/// kernel, as Rust has no stable interface between versions.
+pub fn rustc(context: &Context) -> Option<String> {
+    let config = KernelConfig::read(&context.kernel_config).unwrap_or_default();
+    if !config.is_set("CONFIG_RUST") {
+        return None;
+    }
+    let said = find_program("rustc").map(|path| said(&path, &["--version"])).unwrap_or_default();
+    // "rustc 1.85.0 (4d91de4e4 2025-02-17)"
+    let version = said.split_whitespace().nth(1).map(|version| format!(" {version}"));
+    Some(format!("rustc{}", version.unwrap_or_default()))
+}
+
 /// Chooses the tools without asking for a version.
 pub fn select(context: &Context) -> Toolchain {
     let config = KernelConfig::read(&context.kernel_config).unwrap_or_default();
@@ -158,13 +174,17 @@ fn needs_llvm(headers: &Path, clang: bool) -> bool {
 }
 
 fn version(path: &Path, clang: bool) -> String {
+    // gcc prints 14 for the second option alone, and clang does not know the first.
+    said(path, if clang { &["-dumpversion"] } else { &["-dumpfullversion", "-dumpversion"] })
+}
+
+/// What a compiler prints; empty when it cannot be run. Each is started once per process.
+fn said(path: &Path, options: &[&str]) -> String {
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut versions = VERSIONS.lock().unwrap_or_else(|e| e.into_inner());
     if let Some(known) = versions.get(&real) {
         return known.clone();
     }
-    // gcc prints 14 for the second option alone, and clang does not know the first.
-    let options: &[&str] = if clang { &["-dumpversion"] } else { &["-dumpfullversion", "-dumpversion"] };
     let got = Process::new(path).args(options).capture();
     let text = match got {
         Ok(got) if got.status == 0 => String::from_utf8_lossy(&got.stdout).trim().to_owned(),

@@ -24,7 +24,7 @@ impl Machine {
             // For other kernels everything is purged, what is written down too.
             let kernel = system.kernels.get(&cell.kernel).filter(|k| k.image && !k.note.removed);
             match (&view.record, &view.verdict) {
-                (Some(record), _) if record.stamp != *stamp && same(&record.inputs) => {
+                (Some(record), _) if record.stamp != *stamp && same(&record.judged()) => {
                     Some((cell, Refresh::Record(stamp.clone())))
                 }
                 (None, Some(verdict)) if verdict.failure.is_some() && facts.exclusion.is_none() => {

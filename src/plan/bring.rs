@@ -54,6 +54,9 @@ impl Planner<'_> {
         if adopt {
             self.step(Action::Adopt { cell: cell.clone() }, adopted(view), Vec::new());
         }
+        if build.is_none() {
+            self.keep_step(&cell, view);
+        }
         // One that could not be signed with this key before is as good as it was.
         let resign = build.is_none()
             && Self::signing_changed(view)
@@ -158,7 +161,8 @@ impl Planner<'_> {
             }
         };
         let reason = match standing {
-            Standing::Stale(change) => Reason::Stale { change },
+            Standing::Stale(change) => Self::stale(view, &change),
+            Standing::Unfit(misfit) => Reason::NotAdopted { misfit },
             Standing::WrongKernel => Reason::WrongKernel,
             _ => Reason::Asked,
         };

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::abi::Rebuild;
 use crate::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
@@ -86,6 +87,11 @@ pub enum Action {
         /// Where.
         cell: Cell,
     },
+    /// Keep a build although the headers changed, and write down that it fits them.
+    Keep {
+        /// Where.
+        cell: Cell,
+    },
     /// Sign a build with the present key, in place of the signature that it bears.
     Resign {
         /// Where.
@@ -154,6 +160,7 @@ impl Action {
         match self {
             Self::Build { cell, .. }
             | Self::Adopt { cell }
+            | Self::Keep { cell }
             | Self::Resign { cell, .. }
             | Self::Install { cell, .. }
             | Self::Uninstall { cell }
@@ -184,6 +191,7 @@ impl fmt::Display for Action {
             Self::Add { module } => write!(f, "add {module}"),
             Self::Build { cell, .. } => on(f, "build", cell),
             Self::Adopt { cell } => on(f, "take over", cell),
+            Self::Keep { cell } => on(f, "keep", cell),
             Self::Resign { cell, .. } => on(f, "sign", cell),
             Self::Install { cell, .. } => on(f, "install", cell),
             Self::Uninstall { cell } => on(f, "uninstall", cell),
@@ -227,6 +235,8 @@ pub struct Options {
     pub kernel_left: bool,
     /// Kernels for which whoever called us runs depmod as soon as this run is over.
     pub depmod_follows: BTreeSet<KernelRelease>,
+    /// What becomes of a build when only the kernel's headers changed.
+    pub rebuild: Rebuild,
     /// Kernels whose own package will make the initramfs later in this transaction.
     pub initramfs_follows: BTreeSet<KernelRelease>,
     /// The running kernel, where modules are to be loaded as soon as they are installed for it
@@ -244,6 +254,7 @@ impl Default for Options {
             heed_failures: false,
             kernel_left: false,
             depmod_follows: BTreeSet::new(),
+            rebuild: Rebuild::default(),
             initramfs_follows: BTreeSet::new(),
             modprobe: None,
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Duty, InitramfsDuty, Note, Options, Plan, Reason, Step};
+use crate::abi::{Fit, Misfit, Rebuild};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::request::Request;
@@ -22,6 +23,8 @@ pub(super) enum Standing {
     Adoptable,
     /// Built by DKMS, but for another kernel.
     WrongKernel,
+    /// Built by DKMS for this kernel, and does not fit what is there.
+    Unfit(Misfit),
 }
 
 /// What a module is worth to those that depend on it.
@@ -80,6 +83,8 @@ pub(super) struct Planner<'a> {
     /// Kernels whose files change, with the steps that change what depmod reads and the modules'
     /// names.
     changed: BTreeMap<KernelRelease, (Vec<usize>, BTreeSet<String>)>,
+    /// Modules without AUTOINSTALL are installed by themselves, too.
+    pub(super) every_module: bool,
     pub(super) provisions: BTreeMap<(ModuleName, KernelRelease, Arch), Provision>,
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
@@ -98,6 +103,7 @@ impl<'a> Planner<'a> {
             plan: Plan::default(),
             by_name,
             changed: BTreeMap::new(),
+            every_module: false,
             provisions: BTreeMap::new(),
             scope: BTreeSet::new(),
             sweep: BTreeMap::new(),
@@ -282,14 +288,48 @@ impl<'a> Planner<'a> {
             return Standing::Absent;
         }
         let Some(record) = &view.record else {
-            return if view.vermagic_matches { Standing::Adoptable } else { Standing::WrongKernel };
+            return match &view.fit {
+                _ if !view.vermagic_matches => Standing::WrongKernel,
+                Some(Fit::Not(misfit)) => Standing::Unfit(misfit.clone()),
+                _ => Standing::Adoptable,
+            };
         };
-        match &view.now {
-            Now::Judged { inputs, .. } => match inputs.change_since(&record.inputs) {
-                Some(change) => Standing::Stale(change),
-                None => Standing::Fresh,
-            },
-            Now::NoHeaders | Now::Unreadable(_) => Standing::Fresh,
+        let Now::Judged { inputs, .. } = &view.now else { return Standing::Fresh };
+        let change = match self.fits_headers(view) {
+            true => inputs.change_beside_headers(&record.inputs),
+            false => inputs.change_since(&record.inputs),
+        };
+        change.map_or(Standing::Fresh, Standing::Stale)
+    }
+
+    /// True when headers that changed do not make a build stale: the administrator wants it so, and all
+    /// that it imports is what it was.
+    fn fits_headers(&self, view: &CellView) -> bool {
+        self.options.rebuild == Rebuild::Abi && matches!(view.fit, Some(Fit::Fits { .. }))
+    }
+
+    /// Plans to write down that a build fits headers that changed, unless that is done.
+    pub(super) fn keep_step(&mut self, cell: &Cell, view: &CellView) {
+        let (Now::Judged { inputs, .. }, Some(record), Some(Fit::Fits { symbols })) =
+            (&view.now, &view.record, &view.fit)
+        else {
+            return;
+        };
+        if !self.fits_headers(view) || inputs.headers == record.judged().headers {
+            return;
+        }
+        let change = inputs.headers.change_since(&record.judged().headers);
+        let reason = Reason::AbiKept { change, symbols: *symbols };
+        self.step(Action::Keep { cell: cell.clone() }, reason, Vec::new());
+    }
+
+    /// Why a build is stale, with what is known beside the input that changed.
+    pub(super) fn stale(view: &CellView, change: &Change) -> Reason {
+        match (change, &view.fit) {
+            (Change::Headers { .. }, Some(Fit::Not(misfit))) => {
+                Reason::Misfit { change: change.clone(), misfit: misfit.clone() }
+            }
+            _ => Reason::Stale { change: change.clone() },
         }
     }
 

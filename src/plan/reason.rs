@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::abi::Misfit;
 use crate::ids::Version;
 use crate::inputs::Change;
 
@@ -19,6 +20,20 @@ pub enum Reason {
     Stale {
         /// Which.
         change: Change,
+    },
+    /// The kernel's headers changed, and with them something that the build needs of its kernel.
+    Misfit {
+        /// The headers.
+        change: Change,
+        /// What the build needs.
+        misfit: Misfit,
+    },
+    /// The kernel's headers changed, and everything that the build imports is what it was.
+    AbiKept {
+        /// The headers.
+        change: Change,
+        /// How many symbols it imports.
+        symbols: usize,
     },
     /// A module that it depends on will be another build after this run.
     DependencyBuilt {
@@ -42,9 +57,20 @@ pub enum Reason {
     /// Files that were installed are gone, or are not those of the build.
     FilesMissing,
     /// The build was made by DKMS, for this kernel, and fits.
-    MadeByDkms,
+    MadeByDkms {
+        /// How many imported symbols were compared; `None` where that cannot be done.
+        symbols: Option<usize>,
+    },
     /// The build came out of an archive, for this kernel, and fits.
-    FromArchive,
+    FromArchive {
+        /// As above.
+        symbols: Option<usize>,
+    },
+    /// There is a build of which nothing is known, by DKMS or out of an archive, and it does not fit.
+    NotAdopted {
+        /// Why.
+        misfit: Misfit,
+    },
     /// It failed for lack of a working compiler; that may have changed.
     RetryToolchain,
     /// It failed before, and a person asks for another try.
@@ -77,6 +103,18 @@ pub enum Reason {
     HeadersMissing,
 }
 
+/// The end of a list of what was looked at.
+struct Compared(Option<usize>);
+
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("; its kernel has no symbol versions to compare"),
+            Some(symbols) => write!(f, ", {symbols} imported symbols"),
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -92,8 +130,26 @@ impl fmt::Display for Reason {
                 write!(f, "it is the newest version that supports this kernel ({newest} does not: {why})")
             }
             Self::FilesMissing => f.write_str("installed files are missing or changed"),
-            Self::MadeByDkms => f.write_str("DKMS built it for this kernel; it need not be built again"),
-            Self::FromArchive => f.write_str("it was loaded for this kernel; it need not be built again"),
+            Self::Misfit { change, misfit } => write!(f, "{change}, and {misfit}"),
+            Self::AbiKept { change, symbols } => {
+                write!(f, "{change}, but all {symbols} symbols that it imports are the same")
+            }
+            Self::MadeByDkms { symbols } => {
+                write!(
+                    f,
+                    "DKMS built it for this kernel; it need not be built again (looked at: its vermagic, the \
+                     age of its source{})",
+                    Compared(*symbols)
+                )
+            }
+            Self::FromArchive { symbols } => {
+                write!(
+                    f,
+                    "it was loaded for this kernel; it need not be built again (looked at: its vermagic{})",
+                    Compared(*symbols)
+                )
+            }
+            Self::NotAdopted { misfit } => write!(f, "a build of it is there, but {misfit}"),
             Self::RetryToolchain => f.write_str("the compiler could not run last time"),
             Self::RetryAsked => f.write_str("it failed before and another try was asked for"),
             Self::Asked => f.write_str("it was asked for"),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::{Action, Duty, Note, Reason};
+use crate::abi::Fit;
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::record::{Facts, Verdict};
@@ -33,6 +34,7 @@ impl Planner<'_> {
         if self.system.autoinstall_disabled {
             self.note(Note::AutoinstallDisabled);
         }
+        self.every_module = self.system.every_module;
         for kernel in kernels.iter().collect::<BTreeSet<_>>() {
             self.reconcile_kernel(kernel, retry);
         }
@@ -163,7 +165,7 @@ impl Planner<'_> {
                 skipped.get_or_insert_with(|| (id.clone(), why.clone()));
                 continue;
             }
-            manual |= !facts.autoinstall;
+            manual |= !facts.autoinstall && !self.every_module;
             if manual && !view.installed {
                 continue;
             }
@@ -233,7 +235,8 @@ impl Planner<'_> {
         let stale = match (&standing, rebuilt) {
             (Standing::Absent, _) => Some(replaces.clone().unwrap_or(Reason::NotBuilt)),
             (Standing::WrongKernel, _) => Some(Reason::WrongKernel),
-            (Standing::Stale(change), _) => Some(Reason::Stale { change: change.clone() }),
+            (Standing::Unfit(misfit), _) => Some(Reason::NotAdopted { misfit: misfit.clone() }),
+            (Standing::Stale(change), _) => Some(Self::stale(view, change)),
             (Standing::Fresh | Standing::Adoptable, Some(name)) => Some(match depends_on {
                 Some(change) if needs.is_empty() => Reason::Stale { change },
                 _ => Reason::DependencyBuilt { name },
@@ -247,6 +250,7 @@ impl Planner<'_> {
         if let Some(reason) = stale {
             return self.build_and_install(cell, verdict, reason, needs, retry);
         }
+        self.keep_step(&cell, view);
         let mut install = !view.installed || !view.intact;
         if Self::signing_changed(view) {
             match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry) {
@@ -348,7 +352,11 @@ impl Planner<'_> {
 
 /// Why a build without a record is taken over.
 pub(super) fn adopted(view: &CellView) -> Reason {
-    if view.loaded.is_some() { Reason::FromArchive } else { Reason::MadeByDkms }
+    let symbols = match view.fit {
+        Some(Fit::Fits { symbols }) => Some(symbols),
+        _ => None,
+    };
+    if view.loaded.is_some() { Reason::FromArchive { symbols } } else { Reason::MadeByDkms { symbols } }
 }
 
 /// The first dependency that will be another build than the one in `inputs`.

@@ -1,6 +1,7 @@
 //! What people and programs see.
 
 pub mod overview;
+pub mod plan_json;
 pub mod plan_text;
 pub mod signing;
 pub mod status;

@@ -66,6 +66,7 @@ pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool)
 fn state_of(kernel: &Kernel) -> &'static str {
     match (kernel.image, kernel.headers, kernel.note.removed) {
         (_, _, true) => "its image package was removed",
+        (true, _, _) if kernel.note.boot_entry_removed => "its boot entry was removed",
         (true, true, _) => "kernel and headers installed",
         (true, false, _) => "headers missing",
         (false, true, _) => "headers without a kernel",

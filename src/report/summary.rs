@@ -108,6 +108,7 @@ mod tests {
                 overrides: String::new(),
                 headers: Headers { version: None, content: String::new() },
                 compiler: String::new(),
+                rustc: None,
                 compression: String::new(),
                 signing: None,
                 depends: Default::default(),

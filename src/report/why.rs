@@ -1,10 +1,12 @@
 //! `dkms-hook why`: for each kernel, where a module stands and what decided that.
 
+use crate::abi::Fit;
 use crate::ids::{Cell, ModuleId};
-use crate::inputs::Inputs;
-use crate::plan::{Action, Note, Plan};
+use crate::inputs::{Change, Inputs};
+use crate::plan::{Action, Note, Plan, Reason};
 use crate::request::Wanted;
 use crate::system::{CellView, Kernel, Now, Source, System};
+use crate::version_order;
 
 /// The answer for every kernel in view, one paragraph each; `None` when nobody knows the module.
 pub fn render(system: &System, plan: &Plan, wanted: &Wanted) -> Option<String> {
@@ -41,7 +43,7 @@ fn answer(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> Vec<Str
         .map(|step| format!("would {}: {}", step.action, step.reason))
         .collect();
     if !steps.is_empty() {
-        return steps;
+        return steps.into_iter().chain(would_be_kept(plan, cell, view)).collect();
     }
     let notes: Vec<String> =
         plan.notes.iter().filter(|note| note.cell() == Some(cell)).map(Note::text).collect();
@@ -49,10 +51,28 @@ fn answer(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> Vec<Str
         return notes;
     }
     let mut lines = vec![nothing_to_do(system, plan, cell, view)];
+    if view.installed {
+        lines.extend(newer_left_out(plan, cell));
+    }
     if let Some(record) = &view.record {
         lines.push(made_from(&record.inputs));
     }
     lines
+}
+
+/// Where only the headers changed and it is built again all the same: that it need not be.
+fn would_be_kept(plan: &Plan, cell: &Cell, view: &CellView) -> Option<String> {
+    let for_headers = |reason: &Reason| matches!(reason, Reason::Stale { change: Change::Headers { .. } });
+    let builds = plan.steps.iter().any(|step| {
+        matches!(&step.action, Action::Build { cell: c, .. } if c == cell) && for_headers(&step.reason)
+    });
+    match view.fit {
+        Some(Fit::Fits { symbols }) if builds => Some(format!(
+            "all {symbols} symbols that it imports are the same: with rebuild=\"abi\" in \
+             /etc/dkms/framework.conf it would be kept"
+        )),
+        _ => None,
+    }
 }
 
 fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> String {
@@ -67,7 +87,17 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
         return "nothing can be built: its source is missing".into();
     }
     if view.installed {
-        return "nothing to do: no input changed since it was built".into();
+        let kept = view.record.as_ref().and_then(|r| Some((&r.inputs, r.kept.as_ref()?)));
+        return match kept {
+            Some((inputs, kept)) => {
+                let reason = Reason::AbiKept {
+                    change: kept.headers.change_since(&inputs.headers),
+                    symbols: kept.symbols,
+                };
+                format!("nothing to do: {reason}")
+            }
+            None => "nothing to do: no input changed since it was built".into(),
+        };
     }
     let chosen = system.cells.iter().find(|(other, view)| {
         let same = other.module.name == cell.module.name && other.kernel == cell.kernel;
@@ -77,7 +107,7 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
         (Some((other, _)), _) => {
             format!("nothing to do: version {} is used for this kernel", other.module.version)
         }
-        (None, Now::Judged { facts, .. }) if !facts.autoinstall => format!(
+        (None, Now::Judged { facts, .. }) if !facts.autoinstall && !system.every_module => format!(
             "nothing to do: its dkms.conf does not set AUTOINSTALL; `dkms install {} -k {}` installs it",
             cell.module, cell.kernel
         ),
@@ -86,10 +116,29 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
     }
 }
 
+/// The newer versions that do not support the kernel, so that an older one is used.
+fn newer_left_out(plan: &Plan, cell: &Cell) -> Vec<String> {
+    let newer = |other: &Cell| {
+        other.module.name == cell.module.name
+            && other.kernel == cell.kernel
+            && version_order::compare(other.module.version.as_str(), cell.module.version.as_str()).is_gt()
+    };
+    let notes = plan.notes.iter().filter_map(|note| match note {
+        Note::Excluded { cell, why } if newer(cell) => {
+            Some(format!("version {} does not support this kernel: {why}", cell.module.version))
+        }
+        _ => None,
+    });
+    notes.collect()
+}
+
 /// What the state of the kernel alone decides.
 fn of_kernel(kernel: &Kernel, view: &CellView) -> Option<String> {
     if kernel.image && kernel.note.removed {
         return Some("nothing is built: the kernel's image package was removed".into());
+    }
+    if kernel.image && kernel.note.boot_entry_removed {
+        return Some("nothing is installed: the kernel's boot entry was removed".into());
     }
     if !kernel.image {
         return Some("headers without a kernel: built only when somebody asks for it".into());
@@ -116,6 +165,9 @@ fn made_from(inputs: &Inputs) -> String {
         inputs.compiler,
         inputs.compression
     );
+    if let Some(rustc) = &inputs.rustc {
+        text.push_str(&format!(", {rustc}"));
+    }
     if let Some(certificate) = &inputs.signing {
         text.push_str(&format!(", signed by {}", short(certificate)));
     }

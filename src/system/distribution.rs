@@ -37,6 +37,9 @@ struct Row {
     weak_modules: Option<WeakModules>,
     /// What makes an initramfs, the preferred first. One that is not installed is passed over.
     generators: &'static [Generator],
+    /// Modules without AUTOINSTALL are installed for every kernel, too: DKMS's hooks for pacman never
+    /// asked for it, so packages there may not say it.
+    every_module: bool,
 }
 
 /// A distribution's program that links modules built for one kernel into the trees of others whose
@@ -88,7 +91,14 @@ impl HeadersPackage {
                 }
                 _ => "kernel-default-devel".to_owned(),
             },
-            Self::PackageHeaders => format!("{}-headers", package_base.unwrap_or("linux")),
+            // A kernel that is not there yet: `6.12.1-zen1-1-zen` is of linux-zen.
+            Self::PackageHeaders => match (package_base, release.rsplit_once('-')) {
+                (Some(base), _) => format!("{base}-headers"),
+                (None, Some((_, flavour))) if flavour.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                    format!("linux-{flavour}-headers")
+                }
+                _ => "linux-headers".to_owned(),
+            },
         }
     }
 }
@@ -103,6 +113,7 @@ const TABLE: &[Row] = &[
         headers_package: HeadersPackage::Named("linux-headers-{}"),
         weak_modules: None,
         generators: &[UpdateInitramfs, KernelInstall, Dracut],
+        every_module: false,
     },
     Row {
         family: Family::Debian,
@@ -111,6 +122,7 @@ const TABLE: &[Row] = &[
         headers_package: HeadersPackage::Named("linux-headers-{}"),
         weak_modules: None,
         generators: &[UpdateInitramfs, KernelInstall, Dracut],
+        every_module: false,
     },
     Row {
         family: Family::Fedora,
@@ -119,6 +131,7 @@ const TABLE: &[Row] = &[
         headers_package: HeadersPackage::KernelDevel,
         weak_modules: Some(WeakModules::RedHat),
         generators: &[KernelInstall, Dracut],
+        every_module: false,
     },
     Row {
         family: Family::Suse,
@@ -127,6 +140,7 @@ const TABLE: &[Row] = &[
         headers_package: HeadersPackage::FlavourDevel,
         weak_modules: Some(WeakModules::Suse),
         generators: &[Dracut, KernelInstall],
+        every_module: false,
     },
     Row {
         family: Family::Arch,
@@ -135,6 +149,7 @@ const TABLE: &[Row] = &[
         headers_package: HeadersPackage::PackageHeaders,
         weak_modules: None,
         generators: &[AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Dracut],
+        every_module: true,
     },
     Row {
         family: Family::Gentoo,
@@ -143,6 +158,7 @@ const TABLE: &[Row] = &[
         headers_package: HeadersPackage::Named("the sources of kernel {}"),
         weak_modules: None,
         generators: &[KernelInstall, Dracut],
+        every_module: false,
     },
 ];
 
@@ -163,6 +179,8 @@ pub struct Distribution {
     destination: Option<String>,
     headers_package: HeadersPackage,
     generators: &'static [Generator],
+    /// Modules without AUTOINSTALL are installed by hooks, too.
+    pub every_module: bool,
 }
 
 impl Distribution {
@@ -203,6 +221,7 @@ impl Distribution {
             headers_package: row
                 .map_or(HeadersPackage::Named("the headers of kernel {}"), |r| r.headers_package),
             generators: row.map_or(GENERATORS, |r| r.generators),
+            every_module: row.is_some_and(|r| r.every_module),
         }
     }
 
@@ -344,6 +363,7 @@ mod tests {
             ("suse", "6.11.5", None, "kernel-default-devel"),
             ("arch", "6.12.1-zen1-1-zen", Some("linux-zen"), "linux-zen-headers"),
             ("arch", "6.12.1-arch1-1", None, "linux-headers"),
+            ("arch", "6.12.1-1-lts", None, "linux-lts-headers"),
             ("void", "6.12.1_1", None, "the headers of kernel 6.12.1_1"),
         ];
         for (id, release, base, expected) in rows {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::abi::Fit;
 use crate::error::Error;
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::inputs::Inputs;
@@ -36,6 +37,8 @@ pub struct System {
     pub signatures: BTreeMap<Cell, Signature>,
     /// `/etc/dkms/no-autoinstall` exists.
     pub autoinstall_disabled: bool,
+    /// The distribution installs every registered module by itself, AUTOINSTALL or not.
+    pub every_module: bool,
     /// The architecture of new cells.
     pub arch: Option<Arch>,
 }
@@ -97,6 +100,10 @@ pub struct CellView {
     /// Every built module was made for this kernel (vermagic). Looked at only where there is a
     /// build without a record.
     pub vermagic_matches: bool,
+    /// How the build stands to the headers that are there. Looked at only where it counts: a build without
+    /// a record, made for this kernel; and one of ours, installed or asked for, when of all that it was
+    /// compiled from only the headers changed.
+    pub fit: Option<Fit>,
 }
 
 /// What is known of a build that came out of an archive.

@@ -26,6 +26,7 @@ use crate::record::{FORMAT, Facts, Record, Verdict};
 use crate::store;
 
 mod expected;
+mod fit;
 mod overrides;
 mod stat;
 
@@ -64,6 +65,7 @@ impl Observer<'_> {
         };
         let mut system = System {
             autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
+            every_module: self.distribution.every_module,
             arch: Some(self.arch.clone()),
             modules: registered.into_iter().collect(),
             ..System::default()
@@ -144,7 +146,10 @@ impl Observer<'_> {
         let loaded = (foreign && self.layout.loaded_mark(cell).exists())
             .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
         let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
-        CellView { built, installed, intact, record, verdict, loaded, now, vermagic_matches }
+        let mut view =
+            CellView { built, installed, intact, record, verdict, loaded, now, vermagic_matches, fit: None };
+        view.fit = self.with(&overrides).fit(system, once, cell, &view);
+        view
     }
 
     fn now(
@@ -162,8 +167,8 @@ impl Observer<'_> {
             _ if !headers => Now::NoHeaders,
             Some(Source::Added) => {
                 let known = match (record, verdict) {
-                    (Some(r), _) => Some((&r.stamp, &r.facts, &r.inputs)),
-                    (None, Some(v)) => Some((&v.stamp, &v.facts, &v.inputs)),
+                    (Some(r), _) => Some((&r.stamp, &r.facts, r.judged())),
+                    (None, Some(v)) => Some((&v.stamp, &v.facts, Cow::Borrowed(&v.inputs))),
                     (None, None) => None,
                 };
                 self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
@@ -197,12 +202,17 @@ impl Observer<'_> {
     }
 
     /// What a cell would be built from now. `known` are the stamp, facts and inputs stored with it.
-    fn judge(&self, once: &Once, cell: &Cell, known: Option<(&String, &Facts, &Inputs)>) -> Result<Now> {
+    fn judge(
+        &self,
+        once: &Once,
+        cell: &Cell,
+        known: Option<(&String, &Facts, Cow<'_, Inputs>)>,
+    ) -> Result<Now> {
         let stamp = self.stamp(once, cell);
         if let Some((old, facts, inputs)) = known
             && *old == stamp
         {
-            let mut inputs = Box::new(inputs.clone());
+            let mut inputs = Box::new(inputs.into_owned());
             inputs.depends = self.dependencies(cell, &facts.depends);
             return Ok(Now::Judged { facts: facts.clone(), inputs, stamp });
         }
@@ -321,6 +331,7 @@ impl Observer<'_> {
             overrides,
             headers,
             compiler: compiler(context),
+            rustc: module.rust.get_or_init(|| has_rust(dir)).then(|| toolchain::rustc(context)).flatten(),
             compression: compression(context, self.layout, &cell.kernel)
                 .suffix()
                 .trim_start_matches('.')
@@ -370,6 +381,14 @@ fn compiler(context: &Context) -> String {
         "" => toolchain.cc,
         version => format!("{} {version}{linker}", toolchain.cc),
     }
+}
+
+/// Whether a source has a module in Rust: one that uses the kernel's crate. Tools that come with a module
+/// may be in Rust, too, and are nothing to the kernel's build.
+pub fn has_rust(dir: &Path) -> bool {
+    let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
+    let mut rust = entries.filter(|entry| entry.path().extension().is_some_and(|ext| ext == "rs"));
+    rust.any(|entry| std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("kernel::prelude")))
 }
 
 fn facts_of(conf: &Conf) -> Facts {

@@ -140,7 +140,12 @@ impl ToyKernel {
     pub fn new(release: &str) -> Self {
         Self {
             release: release.to_owned(),
-            config: vec!["CONFIG_MODULES=y".into(), "CONFIG_CC_VERSION_TEXT=\"gcc (Toy 1) 1\"".into()],
+            config: vec![
+                "CONFIG_MODULES=y".into(),
+                "CONFIG_SMP=y".into(),
+                "CONFIG_MODULE_UNLOAD=y".into(),
+                "CONFIG_CC_VERSION_TEXT=\"gcc (Toy 1) 1\"".into(),
+            ],
             kernel_variables: None,
             vermagic: None,
             in_tree: vec!["fs/toyfs/toyfs.ko".into()],
@@ -153,6 +158,12 @@ impl ToyKernel {
         self.config.retain(|known| known.split('=').next() != Some(name));
         self.config.push(line.to_owned());
         self
+    }
+
+    /// Symbols have versions: modules carry the CRCs of what they import, and export their own functions
+    /// with CRCs (`EXPORT_SYMBOL` in a line of its own).
+    pub fn symbol_versions(self) -> Self {
+        self.config("CONFIG_MODVERSIONS=y")
     }
 
     /// Modules are compressed: "GZIP", "XZ" or "ZSTD".
@@ -217,6 +228,7 @@ impl ToyKernel {
         root.write(format!("{headers}/Module.symvers"), "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n");
         let calls = root.path(CALLS);
         root.write(format!("{headers}/Makefile"), MAKEFILE.replace("@CALLS@", calls.to_str().unwrap()));
+        root.write(format!("{headers}/scripts/modpost"), MODPOST);
         if let Some(text) = &self.kernel_variables {
             root.write(format!("{headers}/.kernelvariables"), text);
         }
@@ -251,6 +263,9 @@ impl ToyKernel {
 
 /// The macros that module sources use; each puts a text into `.modinfo` as the kernel's do.
 const MODULE_H: &str = include_str!("toy-kernel/module.h");
+
+/// Symbol versions.
+const MODPOST: &str = include_str!("toy-kernel/modpost");
 
 /// What kbuild does for external modules, in a few lines.
 const MAKEFILE: &str = include_str!("toy-kernel/Makefile");

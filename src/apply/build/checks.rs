@@ -6,8 +6,10 @@ use super::steps::make_command;
 use super::{Failure, Job};
 use crate::apply::tarball::is_stub;
 use crate::error::exit;
-use crate::kbuild::toolchain::Toolchain;
+use crate::kbuild::KernelConfig;
+use crate::kbuild::toolchain::{self, Toolchain};
 use crate::process::find_program;
+use crate::system::observe::has_rust;
 use crate::version_order::natural;
 
 /// The kernel's headers.
@@ -86,6 +88,22 @@ pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failu
         }
     }
     Ok(())
+}
+
+/// The Rust compiler, where there is something for it to do.
+pub(super) fn rust(job: &Job<'_>, source: &Path) -> Result<(), Failure> {
+    match toolchain::rustc(job.context) {
+        Some(rustc) if !rustc.contains(' ') && has_rust(source) => {
+            let config = KernelConfig::read(&job.context.kernel_config).unwrap_or_default();
+            let built_with = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or("an unknown rustc");
+            let kernel = &job.cell.kernel;
+            let what = format!(
+                "the module has Rust in it, and rustc is not installed (kernel {kernel} was built with {built_with})"
+            );
+            Err(Failure::new(exit::MAKE, what).trouble().hint(install(job, "rustc")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// BUILD_DEPENDS: each must be installed for this kernel. Returns them with the versions that a

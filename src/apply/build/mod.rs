@@ -16,6 +16,7 @@ pub(super) mod publish;
 mod results;
 mod steps;
 mod tree_copy;
+mod uname;
 mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -160,14 +161,16 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
     let source = checks::source(job)?;
     let toolchain = toolchain::identity(job.context);
     checks::programs(job, &toolchain)?;
+    checks::rust(job, &source)?;
     let dependencies = checks::dependencies(job)?;
-    let environment = environment(job.layout, job.framework, job.cell, toolchain.environment())
+    let mut environment = environment(job.layout, job.framework, job.cell, toolchain.environment())
         .map_err(|e| Failure::new(e.code, e.message).trouble())?;
     let signer = signer(job, &environment);
     let cell_dir = job.layout.cell(job.cell);
     publish::remove_leftovers(job.layout, job.cell)
         .map_err(|e| Failure::io(job, "clean up", &cell_dir, &e))?;
 
+    let _uname = uname::answer_for(job, &mut environment);
     let work = workspace::Workspace::prepare(job, &source, environment)?;
     if let Err(Unsigned { why, fault: true }) = &signer {
         work.warn(job, format!("modules are not signed: {why}"));

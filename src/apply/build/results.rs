@@ -52,8 +52,8 @@ pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
         if info.kernel() != Some(kernel) {
             let found = info.kernel().map_or("no kernel at all".to_owned(), |k| format!("kernel {k}"));
             let what = format!("{name} was built for {found}, not for {kernel}: the kernel would refuse it");
-            let hint = "the module's Makefile probably asks `uname -r` instead of using KERNELRELEASE or \
-                        $kernel_source_dir";
+            let hint = "the module's Makefile probably takes the release of the running kernel from /proc (in \
+                        a build `uname -r` answers right) instead of using KERNELRELEASE or $kernel_source_dir";
             return Err(Failure::new(exit::NOT_BUILT, what).hint(hint));
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Executor;
+use crate::abi::Fit;
 use crate::apply::build::{self, Failure, Job};
 use crate::apply::resign::Resigning;
 use crate::apply::sign::Signed;
@@ -12,10 +13,10 @@ use crate::conf::model::Framework;
 use crate::error::{Error, Result};
 use crate::ids::Cell;
 use crate::layout::Layout;
-use crate::record::{FORMAT, Facts, FailureNote, Overrides, Record, Verdict};
+use crate::record::{FORMAT, Facts, FailureNote, Kept, Overrides, Record, Verdict};
 use crate::store;
 use crate::system::observe::{Observer, module_stem};
-use crate::system::{Now, Signature, boot};
+use crate::system::{CellView, Now, Signature, boot};
 
 impl Executor<'_> {
     pub(super) fn build(&self, cell: &Cell, force: bool) -> Result<()> {
@@ -72,6 +73,7 @@ impl Executor<'_> {
         let mut record = Record {
             format: FORMAT,
             inputs: before,
+            kept: None,
             stamp: String::new(),
             facts,
             installed: old.map(|r| r.installed).unwrap_or_default(),
@@ -157,6 +159,23 @@ impl Executor<'_> {
         if reinstall { self.installer(cell, false).renew(cell) } else { Ok(()) }
     }
 
+    /// Writes down that a build fits the headers that are there now.
+    pub(super) fn keep(&self, cell: &Cell) -> Result<()> {
+        let layout = self.observer.layout;
+        let Some(CellView {
+            now: Now::Judged { inputs, stamp, .. }, fit: Some(Fit::Fits { symbols }), ..
+        }) = self.system.cell(cell)
+        else {
+            return Ok(());
+        };
+        let path = layout.record(cell);
+        let Some(mut record) = store::load::<Record>(&path) else { return Ok(()) };
+        record.kept = Some(Kept { headers: inputs.headers.clone(), symbols: *symbols });
+        record.stamp.clone_from(stamp);
+        store::save(&path, &record)?;
+        tree::drop_verdict(layout, cell)
+    }
+
     pub(super) fn adopt(&self, cell: &Cell) -> Result<()> {
         let layout = self.observer.layout;
         let Some(view) = self.system.cell(cell) else { return Ok(()) };
@@ -173,6 +192,7 @@ impl Executor<'_> {
         let record = Record {
             format: FORMAT,
             inputs,
+            kept: None,
             stamp: stamp.clone(),
             facts: facts.clone(),
             installed: if view.installed {

@@ -41,7 +41,7 @@ pub(super) enum Event {
     /// What the hooks of pacman call; reads targets from standard input
     #[command(hide = true)]
     Pacman {
-        /// install|remove|initramfs
+        /// incoming|install|remove|initramfs
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
@@ -97,6 +97,10 @@ impl Event {
             Self::Pacman { words } => match first(words).as_str() {
                 "install" => pacman::installed(machine, &targets(), report),
                 "remove" => pacman::removed(machine, &targets(), report),
+                "incoming" => {
+                    pacman::incoming(machine, &targets(), report);
+                    Ok(())
+                }
                 "initramfs" => {
                     targets();
                     pacman::initramfs(machine, report)

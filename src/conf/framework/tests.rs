@@ -59,6 +59,11 @@ fn code_is_run_by_bash_and_nonsense_is_ignored() {
     let framework = load_framework(&layout, None).unwrap();
     assert_eq!(framework.post_transaction.as_deref(), Some("echo 2"));
     assert_eq!(framework.parallel_jobs, None);
+    assert_eq!(framework.rebuild, Rebuild::Inputs);
+    for (text, rebuild) in [("rebuild=\"abi\"\n", Rebuild::Abi), ("rebuild=often\n", Rebuild::Inputs)] {
+        std::fs::write(layout.etc().join("framework.conf"), text).unwrap();
+        assert_eq!(load_framework(&layout, None).unwrap().rebuild, rebuild, "{text}");
+    }
     std::fs::write(layout.etc().join("framework.conf"), "if").unwrap();
     assert!(matches!(load_framework(&layout, None), Err(ConfError::Shell { .. })));
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{absent, failed, record};
+use crate::abi::Fit;
 use crate::ids::{Cell, KernelRelease};
 use crate::plan::{Action, Duty, Options, Plan};
-use crate::record::{InitramfsDue, InstalledFile, KernelNote};
+use crate::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
 use crate::system::{CellView, Kernel, Now, Source, System};
 
 /// A run of a plan on a system that is only data.
@@ -89,6 +90,17 @@ impl Run<'_> {
                 let Now::Judged { facts, inputs, .. } = &view.now else { panic!("{cell}: {:?}", view.now) };
                 assert!(view.built && view.record.is_none() && view.vermagic_matches, "{cell}: {view:?}");
                 view.record = Some(record((**inputs).clone(), facts.clone()));
+                view.fit = None;
+            }
+            Action::Keep { cell } => {
+                let view = self.view(cell);
+                let (Now::Judged { inputs, .. }, Some(Fit::Fits { symbols }), Some(record)) =
+                    (&view.now, &view.fit, &mut view.record)
+                else {
+                    panic!("{cell}: {view:?}")
+                };
+                record.kept = Some(Kept { headers: inputs.headers.clone(), symbols: *symbols });
+                view.verdict = None;
             }
             Action::Resign { cell, reinstall } => {
                 let view = self.view(cell);
@@ -180,6 +192,7 @@ impl Run<'_> {
         view.built = true;
         view.intact = !view.installed;
         view.verdict = None;
+        view.fit = None;
         let mut made = record(inputs, facts);
         made.without_image = without_image;
         view.record = Some(made);

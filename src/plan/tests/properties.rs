@@ -7,11 +7,12 @@ use proptest::prelude::*;
 
 use super::model::{Run, refresh};
 use super::world::{absent, arch, asked, failed, inputs, kernel, module, record, steps as steps_of};
+use crate::abi::{Fit, Misfit, Rebuild};
 use crate::error::Error;
 use crate::ids::{Cell, KernelRelease};
 use crate::inputs::Inputs;
 use crate::plan::{Action, InitramfsDuty, Options, Plan, plan};
-use crate::record::{InitramfsDue, InstalledFile, KernelNote};
+use crate::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
 use crate::request::{Goal, Request};
 use crate::system::{CellView, FromArchive, Kernel, Now, Source, System};
 
@@ -101,7 +102,32 @@ fn system(choices: &mut Choices<'_>) -> System {
         }
     }
     refresh(&mut system);
+    for view in system.cells.values_mut() {
+        let Now::Judged { inputs, .. } = &view.now else { continue };
+        let counts = match &view.record {
+            Some(record) => inputs.only_headers_changed(&record.inputs),
+            None => view.built && view.vermagic_matches,
+        };
+        if counts {
+            view.fit = a_fit(choices);
+        }
+        if let (Some(record), Some(Fit::Fits { symbols }), true) =
+            (&mut view.record, &view.fit, choices.rarely(3))
+        {
+            record.kept = Some(Kept { headers: inputs.headers.clone(), symbols: *symbols });
+        }
+    }
     system
+}
+
+fn a_fit(choices: &mut Choices<'_>) -> Option<Fit> {
+    let misfit = || Misfit::Vermagic { word: "preempt".to_owned(), missing: true };
+    match choices.pick(5) {
+        0 | 1 => Some(Fit::Fits { symbols: 3 }),
+        2 => Some(Fit::Unknown),
+        3 => Some(Fit::Not(misfit())),
+        _ => None,
+    }
 }
 
 fn a_kernel(release: &str, choices: &mut Choices<'_>) -> Kernel {
@@ -140,6 +166,7 @@ fn a_cell(source: &Source, headers: bool, depends: &[String], choices: &mut Choi
     facts.depends_rebuild = choices.rarely(2);
     facts.exclusion = choices.rarely(5).then(|| "of reasons".to_owned());
     now.source = ["one", "two"][choices.pick(2)].to_owned();
+    now.headers.content = ["headers", "headers", "other"][choices.pick(3)].to_owned();
     // Mostly the key of before.
     now.signing = ["old key", "old key", "new key"].get(choices.pick(4)).map(|key| (*key).to_owned());
     let facts = facts.clone();
@@ -202,6 +229,7 @@ fn options(choices: &mut Choices<'_>) -> Options {
         heed_failures: choices.rarely(3),
         kernel_left: choices.rarely(3),
         depmod_follows: if choices.rarely(4) { BTreeSet::from([kernel("6.1")]) } else { BTreeSet::new() },
+        rebuild: if choices.rarely(3) { Rebuild::Abi } else { Rebuild::Inputs },
         initramfs_follows: follows,
         modprobe: choices.rarely(3).then(|| kernel(KERNELS[0])),
     }

@@ -39,6 +39,7 @@ pub fn inputs(source: &str) -> Inputs {
         overrides: String::new(),
         headers: Headers { version: Some("1".to_owned()), content: "headers".to_owned() },
         compiler: "gcc-14 14.2.0".to_owned(),
+        rustc: None,
         compression: "xz".to_owned(),
         signing: None,
         depends: BTreeMap::new(),
@@ -50,6 +51,7 @@ pub fn record(inputs: Inputs, facts: Facts) -> Record {
     Record {
         format: FORMAT,
         inputs,
+        kept: None,
         stamp: "stamp".to_owned(),
         facts,
         installed: Vec::new(),
@@ -217,6 +219,7 @@ pub fn absent() -> CellView {
         verdict: None,
         now: Now::Judged { facts, inputs: Box::new(inputs("source")), stamp: "stamp".to_owned() },
         vermagic_matches: false,
+        fit: None,
         loaded: None,
     }
 }

@@ -4,10 +4,11 @@ use serde_json::{Value, json as value};
 
 use super::{failures, problems, state_of};
 use crate::plan::{Note, Plan};
+use crate::report::plan_json;
 use crate::report::signing::Signing;
 use crate::system::System;
 
-/// What the text says, for programs: `kernels`, `modules` (the builds), `signing`, `to-do`, `notes`,
+/// What the text says, for programs (docs/json.md): `kernels`, `modules` (the builds), `signing`, `to-do`, `notes`,
 /// `failures`, `problems` and `failed`. Names may be added, none is taken away.
 pub fn json(system: &System, plan: &Plan, signing: &Signing, failed: bool) -> Value {
     let kernels: Vec<Value> = system
@@ -24,6 +25,7 @@ pub fn json(system: &System, plan: &Plan, signing: &Signing, failed: bool) -> Va
                 "image": kernel.image,
                 "headers": kernel.headers,
                 "removed": kernel.note.removed,
+                "boot-entry-removed": kernel.note.boot_entry_removed,
                 "waiting-for": waiting,
             })
         })
@@ -40,6 +42,7 @@ pub fn json(system: &System, plan: &Plan, signing: &Signing, failed: bool) -> Va
                 "arch": cell.arch,
                 "installed": view.installed,
                 "intact": view.intact,
+                "kept": view.record.as_ref().is_some_and(|record| record.kept.is_some()),
                 "signed-with": view.record.as_ref().and_then(|record| record.inputs.signing.as_ref()),
             })
         })
@@ -48,11 +51,12 @@ pub fn json(system: &System, plan: &Plan, signing: &Signing, failed: bool) -> Va
         failures(system, plan).map(|(cell, failure)| value!({ "cell": cell, "failure": failure })).collect();
     let problems: Vec<String> = problems(plan).map(Note::text).collect();
     value!({
+        "format": plan_json::FORMAT,
         "kernels": kernels,
         "modules": modules,
         "signing": signing,
-        "to-do": plan.steps,
-        "notes": plan.notes,
+        "to-do": plan_json::steps(plan),
+        "notes": plan_json::notes(plan),
         "failures": failures,
         "problems": problems,
         "failed": failed,

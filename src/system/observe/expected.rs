@@ -46,6 +46,7 @@ impl Observer<'_> {
             record: None,
             verdict: None,
             loaded: None,
+            fit: None,
             now,
             vermagic_matches: false,
         }
@@ -60,6 +61,7 @@ fn unknown() -> Inputs {
         overrides: String::new(),
         headers: Headers { version: None, content: String::new() },
         compiler: String::new(),
+        rustc: None,
         compression: String::new(),
         signing: None,
         depends: std::collections::BTreeMap::new(),

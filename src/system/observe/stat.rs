@@ -10,7 +10,7 @@ use crate::conf;
 use crate::error::Result;
 use crate::ids::{Cell, KernelRelease, ModuleId};
 use crate::inputs::{Hasher, Headers};
-use crate::kbuild::{KernelFiles, signing_files};
+use crate::kbuild::{KernelFiles, Symvers, signing_files};
 use crate::system::{headers, kernels, stamp};
 
 /// Things looked up once, or once per kernel or module, however many cells they occur in.
@@ -28,12 +28,16 @@ pub(super) struct ModuleOnce {
     pub(super) dir: OnceCell<PathBuf>,
     pub(super) stat: OnceCell<String>,
     pub(super) content: OnceCell<Result<String>>,
+    /// Whether there is Rust in it.
+    pub(super) rust: OnceCell<bool>,
 }
 
 #[derive(Default)]
 pub(super) struct KernelOnce {
     pub(super) stat: OnceCell<String>,
     pub(super) headers: OnceCell<Result<Headers>>,
+    /// What it exports, with our modules that are installed for it.
+    pub(super) symbols: OnceCell<Option<Symvers>>,
 }
 
 impl Once {
@@ -110,7 +114,7 @@ impl Observer<'_> {
             hash.part(value);
         }
         let triplet = format!("{}-linux-gnu-", self.arch);
-        let mut names = vec!["gcc".to_owned(), "clang".to_owned(), "ld.lld".to_owned()];
+        let mut names = ["gcc", "clang", "ld.lld", "rustc"].map(str::to_owned).to_vec();
         for version in 8..=20 {
             names.push(format!("gcc-{version}"));
             names.push(format!("{triplet}gcc-{version}"));

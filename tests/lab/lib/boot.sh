@@ -21,7 +21,8 @@ boot_and_load() {
 	# The kernel looks for the next archive at a multiple of four bytes.
 	truncate -s %4 "$work/initrd"
 	cat "$work/extra.cpio" >>"$work/initrd"
-	timeout -k 5 "$BOOT_LIMIT" qemu-system-x86_64 -machine accel=tcg -cpu max -m 768 -smp 1 -nodefaults \
+	# Without cmpxchg16b: emulated by QEMU 7.2 it sometimes leaves wrong flags, and the kernel panics.
+	timeout -k 5 "$BOOT_LIMIT" qemu-system-x86_64 -machine accel=tcg -cpu max,-cx16 -m 768 -smp 1 -nodefaults \
 		-display none -no-reboot -nic none -serial "file:$console" \
 		-kernel "$root/boot/vmlinuz-$kernel" -initrd "$work/initrd" \
 		-append "console=ttyS0 rdinit=/lab-init panic=-1 quiet lab.load=$1 mitigations=off" ||

@@ -5,8 +5,8 @@
 prepare_dnf() {
 	local root=$1 area
 	mkdir -p "$root/etc/yum.repos.d" "$root/etc/dnf/libdnf5-plugins"
-	for area in main next own own2 broken other; do
-		printf '[%s]\nname=%s\nbaseurl=file:///srv/lab/%s\ngpgcheck=0\nmetadata_expire=never\nenabled=%s\n' \
+	for area in main next own own2 broken other boot; do
+		printf '[lab-%s]\nname=%s\nbaseurl=file:///srv/lab/%s\ngpgcheck=0\nmetadata_expire=never\nenabled=%s\n' \
 			"$area" "$area" "$area" "$([ "$area" = main ] && echo 1 || echo 0)"
 	done >"$root/etc/yum.repos.d/lab.repo"
 	printf '[main]\ngpgcheck=0\nassumeyes=1\ninstallonly_limit=3\nplugins=1\n' >"$root/etc/dnf/dnf.conf"

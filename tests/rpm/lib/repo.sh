@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # The repository that rows install from, bound read-only to /srv/lab in their roots. Each directory
 # is a repository of dnf's; all but main are switched off, for rows to ask for (--enablerepo=):
-#   main    kernels K1, K2, K3 and the full-size KB, modules, what the root stands for
+#   main    kernels K1, K2, K3, modules, what the root stands for
 #   next    labmod 1.1       own, own2  the self-made kernel and its next build
+#   boot    the full-size kernel KB
 #   broken  K2 whose kernel-core refuses to be installed, and a package that clashes with K2
 #   other   dkms, a module that does not compile
 
@@ -14,7 +15,6 @@ rpms() {
 	rm -rf "$root/build/top"
 	in_root "$root" rpmbuild -bb --quiet --target x86_64 --define '_topdir /build/top' --define '_buildhost lab' \
 		--define "_rpmdir /build/out/$area" --define '_binary_payload w1.gzdio' \
-		--define '_build_name_fmt %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
 		"${args[@]}" "/build/specs/$spec.spec" || die "could not build $spec $*"
 }
 
@@ -28,13 +28,13 @@ trees() {
 
 # fedora_kernel AREA TREE KREL [DEFINE]
 fedora_kernel() {
-	local area=$1 tree=$2 krel=$3 version=${3%%-*}
+	local area=$1 tree=$2 krel=$3 ukrel=$3 version=${3%%-*}
 	local release=${krel#"$version"-}
 	release=${release%.x86_64}
-	# Not named by Fedora's rule: then the package's version says less.
-	[ "$krel" != "$KB" ] || version=6.12.107 release=300.lab
+	# Not named by Fedora's rule: two dashes are too many for a version.
+	[ "$krel" != "$KB" ] || version=${KB%%[+-]*} release=300.lab ukrel=${KB/-/_}
 	shift 3
-	rpms "$area" kernel "kv $version" "kr $release" "krel $krel" "tree /build/$tree" "devel /build/$tree-devel" "$@"
+	rpms "$area" kernel "kv $version" "kr $release" "krel $krel" "ukrel $ukrel" "tree /build/$tree" "devel /build/$tree-devel" "$@"
 }
 
 module_rpm() { # AREA NAME VERSION NEEDS SOURCE
@@ -74,6 +74,8 @@ make_repo() {
 	module_rpm other openrazer-driver "${work##*-}" '' "$work"
 	rpms other dkms
 
+	trees kb "$KB" "$KB" full
+	fedora_kernel boot kb "$KB"
 	trees k1 "$R1" "$K1" small
 	trees k2 "$R2" "$K2" small
 	fedora_kernel main k1 "$K1"
@@ -86,8 +88,6 @@ make_repo() {
 	rpms own single 'kr 1' "krel $KOWN" 'tree /build/own' 'devel /build/own-devel'
 	(LAB_CACHE=$APT_CACHE && revised_headers "$R2" "$KOWN" "$root/build/own-devel" symvers) || die 'no revised headers'
 	rpms own2 single 'kr 2' "krel $KOWN" 'tree /build/own' 'devel /build/own-devel'
-	trees kb "$KB" "$KB" full
-	fedora_kernel main kb "$KB"
 
 	for area in "$root"/build/out/*; do
 		in_root "$root" createrepo_c -q --simple-md-filenames "${area#"$root"}" || die "createrepo_c failed"

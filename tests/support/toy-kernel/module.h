@@ -7,3 +7,5 @@
 #define MODULE_LICENSE(text) MODULE_INFO(license, text)
 #define MODULE_VERSION(text) MODULE_INFO(version, text)
 #define MODULE_ALIAS(text) MODULE_INFO(alias, text)
+#define EXPORT_SYMBOL(name) extern int toy_exported
+int printk(const char *text, ...);

@@ -1,0 +1,363 @@
+//! Who makes the initramfs after modules changed, and that it is newer than they are and holds them. Each
+//! scenario runs in a whole system, where the program asks the generators by name; they are stand-ins that
+//! list the modules they find, as is kernel-install, which runs the plugins that are there, ours among
+//! them.
+
+#[path = "support/namespaces.rs"]
+mod namespaces;
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/snapshot.rs"]
+mod snapshot;
+#[path = "support/toy_kernel.rs"]
+mod toy_kernel;
+#[path = "support/whole_system.rs"]
+mod whole_system;
+
+use std::process::{Command, ExitCode};
+
+use program::{Answer, Face, finish};
+use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use whole_system::whole_system;
+
+const K: &str = "6.12.1-200.toy.x86_64";
+
+const SCENARIOS: [(&str, fn()); 11] = [
+    ("fedora_kernel_and_headers_in_one_transaction", fedora_kernel_and_headers_in_one_transaction),
+    ("fedora_headers_a_day_later", fedora_headers_a_day_later),
+    ("fedora_reinstalled_and_removed", fedora_reinstalled_and_removed),
+    ("a_unified_image_with_tries_is_made_again", a_unified_image_with_tries_is_made_again),
+    ("kernel_install_that_keeps_no_initramfs", kernel_install_that_keeps_no_initramfs),
+    ("kernel_install_is_bypassed", kernel_install_is_bypassed),
+    ("a_generator_that_fails_is_asked_again", a_generator_that_fails_is_asked_again),
+    ("nobody_can_make_it", nobody_can_make_it),
+    ("a_module_that_no_initramfs_holds", a_module_that_no_initramfs_holds),
+    ("arch_headers_without_their_kernel", arch_headers_without_their_kernel),
+    ("debian_calls_kernel_install_itself", debian_calls_kernel_install_itself),
+];
+
+fn main() -> ExitCode {
+    namespaces::run(&SCENARIOS, whole_system::PROBE)
+}
+
+const CALLS: &str = "echo \"${0##*/} $*\" >> /var/log/toy-calls\n";
+
+/// The names of a kernel's modules, as a toy initramfs has them.
+const LIST: &str = "list() { (cd /lib/modules/$1 && find . -name '*.ko*' ! -path './build/*' | sort); }\n";
+
+/// kernel-install(8), as far as plugins see it.
+const KERNEL_INSTALL: &str = "
+[ -z \"$KERNEL_INSTALL_BYPASS\" ] || exit 0
+export KERNEL_INSTALL_LAYOUT=$(cat /etc/kernel/layout)
+export KERNEL_INSTALL_STAGING_AREA=$(mktemp -d /tmp/ki.XXXXXX)
+for plugin in /usr/lib/kernel/install.d/*.install; do
+    \"$plugin\" \"$1\" \"$2\" /boot/toy/$2 ${3:+\"$3\"} || exit 1
+done
+rm -r $KERNEL_INSTALL_STAGING_AREA
+";
+
+const DEPMOD_PLUGIN: &str = "
+case $1 in
+add) depmod -a $2 ;;
+remove) rm -f /lib/modules/$2/modules.dep ;;
+esac
+";
+
+const DRACUT_PLUGIN: &str = "
+[ $1 = add ] || exit 0
+case $KERNEL_INSTALL_LAYOUT in
+bls) mkdir -p $3 && list $2 > $3/initrd ;;
+uki) mkdir -p /efi/EFI/Linux && rm -f /efi/EFI/Linux/toy-$2*.efi && list $2 > /efi/EFI/Linux/toy-$2+3.efi ;;
+esac
+";
+
+const REMOVE_PLUGIN: &str = "
+[ $1 = remove ] || exit 0
+rm -rf $3
+";
+
+/// A Fedora whose kernel-install has this layout, with one module registered.
+fn fedora(layout: &str) -> FakeRoot {
+    let root = whole_system();
+    root.write("/etc/os-release", "ID=fedora\n");
+    root.write("/etc/kernel/layout", layout);
+    let binary = std::fs::read(env!("CARGO_BIN_EXE_dkms-hook")).unwrap();
+    let program = root.write("/usr/sbin/dkms-hook", binary);
+    std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let ours = include_str!("../kernel-install.d/40-dkms.install");
+    root.write_script("/usr/lib/kernel/install.d/40-dkms.install", ours);
+    let plugins =
+        [("50-depmod", DEPMOD_PLUGIN), ("50-dracut", DRACUT_PLUGIN), ("90-loaderentry", REMOVE_PLUGIN)];
+    for (name, text) in plugins {
+        let path = format!("/usr/lib/kernel/install.d/{name}.install");
+        root.write_script(path, &format!("#!/bin/sh\n{CALLS}{LIST}{text}"));
+    }
+    root.write_script("/usr/sbin/kernel-install", &format!("#!/bin/sh\n{CALLS}{KERNEL_INSTALL}"));
+    root.write_script(
+        "/usr/sbin/dracut",
+        &format!(
+            "#!/bin/sh\n{CALLS}{LIST}while case $1 in -*) ;; *) false ;; esac; do shift; done\nlist $2 > $1\n"
+        ),
+    );
+    root.write_script("/usr/sbin/lsinitrd", &format!("#!/bin/sh\n{CALLS}cat \"$1\"\n"));
+    ToyModule::new("hello", "1.0").register(&root);
+    root
+}
+
+/// Runs a program of the system as a package's scriptlet does.
+fn scriptlet(root: &FakeRoot, command: &str) -> Answer {
+    let mut sh = Command::new("chroot");
+    sh.arg(root.layout.root.dir()).args(["/bin/sh", "-c", command]);
+    sh.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(std::process::Stdio::null());
+    finish(&mut sh).expect(0)
+}
+
+fn install_image(root: &FakeRoot) {
+    ToyKernel::new(K).install_image(root);
+    root.write(format!("/lib/modules/{K}/vmlinuz"), "kernel");
+}
+
+fn posttrans(root: &FakeRoot) -> Answer {
+    scriptlet(root, &format!("kernel-install add {K} /lib/modules/{K}/vmlinuz"))
+}
+
+/// An rpm or pacman event in the system, with its own search path.
+fn event(root: &FakeRoot, words: &str, paths: &[&str], variables: &[(&str, &str)]) -> Answer {
+    let list = root.write("/var/log/paths", paths.iter().map(|p| format!("{p}\n")).collect::<String>());
+    let mut command = root.program(Face::Hook);
+    command.args(words.split(' ')).stdin(std::fs::File::open(list).unwrap());
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").envs(variables.iter().copied());
+    finish(&mut command).expect(0)
+}
+
+/// How often each of these programs ran since calls were last taken.
+fn counts<const N: usize>(root: &FakeRoot, programs: [&str; N]) -> [usize; N] {
+    let calls = root.take_calls();
+    programs.map(|name| calls.iter().filter(|c| c.split(' ').next() == Some(name)).count())
+}
+
+#[track_caller]
+fn holds_the_module(root: &FakeRoot, file: &str) {
+    let text = root.read(file);
+    assert!(text.contains("/hello.ko"), "{file}: {text}");
+    let of = |path: &str| std::fs::metadata(root.path(path)).unwrap().modified().unwrap();
+    assert!(of(file) > of(&format!("/lib/modules/{K}/extra/hello.ko")), "{file} is older");
+    assert_eq!(root.names("/var/lib/dkms/.dkms-hook/kernels"), [""; 0], "nothing is due any more");
+}
+
+fn fedora_kernel_and_headers_in_one_transaction() {
+    let root = fedora("bls");
+    install_image(&root);
+    ToyKernel::new(K).install_headers(&root);
+    posttrans(&root).says("Building hello/1.0");
+    assert_eq!(counts(&root, ["depmod", "50-dracut.install"]), [1, 1]);
+    event(&root, "rpm in", &[&format!("/lib/modules/{K}/vmlinuz")], &[]).does_not_say("hello");
+    assert_eq!(counts(&root, ["depmod", "50-dracut.install", "kernel-install", "dracut"]), [0; 4]);
+    assert_eq!(root.take_make_calls().len(), 1);
+    holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
+}
+
+fn fedora_headers_a_day_later() {
+    let root = fedora("bls");
+    install_image(&root);
+    posttrans(&root).says(&format!("kernel-devel-{K}"));
+    event(&root, "rpm in", &[&format!("/lib/modules/{K}/vmlinuz")], &[]);
+    assert_eq!(counts(&root, ["kernel-install"]), [1]);
+    ToyKernel::new(K).install_headers(&root);
+    let answer = event(&root, "rpm in", &[&format!("/usr/src/kernels/{K}/Makefile")], &[]);
+    answer.says("Making the initramfs").does_not_say("Waiting for another run");
+    let programs = ["kernel-install", "50-dracut.install", "90-loaderentry.install", "dracut"];
+    assert_eq!(counts(&root, programs), [1, 1, 1, 0], "boot entry and all");
+    assert_eq!(root.take_make_calls().len(), 1);
+    holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
+    event(&root, "rpm in", &[], &[]);
+    assert_eq!(counts(&root, programs), [0; 4]);
+}
+
+fn fedora_reinstalled_and_removed() {
+    let root = fedora("bls");
+    install_image(&root);
+    ToyKernel::new(K).install_headers(&root);
+    posttrans(&root);
+    root.take_calls();
+    scriptlet(&root, &format!("kernel-install remove {K}"));
+    posttrans(&root);
+    event(&root, "rpm in", &[&format!("/lib/modules/{K}/vmlinuz")], &[]);
+    assert_eq!(
+        counts(&root, ["depmod", "kernel-install", "50-dracut.install"]),
+        [1, 2, 2],
+        "none of it ours"
+    );
+    assert_eq!(root.take_make_calls().len(), 1);
+    holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
+
+    scriptlet(&root, &format!("kernel-install remove {K}"));
+    ToyKernel::new(K).remove_headers(&root);
+    std::fs::remove_file(root.path(format!("/lib/modules/{K}/vmlinuz"))).unwrap();
+    ToyKernel::new(K).remove_image(&root);
+    event(&root, "rpm leaving", &[&format!("/lib/modules/{K}/vmlinuz")], &[]);
+    event(&root, "rpm out", &[], &[]);
+    assert_eq!(counts(&root, ["depmod", "kernel-install", "dracut"]), [0, 1, 0]);
+    assert!(!root.exists(format!("/lib/modules/{K}")) && !root.exists(format!("/boot/toy/{K}")));
+    assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["lock"]);
+}
+
+fn a_unified_image_with_tries_is_made_again() {
+    let root = fedora("uki");
+    install_image(&root);
+    posttrans(&root);
+    // Booted once: one of three tries is spent.
+    let image = |tries: &str| root.path(format!("/efi/EFI/Linux/toy-{K}{tries}.efi"));
+    std::fs::rename(image("+3"), image("+2-1")).unwrap();
+    ToyKernel::new(K).install_headers(&root);
+    root.take_calls();
+    event(&root, "rpm in", &[], &[]);
+    assert_eq!(counts(&root, ["kernel-install", "dracut"]), [1, 0]);
+    holds_the_module(&root, &format!("/efi/EFI/Linux/toy-{K}+3.efi"));
+}
+
+fn kernel_install_that_keeps_no_initramfs() {
+    // Layout `other`: the plugin's work is thrown away, and /boot has a file that something else made.
+    let root = fedora("other");
+    install_image(&root);
+    root.write(format!("/boot/initramfs-{K}.img"), "");
+    ToyKernel::new(K).install_headers(&root);
+    event(&root, "rpm in", &[], &[]);
+    assert_eq!(counts(&root, ["kernel-install", "dracut"]), [1, 1]);
+    holds_the_module(&root, &format!("/boot/initramfs-{K}.img"));
+    event(&root, "rpm in", &[], &[]);
+    assert_eq!(counts(&root, ["kernel-install", "dracut"]), [0, 0]);
+}
+
+fn kernel_install_is_bypassed() {
+    let root = fedora("bls");
+    install_image(&root);
+    ToyKernel::new(K).install_headers(&root);
+    let bypass = [("KERNEL_INSTALL_BYPASS", "1")];
+    event(&root, "rpm in", &[&format!("/lib/modules/{K}/vmlinuz")], &bypass);
+    assert_eq!(root.take_make_calls().len(), 1);
+    assert_eq!(counts(&root, ["depmod", "kernel-install", "dracut"]), [1, 0, 0], "no initramfs is wanted");
+    root.write(format!("/boot/initramfs-{K}.img"), "");
+    ToyKernel::new(K).config("CONFIG_OTHER=y").install_headers(&root);
+    event(&root, "rpm in", &[], &bypass);
+    assert_eq!(counts(&root, ["kernel-install", "dracut"]), [0, 1], "the one that is there is mended");
+    holds_the_module(&root, &format!("/boot/initramfs-{K}.img"));
+}
+
+fn a_generator_that_fails_is_asked_again() {
+    let root = fedora("bls");
+    install_image(&root);
+    posttrans(&root);
+    ToyKernel::new(K).install_headers(&root);
+    let plugin = "/usr/lib/kernel/install.d/50-dracut.install";
+    let text = root.read(plugin);
+    root.write_script(plugin, "#!/bin/sh\nexit 1\n");
+    root.write_script("/usr/sbin/dracut", &format!("#!/bin/sh\n{CALLS}exit 1\n"));
+    root.take_calls();
+    event(&root, "rpm in", &[], &[]).says("the old one is still there");
+    assert_eq!(counts(&root, ["kernel-install", "dracut"]), [1, 1]);
+    root.write_script(plugin, &text);
+    event(&root, "rpm in", &[], &[]);
+    assert_eq!(root.take_make_calls().len(), 1, "the module was built at first");
+    holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
+}
+
+fn nobody_can_make_it() {
+    let root = fedora("bls");
+    install_image(&root);
+    posttrans(&root);
+    ToyKernel::new(K).install_headers(&root);
+    for program in ["dracut", "kernel-install"] {
+        std::fs::remove_file(root.path(format!("/usr/sbin/{program}"))).unwrap();
+    }
+    if ["/usr/bin/kernel-install", "/usr/bin/dracut"].iter().any(|own| root.path(own).exists()) {
+        // The machine's own would be found; they do not know this system's files.
+        root.write("/etc/os-release", "ID=unheard-of\n");
+        root.write_script("/usr/sbin/kernel-install", "#!/bin/sh\nexit 0\n");
+        root.write_script("/usr/sbin/dracut", "#!/bin/sh\nexit 0\n");
+    }
+    event(&root, "rpm in", &[], &[]).says(&format!("make its initramfs /boot/toy/{K}/initrd again"));
+    assert_eq!(root.take_make_calls().len(), 1);
+    event(&root, "rpm in", &[], &[]).does_not_say("initramfs");
+}
+
+fn a_module_that_no_initramfs_holds() {
+    let root = fedora("bls");
+    install_image(&root);
+    posttrans(&root);
+    root.write("/usr/src/late-1/dkms.conf", "");
+    ToyKernel::new(K).install_headers(&root);
+    event(&root, "rpm in", &[], &[]);
+    ToyModule::new("late", "1").register(&root);
+    root.take_calls();
+    // No kernel came: an initramfs that was made without it has no use for it now.
+    finish(root.program(Face::Dkms).env("PATH", "/usr/sbin:/usr/bin").args(["install", "late/1", "-k", K]))
+        .expect(0);
+    assert_eq!(counts(&root, ["lsinitrd", "kernel-install", "dracut"]), [1, 0, 0]);
+    ToyModule::new("hello", "1.0").file("more.h", "").write_source(&root);
+    finish(root.program(Face::Dkms).env("PATH", "/usr/sbin:/usr/bin").args([
+        "install",
+        "hello/1.0",
+        "-k",
+        K,
+    ]))
+    .expect(0);
+    assert_eq!(counts(&root, ["lsinitrd", "kernel-install", "dracut"]), [1, 1, 0]);
+}
+
+fn arch_headers_without_their_kernel() {
+    let root = fedora("other");
+    root.write("/etc/os-release", "ID=arch\n");
+    root.write_script(
+        "/usr/share/libalpm/scripts/mkinitcpio",
+        &format!("#!/bin/sh\n{CALLS}{LIST}cd / && while read line; do\nline=${{line%/vmlinuz}}\nread base < $line/pkgbase\nlist ${{line##*/}} > /boot/initramfs-$base.img\ndone\n"),
+    );
+    root.write_script("/usr/sbin/mkinitcpio", "#!/bin/sh\n");
+    install_image(&root);
+    root.write(format!("/lib/modules/{K}/pkgbase"), "linux-toy\n");
+    let image = format!("usr/lib/modules/{K}/vmlinuz");
+    event(&root, "pacman install", &[&image], &[]).says("Install linux-toy-headers");
+    scriptlet(&root, &format!("echo {image} | /usr/share/libalpm/scripts/mkinitcpio install"));
+    event(&root, "pacman initramfs", &[&image], &[]);
+    root.take_calls();
+
+    ToyKernel::new(K).install_headers(&root);
+    let headers = format!("usr/lib/modules/{K}/build/include/");
+    event(&root, "pacman install", &[&headers], &[]);
+    assert_eq!(counts(&root, ["depmod", "mkinitcpio"]), [1, 0]);
+    event(&root, "pacman initramfs", &[&headers], &[]);
+    assert_eq!(counts(&root, ["depmod", "mkinitcpio", "kernel-install", "dracut"]), [0, 1, 0, 0]);
+    let text = root.read("/boot/initramfs-linux-toy.img");
+    assert!(text.contains("updates/dkms/hello.ko"), "{text}");
+
+    // With the image the generator's own hook comes between our two.
+    ToyKernel::new(K).config("CONFIG_OTHER=y").install_headers(&root);
+    event(&root, "pacman install", &[&headers, &image], &[]);
+    scriptlet(&root, &format!("echo {image} | /usr/share/libalpm/scripts/mkinitcpio install"));
+    root.take_calls();
+    event(&root, "pacman initramfs", &[&headers, &image], &[]);
+    assert_eq!(counts(&root, ["mkinitcpio"]), [0]);
+    assert_eq!(root.names("/var/lib/dkms/.dkms-hook/kernels"), [""; 0]);
+}
+
+fn debian_calls_kernel_install_itself() {
+    let root = fedora("bls");
+    root.write("/etc/os-release", "ID=debian\n");
+    // initramfs-tools, and the hooks by which systemd-boot hears of it.
+    let update =
+        format!("{CALLS}{LIST}list $3 > /boot/initrd.img-$3\nkernel-install add $3 /boot/vmlinuz-$3\n");
+    root.write_script("/usr/sbin/update-initramfs", &format!("#!/bin/sh\n{update}"));
+    std::fs::remove_file(root.path("/usr/lib/kernel/install.d/50-dracut.install")).unwrap();
+    let copy = "#!/bin/sh\n[ $1 = add ] || exit 0\nmkdir -p $3 && cp /boot/initrd.img-$2 $3/\n";
+    root.write_script("/usr/lib/kernel/install.d/55-initrd.install", copy);
+    std::fs::remove_file(root.path("/usr/sbin/dracut")).unwrap();
+    install_image(&root);
+    root.write(format!("/boot/initrd.img-{K}"), "");
+    root.write(format!("/boot/toy/{K}/initrd.img-{K}"), "");
+    ToyKernel::new(K).install_headers(&root);
+    let answer = event(&root, "deb trigger", &[], &[("DPKG_MAINTSCRIPT_NAME", "postinst")]);
+    answer.does_not_say("Waiting for another run");
+    assert_eq!(counts(&root, ["update-initramfs", "kernel-install"]), [1, 1]);
+    assert_eq!(root.take_make_calls().len(), 1);
+    assert!(root.read(format!("/boot/toy/{K}/initrd.img-{K}")).contains("hello.ko"));
+}
