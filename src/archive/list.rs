@@ -21,14 +21,14 @@ pub struct Listed {
     pub link: Option<String>,
 }
 
+/// Looks at a member and says whether to go on.
+pub type Each<'a> = dyn FnMut(&Listed, &mut dyn Read) -> Result<ControlFlow<()>, UnpackError> + 'a;
+
 /// Calls `each` for every member with its content, until it says that it has seen enough.
 ///
 /// # Errors
 /// When this is no tar archive, or a damaged one, or larger than any package; and what `each` finds.
-pub fn list(
-    input: Box<dyn Read>,
-    each: &mut dyn FnMut(&Listed, &mut dyn Read) -> Result<ControlFlow<()>, UnpackError>,
-) -> Result<(), UnpackError> {
+pub fn list(input: Box<dyn Read>, each: &mut Each<'_>) -> Result<(), UnpackError> {
     let damaged = |error: io::Error| UnpackError::Damaged(error.to_string());
     let mut archive = tar::Archive::new(Limited { input, left: LARGEST });
     let mut extra = Extra::default();

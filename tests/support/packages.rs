@@ -110,7 +110,7 @@ impl Made {
             (format!("control.tar{suffix}"), control),
             (format!("data.tar{suffix}"), data),
         ] {
-            write!(out, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len())
+            writeln!(out, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", content.len())
                 .unwrap();
             out.extend(&content);
             if content.len() % 2 == 1 {
