@@ -105,12 +105,8 @@ fn at_once(root: &FakeRoot, calls: &[&[&str]]) -> Vec<(Option<i32>, String)> {
 #[test]
 fn of_many_that_add_one_does() {
     let root = FakeRoot::new();
-    let module = ToyModule::new("hello", "1.0").line("POST_ADD=\"post-add\"").executable(
-        "post-add",
-        "#!/bin/sh\necho added >>/var/log/post-add\n"
-            .replace("/var", root.path("/var").to_str().unwrap())
-            .as_str(),
-    );
+    let script = format!("#!/bin/sh\necho added >>{}\n", root.path("/var/log/post-add").display());
+    let module = ToyModule::new("hello", "1.0").line("POST_ADD=post-add").executable("post-add", &script);
     module.write_source(&root);
     let elsewhere = root.path("/root/hello");
     std::fs::create_dir_all(root.path("/root")).unwrap();
