@@ -14,8 +14,12 @@ _dkms_hook() {
         return
         ;;
     --rebuild) words='abi inputs' ;;
-    *) words='resign status why --kernel --dry-run --json --rebuild --root --verbose --help --version' ;;
+    *) words='incoming resign status why --kernel --dry-run --json --rebuild --root --verbose --help --version' ;;
     esac
+    if [ "${COMP_WORDS[1]}" = incoming ] && [ "$COMP_CWORD" -gt 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W '--json --root --verbose --help' -f -- "$cur")
+        return
+    fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 

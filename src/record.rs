@@ -113,6 +113,10 @@ pub struct Facts {
     /// Why the whole package is left out for this kernel.
     #[serde(default)]
     pub exclusion: Option<String>,
+    /// DEST_MODULE_NAME of the modules that are built for this kernel; empty where an earlier version of
+    /// this program wrote it down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
 }
 
 /// One installed file.

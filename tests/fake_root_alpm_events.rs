@@ -123,12 +123,12 @@ fn headers_come_later_and_go_first() {
     let root = FakeRoot::new();
     root.write("/etc/os-release", "ID=arch\n");
     let toy = ToyKernel::new(K);
-    toy.install_image(&root);
-    ToyModule::new("hello", "1.0").write_source(&root);
     let image = vec![format!("usr/lib/modules/{K}/vmlinuz")];
     let headers = vec![format!("usr/lib/modules/{K}/build/include/")];
     let first = [image.clone(), vec![conf("hello-1.0")]].concat();
     root.event("pacman incoming", &first).expect(0).says(K).says("linux-headers");
+    toy.install_image(&root);
+    ToyModule::new("hello", "1.0").write_source(&root);
     root.event("pacman install", &first).expect(0).says("Install linux-headers");
     root.event("pacman initramfs", &[]).expect(0);
     assert!(root.take_make_calls().is_empty());
@@ -146,14 +146,17 @@ fn incoming_kernels_without_headers_are_named_where_modules_want_them() {
     let root = FakeRoot::new();
     root.write("/etc/os-release", "ID=arch\n");
     let image = vec!["usr/lib/modules/6.13.1-zen1-1-zen/vmlinuz".to_owned()];
-    let says = |targets: &[String]| root.event("pacman incoming", targets).expect(0).out;
+    let says = |targets: &[String]| {
+        let answer = root.event("pacman incoming", targets).expect(0);
+        answer.out + &answer.err
+    };
     assert_eq!(says(&image), "", "there are no modules");
     let with_module = [image.clone(), vec![conf("hello-1.0")]].concat();
     assert!(says(&with_module).contains("linux-zen-headers"));
     ToyModule::new("hello", "1.0").register(&root);
     assert!(says(&image).contains("6.13.1-zen1-1-zen comes without its headers"));
     let both = [image.clone(), vec!["usr/lib/modules/6.13.1-zen1-1-zen/build/include/".to_owned()]].concat();
-    assert_eq!(says(&both), "");
+    assert_eq!(says(&both), "dkms-hook: For kernel 6.13.1-zen1-1-zen will be built: hello/1.0.\n");
     root.write("/etc/dkms/no-autoinstall", "");
     assert_eq!(says(&image), "");
 }

@@ -175,3 +175,17 @@ fn no_compiler_is_tried_again_by_the_next_hook() {
     assert_eq!(root.names(format!("/lib/modules/{K}/updates/dkms")), ["hello.ko"]);
     root.hook(&["status"]).expect(0);
 }
+
+#[test]
+fn status_tells_of_a_build_that_lacks_a_module() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    ToyModule::new("hello", "1.0").record("more").register(&root);
+    root.dkms(&["build", "hello/1.0", "-k", K]).expect(0);
+    assert!(!root.dkms(&["status"]).expect(0).out.contains("missing"));
+    std::fs::remove_file(root.path(format!("/var/lib/dkms/hello/1.0/{K}/x86_64/module/more.ko"))).unwrap();
+    root.dkms(&["status"]).expect(0).says("built (Built modules are missing in the kernel modules folder)");
+    // A name that only the kernel's conf would tell is not asked for: no bash runs for a status line.
+    root.write("/usr/src/hello-1.0/dkms.conf", "exit 1\n");
+    root.dkms(&["status"]).expect(0).says("built (Built modules are missing in the kernel modules folder)");
+}

@@ -76,6 +76,69 @@ fn a_run_with_nothing_to_do_waits_for_nobody() {
     assert_eq!(ended(spawn(&root, Face::Hook, &["--dry-run"])), Some(0));
 }
 
+/// Runs that all want the same source registered, and all found that it was not, one after the other.
+fn at_once(root: &FakeRoot, calls: &[&[&str]]) -> Vec<(Option<i32>, String)> {
+    use std::io::{BufRead, BufReader, Read};
+    let file = root.write("/var/lib/dkms/.dkms-hook/lock", "");
+    let lock = std::fs::File::options().write(true).open(file).unwrap();
+    lock.lock().unwrap();
+    let start = |words: &&[&str]| {
+        let mut command = root.program(Face::Dkms);
+        let mut child = command.args(*words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.starts_with("Waiting for another run"), "{words:?} did not wait: {line}");
+        (child, out)
+    };
+    let runs: Vec<_> = calls.iter().map(start).collect();
+    drop(lock);
+    let end = |(mut child, mut out): (Child, BufReader<std::process::ChildStdout>)| {
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        (ended(child), text)
+    };
+    runs.into_iter().map(end).collect()
+}
+
+#[test]
+fn of_many_that_add_one_does() {
+    let root = FakeRoot::new();
+    let script = format!("#!/bin/sh\necho added >>{}\n", root.path("/var/log/post-add").display());
+    let module = ToyModule::new("hello", "1.0").line("POST_ADD=post-add").executable("post-add", &script);
+    module.write_source(&root);
+    let elsewhere = root.path("/root/hello");
+    std::fs::create_dir_all(root.path("/root")).unwrap();
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-r").arg(root.path("/usr/src/hello-1.0")).arg(&elsewhere);
+    assert!(copy.status().unwrap().success());
+    let by_path = elsewhere.to_str().unwrap();
+    let runs = at_once(&root, &[&["add", "hello/1.0"], &["add", by_path], &["add", "hello/1.0"]]);
+    let codes: Vec<_> = runs.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{runs:?}");
+    assert_eq!(codes.iter().filter(|code| **code == Some(3)).count(), 2, "{runs:?}");
+    assert!(
+        runs.iter().all(|(code, text)| *code == Some(0) || text.contains("is already added")),
+        "{runs:?}"
+    );
+    assert_eq!(root.read("/var/log/post-add"), "added\n");
+    assert_eq!(root.dkms(&["status"]).expect(0).out, "hello/1.0: added\n");
+}
+
+#[test]
+fn of_many_that_install_all_are_content() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    ToyModule::new("hello", "1.0").write_source(&root);
+    let words: &[&str] = &["install", "hello/1.0", "-k", K];
+    for (code, text) in at_once(&root, &[words, words, words]) {
+        assert_eq!(code, Some(0), "{text}");
+    }
+    assert_eq!(root.take_make_calls().len(), 1);
+    assert_eq!(root.dkms(&["status"]).expect(0).out, format!("hello/1.0, {K}, x86_64: installed\n"));
+}
+
 /// What an undisturbed run leaves.
 struct Undisturbed {
     names: Vec<String>,

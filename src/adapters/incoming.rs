@@ -45,14 +45,18 @@ pub fn kernels(machine: &Machine, transaction: &Transaction) -> Vec<Kernel> {
     look_ahead(transaction, &here, &plan, &package)
 }
 
-/// Tells a person what packages that are about to be installed mean for modules; nothing when they have
-/// nothing to do with kernels, or no module is concerned.
+/// Tells a person what packages that are about to be installed mean for modules.
 pub fn announce(machine: &Machine, paths: &[PathBuf], report: &dyn Report) {
-    let transaction = transaction(paths);
+    tell(machine, &transaction(paths), report);
+}
+
+/// Tells a person what a transaction means for modules; nothing when it has nothing to do with kernels,
+/// or no module is concerned.
+pub fn tell(machine: &Machine, transaction: &Transaction, report: &dyn Report) {
     if transaction.is_empty() {
         return;
     }
-    for kernel in kernels(machine, &transaction) {
+    for kernel in kernels(machine, transaction) {
         if let Some(news) = &kernel.news {
             report.line(&format!("dkms-hook: {news}"));
         }

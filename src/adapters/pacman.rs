@@ -6,34 +6,27 @@
 
 use std::path::Path;
 
-use crate::adapters::in_line;
+use crate::adapters::{in_line, incoming};
 use crate::error::Result;
 use crate::ids::ModuleId;
 use crate::machine::Machine;
+use crate::packages::incoming::Transaction;
 use crate::plan::{InitramfsDuty, Options};
 use crate::report::{Report, summary};
 use crate::request::Request;
-use crate::system::{Source, kernels, modules};
+use crate::system::modules;
 
-/// Before the transaction: names kernels that come without the headers that modules need. Their modules
-/// are built when the headers arrive, so nobody is stopped.
+/// Before the transaction: says what its kernels come to, and which of them come without the headers
+/// that modules need. The targets are all that pacman tells, so the name of a kernel's package is not
+/// known.
 pub fn incoming(machine: &Machine, targets: &[String], report: &dyn Report) {
-    let registered = modules::registered(&machine.layout);
-    let wanted =
-        registered.iter().any(|(_, source)| *source == Source::Added) || sources(targets).next().is_some();
-    if !wanted || machine.layout.etc().join("no-autoinstall").exists() {
-        return;
-    }
     let with = |file| in_line::releases_with(targets.iter().map(String::as_str), file);
-    let headers = with("build/include/");
-    for kernel in with("vmlinuz").iter().filter(|kernel| !headers.contains(kernel)) {
-        if !kernels::headers_present(&machine.layout, kernel) {
-            let package = machine.distribution.headers_package(kernel.as_str(), None);
-            report.line(&format!(
-                "dkms-hook: {kernel} comes without its headers: add {package}, or its modules are missing."
-            ));
-        }
-    }
+    let transaction = Transaction {
+        kernels: with("vmlinuz").into_iter().map(|kernel| (kernel, None)).collect(),
+        headers: with("build/include/"),
+        sources: sources(targets).map(str::to_owned).collect(),
+    };
+    incoming::tell(machine, &transaction, report);
 }
 
 /// Files came or were replaced. The initramfs is left to the generator's own hook, which pacman runs

@@ -122,6 +122,12 @@ pub enum Need {
     Root,
 }
 
+/// What adding a module version that is registered ends with.
+pub(super) fn already_added(id: &ModuleId) -> Error {
+    Error::new(exit::WRONG_STATE, format!("{id} is already added"))
+        .hint(format!("nothing was copied; to use another source run `dkms remove {id} --all` first"))
+}
+
 /// Carries requests out. No failure is a panic; each is in what is returned.
 pub trait Engine {
     /// Where everything is.
@@ -150,7 +156,8 @@ pub trait Engine {
     /// tree, and runs POST_ADD. The caller has made sure that `id` is not registered.
     ///
     /// # Errors
-    /// When copying or linking fails; POST_ADD's exit status is passed on.
+    /// When copying or linking fails; exit status 3 when another run registered it meanwhile; POST_ADD's
+    /// exit status is passed on.
     fn add_source(
         &mut self,
         from: &Path,

@@ -87,6 +87,9 @@ enum Command {
         kernel: Vec<String>,
     },
     Incoming(incoming::Incoming),
+    /// What dnf5's actions plugin calls before a transaction
+    #[command(hide = true)]
+    Dnf5,
     #[command(flatten)]
     Event(events::Event),
     /// What the maintainer scripts of module packages call
@@ -117,7 +120,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
             let _ = writeln!(std::io::stderr(), "dkms-hook: {error}");
             match cli.command {
                 // A hook never takes the package manager down with it.
-                Some(Command::Event(_) | Command::Incoming(_)) => 0,
+                Some(Command::Event(_) | Command::Incoming(_) | Command::Dnf5) => 0,
                 _ => error.code,
             }
         }
@@ -148,6 +151,10 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
+        Some(Command::Dnf5) => {
+            incoming::of_dnf5(&machine);
+            Ok(0)
+        }
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, report).map(|()| 0),
         Some(Command::ModulePostinst { args }) => {

@@ -7,8 +7,8 @@ use crate::apply::build::copy_tree;
 use crate::apply::recover::TEMPORARY;
 use crate::apply::run::{Done, Flags};
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
-use crate::apply::{notes, tree};
-use crate::cli::engine::{Engine, Failure, KeyPair, Options, Outcome, Target};
+use crate::apply::{lock, notes, tree};
+use crate::cli::engine::{Engine, Failure, KeyPair, Options, Outcome, Target, already_added};
 use crate::conf::model::{Conf, Context, Framework};
 use crate::conf::{self, Strictness};
 use crate::error::{Error, Result, exit};
@@ -16,6 +16,7 @@ use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::layout::Layout;
 use crate::machine::{Machine, Ran};
 use crate::plan::{Action, InitramfsDuty, Note};
+use crate::report::status::{Registration, registration};
 use crate::report::{Console, Report};
 use crate::request::{Goal, Request};
 use crate::system::observe::Overrides;
@@ -293,12 +294,19 @@ impl Engine for Worker {
     ) -> Result<()> {
         let layout = self.machine.layout.clone();
         let source = layout.source(id);
+        let lock = lock::take(&layout, &self.report)?;
+        if registration(&layout, id) == Registration::Added {
+            // By another run, while this one waited.
+            return Err(already_added(id));
+        }
         let same = matches!((from.canonicalize(), source.canonicalize()), (Ok(a), Ok(b)) if a == b);
         if !same {
             copy_source(from, &source, options.force)?;
         }
         let conf = self.conf(&source, Some(id), target, options)?;
         tree::add(&layout, id)?;
+        // The script may call us.
+        drop(lock);
         self.post_add(&conf, id, target, options)
     }
 

@@ -397,6 +397,7 @@ fn facts_of(conf: &Conf) -> Facts {
         depends: conf.build_depends.clone(),
         depends_rebuild: conf.build_depends_rebuild,
         exclusion: conf.exclusion().map(str::to_owned),
+        modules: conf.wanted().map(|record| record.dest_name.clone()).collect(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::archive;
 use super::args::PathWord;
 use super::session::{Session, broken, same_dir};
 use crate::apply::rpm_upgrade;
-use crate::cli::engine::{Need, Target};
+use crate::cli::engine::{Need, Target, already_added};
 use crate::conf::model::Conf;
 use crate::error::{Error, Result, exit};
 use crate::ids::ModuleId;
@@ -78,7 +78,15 @@ pub(super) fn ensure_added(session: &mut Session<'_, '_>, target: Option<&Target
     match registration(session.engine.layout(), &id) {
         Registration::Added => {}
         Registration::Broken => return Err(broken(session.engine, &id)),
-        Registration::Absent | Registration::NoSource => add_by_name(session, &id, target)?,
+        Registration::Absent | Registration::NoSource => {
+            if let Err(error) = add_by_name(session, &id, target) {
+                let now = registration(session.engine.layout(), &id);
+                // Another run that wants the same was faster.
+                if error != already_added(&id) || now != Registration::Added {
+                    return Err(error);
+                }
+            }
+        }
     }
     Ok(id)
 }
@@ -133,9 +141,4 @@ pub(super) fn add_by_name(
             ));
     }
     session.engine.add_source(&source, id, target, &session.asked.options)
-}
-
-fn already_added(id: &ModuleId) -> Error {
-    Error::new(exit::WRONG_STATE, format!("{id} is already added"))
-        .hint(format!("nothing was copied; to use another source run `dkms remove {id} --all` first"))
 }

@@ -46,6 +46,10 @@ impl<'a> Comparison<'a> {
         let dir = self.layout.built_modules(cell);
         let built: Vec<String> = names(&dir).into_iter().filter(|name| module_stem(name).is_some()).collect();
         let record = store::load::<Record>(&self.layout.record(cell));
+        let has = |module: &String| built.iter().any(|name| module_stem(name) == Some(module));
+        if record.as_ref().is_some_and(|record| !record.facts.modules.iter().all(has)) {
+            return Some(Trouble::Missing);
+        }
         match record.filter(|r| !r.installed.is_empty()) {
             Some(record) => self.by_record(&dir, &record.installed, installed),
             None => self.by_rule(cell, &dir, &built, installed),
