@@ -91,6 +91,12 @@ impl Layout {
         self.cell(cell).join(".dkms-hook.json")
     }
 
+    /// `T/m/v/k/a/.dkms-hook-conf.json`: the directives that the build was made with. Read only to say which
+    /// of them changed.
+    pub fn directives(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join(".dkms-hook-conf.json")
+    }
+
     /// `T/m/v/k/a/.dkms-hook-loaded`: exists where the build came out of an archive, perhaps before its
     /// kernel did. Once there is a record, it means nothing any more.
     pub fn loaded_mark(&self, cell: &Cell) -> PathBuf {

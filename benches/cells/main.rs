@@ -241,6 +241,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 },
                 vermagic_matches: false,
                 fit: None,
+                directive: None,
                 loaded: None,
             };
             system.cells.insert(Cell { module: id.clone(), kernel: release(k), arch: x86_64() }, view);

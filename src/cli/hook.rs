@@ -206,8 +206,8 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
     let request = Request::Reconcile { kernels: kernels(&cli.kernel)?, retry: false };
     let options = Options { kernel_event: true, ..Options::default() };
     if cli.json {
-        let (_, plan) = machine.plan(&request, &options, &Overrides::default());
-        print(&to_json(&plan_json::json(&plan))?);
+        let (system, plan) = machine.plan(&request, &options, &Overrides::default());
+        print(&to_json(&plan_json::json(&system, &plan))?);
         return Ok(code_of_plan(&plan));
     }
     carry_out(machine, &request, &options, cli.dry_run, report)
