@@ -107,6 +107,8 @@ fn processes_of(variable: &str, tree: &Path) -> Vec<Pid> {
 fn remove_temporaries(layout: &Layout) {
     let root = &layout.root;
     remove_named(&layout.tree(), 6, &TEMPORARY_IN_TREE);
+    // A note that was deleted may have left its directory.
+    let _ = std::fs::remove_dir(layout.state().join("kernels"));
     remove_named(&root.path(&layout.source_tree), 1, &[TEMPORARY]);
     remove_named(&root.path(&layout.install_tree), usize::MAX, &[TEMPORARY]);
     // T/m/v/k and T/m/original_module/k/a, from the inside out; rmdir(2) refuses what is not empty.
