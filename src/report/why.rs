@@ -2,7 +2,7 @@
 
 use crate::abi::Fit;
 use crate::ids::{Cell, ModuleId};
-use crate::inputs::{Change, Inputs};
+use crate::inputs::{Change, Inputs, compression_name};
 use crate::plan::{Action, Note, Plan, Reason};
 use crate::request::Wanted;
 use crate::system::{CellView, Kernel, Now, Source, System};
@@ -164,7 +164,7 @@ fn shown(inputs: &Inputs) -> String {
         Some(version) => format!("{version} ({})", short(&inputs.headers.content)),
         None => short(&inputs.headers.content).to_owned(),
     };
-    let compression = if inputs.compression.is_empty() { "none" } else { &inputs.compression };
+    let compression = compression_name(&inputs.compression);
     let mut text = format!(
         "source {}, dkms.conf {}, headers {headers}, compiler {}, compression {compression}",
         short(&inputs.source),

@@ -361,7 +361,8 @@ impl Observer<'_> {
             overrides,
             headers,
             compiler: compiler(context),
-            rustc: module.rust.get_or_init(|| has_rust(dir)).then(|| toolchain::rustc(context)).flatten(),
+            rustc: (toolchain::supports_rust(context) && *module.rust.get_or_init(|| has_rust(dir)))
+                .then(toolchain::rustc),
             compression: compression(context, self.layout, &cell.kernel)
                 .suffix()
                 .trim_start_matches('.')
