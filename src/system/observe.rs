@@ -13,19 +13,19 @@ use super::distribution::Distribution;
 use super::forced::Forced;
 use super::headers;
 use super::{CellView, FromArchive, Now, Source, System, kernels, modules, stamp};
-use crate::conf::change::{DirectiveChange, Directives};
 use crate::conf::model::{Conf, ConfError, Context, Framework};
 use crate::conf::{self, Strictness};
 use crate::elf;
 use crate::error::{Error, Result};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::inputs::{Change, Hasher, Inputs};
+use crate::inputs::{Hasher, Inputs};
 use crate::kbuild::{compression, signing_identity, toolchain};
 use crate::layout::Layout;
 pub use crate::record::Overrides;
 use crate::record::{FORMAT, Facts, Record, Verdict};
 use crate::store;
 
+mod directives;
 mod fit;
 mod overrides;
 mod stat;
@@ -186,25 +186,6 @@ impl Observer<'_> {
             }
             _ => Now::Unreadable(Error::new(crate::error::exit::CONF_MISSING, "it has no source here")),
         }
-    }
-
-    /// Which directive changed, if that is the first thing that did.
-    fn directive_change(&self, cell: &Cell, view: &CellView) -> Option<DirectiveChange> {
-        let (Now::Judged { inputs, .. }, Some(record)) = (&view.now, &view.record) else { return None };
-        if inputs.change_since(&record.inputs) != Some(Change::Conf) {
-            return None;
-        }
-        let old: Directives = store::load(&self.layout.directives(cell))?;
-        let conf = self.conf(cell, &self.context(cell), Strictness::Other).ok()?;
-        DirectiveChange::between(&old, &self.directives(&conf))
-    }
-
-    /// The directives of a conf as they are compared.
-    pub fn directives(&self, conf: &Conf) -> Directives {
-        let all = conf.values.iter().flat_map(|(name, elements)| {
-            elements.iter().map(move |(index, value)| (format!("{name}[{index}]"), self.without_jobs(value)))
-        });
-        all.collect()
     }
 
     /// The installed files are as install left them, and the build is still the one that it
