@@ -106,10 +106,21 @@ impl fmt::Display for Change {
             }
             Self::Headers { .. } => f.write_str("the kernel headers changed"),
             Self::Compiler { old, new } => write!(f, "the compiler changed from {old} to {new}"),
-            Self::Compression { old, new } => write!(f, "module compression changed from {old} to {new}"),
+            Self::Compression { old, new } => {
+                let (old, new) = (compression_name(old), compression_name(new));
+                write!(f, "module compression changed from {old} to {new}")
+            }
             Self::Signing => f.write_str("the signing key changed"),
             Self::Dependency { name } => write!(f, "{name}, which it depends on, was rebuilt"),
         }
+    }
+}
+
+/// What a person calls a compression that is noted by the suffix of its files (`ko.xz`).
+pub fn compression_name(suffix: &str) -> &str {
+    match suffix {
+        "ko" | "" => "none",
+        other => other.strip_prefix("ko.").unwrap_or(other),
     }
 }
 
@@ -235,7 +246,7 @@ mod tests {
             headers: Headers { version: Some("1-1".into()), content: "h".into() },
             compiler: "gcc-14 14.2.0".into(),
             rustc: Some("rustc 1.85.0".into()),
-            compression: "xz".into(),
+            compression: "ko.xz".into(),
             signing: None,
             depends: BTreeMap::from([("spl".into(), "f1".into())]),
         }
@@ -244,7 +255,7 @@ mod tests {
     #[test]
     fn each_input_gives_its_own_change_and_moves_the_fingerprint() {
         type Case = (fn(&mut Inputs), &'static str);
-        let cases: [Case; 8] = [
+        let cases: [Case; 9] = [
             (|i| i.source = "x".into(), "its source changed"),
             (|i| i.conf = "x".into(), "its dkms.conf or an override of it changed"),
             (|i| i.overrides = "x".into(), "patches or scripts in /etc/dkms changed"),
@@ -254,6 +265,7 @@ mod tests {
                 |i| i.compiler = "gcc-15 15.1.0".into(),
                 "the compiler changed from gcc-14 14.2.0 to gcc-15 15.1.0",
             ),
+            (|i| i.compression = "ko".into(), "module compression changed from xz to none"),
             (
                 |i| i.rustc = Some("rustc 1.86.0".into()),
                 "the compiler changed from rustc 1.85.0 to rustc 1.86.0",

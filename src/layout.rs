@@ -12,6 +12,9 @@ use crate::root::Root;
 /// Name of the file that tells a build out of an archive, see [`Layout::loaded_mark`].
 pub const LOADED: &str = ".dkms-hook-loaded";
 
+/// Name of the file that has a build's directives, see [`Layout::directives`].
+pub const DIRECTIVES: &str = ".dkms-hook-conf.json";
+
 /// The three trees, as seen from inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -89,6 +92,12 @@ impl Layout {
     /// `T/m/v/k/a/.dkms-hook.json`: what the build was made from and which files were installed.
     pub fn record(&self, cell: &Cell) -> PathBuf {
         self.cell(cell).join(".dkms-hook.json")
+    }
+
+    /// `T/m/v/k/a/.dkms-hook-conf.json`: the directives that the build was made with. Read only to say which
+    /// of them changed.
+    pub fn directives(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join(DIRECTIVES)
     }
 
     /// `T/m/v/k/a/.dkms-hook-loaded`: exists where the build came out of an archive, perhaps before its

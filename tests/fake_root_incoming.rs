@@ -189,29 +189,3 @@ fn programs_are_told_in_json() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json, serde_json::json!({ "kernels": [], "sources": [] }));
 }
-
-#[test]
-fn dnf5_is_asked_for_its_packages() {
-    let stage = stage();
-    let dir = stage.root.path("/var/cache/libdnf5/fedora-0123456789abcdef/packages");
-    fs::create_dir_all(&dir).unwrap();
-    Made::new("kernel-core").kernel(NEW).rpm(&dir);
-    let answers = [
-        serde_json::json!({ "status": "OK", "return": { "trans_packages": [
-            { "direction": "IN", "repo_id": "fedora", "location": "Packages/k/kernel-core.rpm" },
-        ] } }),
-        serde_json::json!({ "status": "OK", "return": { "keys_val": [{ "value": "/var/cache/libdnf5" }] } }),
-        serde_json::json!({ "status": "ERROR", "message": "not set" }),
-    ];
-    let lines = answers.map(|answer| answer.to_string());
-    let ran = stage.root.event("dnf5", &lines).expect(0);
-    assert!(ran.err.contains(&format!("kernel {NEW} comes without its headers")), "{}", ran.err);
-    // Standard output is for the plugin alone: a question a line.
-    for line in ran.out.lines() {
-        let question: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(question["op"], "get");
-    }
-    assert_eq!(ran.out.lines().count(), 3);
-    // One that does not answer.
-    assert_eq!(stage.root.event("dnf5", &[]).expect(0).err, "");
-}

@@ -98,6 +98,50 @@ fn somebody_elses_files_keep_the_directory_of_a_kernel_that_is_gone() {
 }
 
 #[test]
+fn a_kernel_that_somebody_deleted_is_purged_whether_its_headers_stay_or_not() {
+    let root = installed();
+    for (release, headers_go) in [(K2, true), ("6.14.0-toy", false)] {
+        ToyKernel::new(release).install(&root);
+        root.hook(&[]).expect(0);
+        let kept = root.snapshot_of(format!("/var/lib/dkms/hello/1.0/{K}"));
+        fs::remove_dir_all(root.path(format!("/usr/lib/modules/{release}"))).unwrap();
+        if headers_go {
+            fs::remove_dir_all(root.path(format!("/usr/src/linux-headers-{release}"))).unwrap();
+        }
+        root.hook(&[]).expect(0);
+        assert_eq!(root.names("/var/lib/dkms/hello/1.0"), [K, "source"], "{release}");
+        assert_eq!(root.names("/var/lib/dkms/hello"), ["1.0", &format!("kernel-{K}-x86_64")]);
+        assert!(!root.exists(format!("/lib/modules/{release}")));
+        assert!(kept == root.snapshot_of(format!("/var/lib/dkms/hello/1.0/{K}")));
+        assert_eq!(root.exists(format!("/usr/src/linux-headers-{release}")), !headers_go, "not ours");
+        in_line(&root);
+    }
+}
+
+#[test]
+fn an_image_made_from_another_machines_tree_keeps_only_what_is_for_its_own_kernels() {
+    // As image builds do it: the module tree comes along, the kernels of the machine it is from do not.
+    let machine = installed();
+    ToyKernel::new(K2).install(&machine);
+    machine.hook(&[]).expect(0);
+    let image = FakeRoot::new();
+    ToyKernel::new(K2).install(&image);
+    let copy = |inside: &str| {
+        let to = image.path(inside);
+        let _ = fs::remove_dir_all(&to);
+        let done = std::process::Command::new("cp").arg("-a").arg(machine.path(inside)).arg(to).status();
+        assert!(done.unwrap().success());
+    };
+    copy("/var/lib/dkms");
+    copy("/usr/src/hello-1.0");
+    image.hook(&[]).expect(0);
+    assert_eq!(image.names("/var/lib/dkms/hello/1.0"), [K2, "source"]);
+    assert!(!image.exists(format!("/lib/modules/{K}")));
+    assert!(image.exists(format!("/lib/modules/{K2}/updates/dkms/hello.ko")));
+    in_line(&image);
+}
+
+#[test]
 fn headers_alone_are_no_kernel() {
     let root = FakeRoot::new();
     ToyModule::new("hello", "1.0").register(&root);

@@ -47,6 +47,15 @@ fn each_kernel_has_its_answer_before_and_after() {
     root.write("/usr/src/hello-1.0/hello.c.orig", "changed");
     let text = why(&root, &["hello", "-k", K]);
     assert!(text.contains(&format!("would build hello/1.0 for {K}: its source changed\n")), "{text}");
+    // What it was made from and what is there now differ in one place.
+    let lines: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once(" source ")?.1))
+        .filter(|l| l.contains(", compiler "))
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    let differs = lines[0].split(' ').zip(lines[1].split(' ')).filter(|(then, now)| then != now).count();
+    assert_eq!((differs, lines[0].len()), (1, lines[1].len()), "{text}");
     assert!(!why(&root, &["other", "-k", K]).contains("would"), "the other module is not affected");
 }
 

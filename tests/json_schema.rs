@@ -13,12 +13,14 @@ mod toy_kernel;
 use std::fs;
 
 use dkms_hook::abi::{Misfit, SymbolChange};
+use dkms_hook::conf::change::DirectiveChange;
 use dkms_hook::error::Error;
 use dkms_hook::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
 use dkms_hook::inputs::Change;
 use dkms_hook::plan::{Action, Note, Plan, Reason, Step};
 use dkms_hook::record::FailureNote;
 use dkms_hook::report::plan_json;
+use dkms_hook::system::System;
 use json_schema::Schemas;
 use serde_json::{Value, json};
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
@@ -139,6 +141,9 @@ fn reasons() -> Vec<Reason> {
         Reason::InitramfsOld,
         Reason::HeadersMissing,
     ];
+    let directive =
+        DirectiveChange { directive: "MAKE[0]".into(), old: None, new: Some("make".into()), more: 0 };
+    all.push(Reason::Directive { change: directive });
     all.extend(changes().into_iter().map(|change| Reason::Stale { change }));
     all.extend(misfits().into_iter().map(|misfit| Reason::NotAdopted { misfit }));
     all.extend(misfits().into_iter().map(|misfit| Reason::Misfit { change: headers.clone(), misfit }));
@@ -153,6 +158,7 @@ fn reasons() -> Vec<Reason> {
             Reason::IndexMissing | Reason::InitramfsOld | Reason::HeadersMissing => {}
             Reason::BootEntryRemoved => {}
             Reason::Stale { .. } | Reason::NotAdopted { .. } | Reason::Misfit { .. } => {}
+            Reason::Directive { .. } => {}
         }
     }
     all
@@ -219,7 +225,7 @@ fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
     let with_reasons = reasons().into_iter().map(|reason| steps(Action::Sweep { kernel: kernel() }, reason));
     let all = actions().into_iter().map(|action| steps(action, Reason::Asked)).chain(with_reasons);
     let plan = Plan { steps: all.collect(), notes: notes(), ..Plan::default() };
-    let whole = plan_json::json(&plan);
+    let whole = plan_json::json(&System::default(), &plan);
     let faults = schemas.faults(PLAN, &whole);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 
@@ -230,7 +236,10 @@ fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
     assert_eq!(tags(&actions, "do"), schemas.variants(PLAN, "action", "do"));
     assert_eq!(tags(&reasons, "because"), schemas.variants(PLAN, "reason", "because"));
     assert_eq!(tags(&values("notes", ""), "note"), schemas.variants(PLAN, "note", "note"));
-    let inner = |name: &str| reasons.iter().filter_map(|r| r.get(name).cloned()).collect::<Vec<_>>();
+    let inner = |name: &str| {
+        let named = reasons.iter().filter(|r| r["because"] != "directive");
+        named.filter_map(|r| r.get(name).cloned()).collect::<Vec<_>>()
+    };
     assert_eq!(tags(&inner("change"), "input"), schemas.variants(PLAN, "change", "input"));
     assert_eq!(tags(&inner("misfit"), "what"), schemas.variants(PLAN, "misfit", "what"));
 }

@@ -153,6 +153,7 @@ fn write_records(observer: &Observer<'_>) {
         let record = Record {
             format: FORMAT,
             inputs: *inputs,
+            kept: None,
             stamp,
             facts,
             installed: vec![file],
@@ -201,6 +202,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
         overrides: String::new(),
         headers: Headers { version: Some("#1 SMP".to_owned()), content: "h".repeat(32) },
         compiler: "gcc-14 14.2.0".to_owned(),
+        rustc: None,
         compression: "xz".to_owned(),
         rustc: None,
         signing: None,
@@ -220,6 +222,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
             let record = Record {
                 format: FORMAT,
                 inputs: inputs("old"),
+                kept: None,
                 stamp: String::new(),
                 facts: facts.clone(),
                 installed: Vec::new(),
@@ -240,6 +243,8 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                     stamp: String::new(),
                 },
                 vermagic_matches: false,
+                fit: None,
+                directive: None,
                 loaded: None,
                 fit: None,
             };

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::apply::build::remove_tree;
 use crate::ids::ModuleId;
-use crate::layout::Layout;
+use crate::layout::{DIRECTIVES, LOADED, Layout};
 use crate::process::PARENT_VARIABLE;
 use crate::system::modules;
 
@@ -107,6 +107,8 @@ fn processes_of(variable: &str, tree: &Path) -> Vec<Pid> {
 fn remove_temporaries(layout: &Layout) {
     let root = &layout.root;
     remove_named(&layout.tree(), 6, &TEMPORARY_IN_TREE);
+    // A note that was deleted may have left its directory.
+    let _ = std::fs::remove_dir(layout.state().join("kernels"));
     remove_named(&root.path(&layout.source_tree), 1, &[TEMPORARY]);
     remove_named(&root.path(&layout.install_tree), usize::MAX, &[TEMPORARY]);
     // T/m/v/k and T/m/original_module/k/a, from the inside out; rmdir(2) refuses what is not empty.
@@ -125,7 +127,9 @@ fn remove_temporaries(layout: &Layout) {
 /// builds are not searched: what is in them is the module's.
 fn remove_named(dir: &Path, depth: usize, beginnings: &[&str]) {
     let temporary = |name: &std::ffi::OsStr| {
-        beginnings.iter().any(|beginning| name.as_bytes().starts_with(beginning.as_bytes()))
+        name != LOADED
+            && name != DIRECTIVES
+            && beginnings.iter().any(|beginning| name.as_bytes().starts_with(beginning.as_bytes()))
     };
     let mut walk = walkdir::WalkDir::new(dir).min_depth(1).max_depth(depth).into_iter();
     let mut found: Vec<PathBuf> = Vec::new();
@@ -159,6 +163,8 @@ mod tests {
             "var/lib/dkms/m/1/source/.tmp-x",
             "var/lib/dkms/m/1/build/.tmp-x",
             "var/lib/dkms/m/1/6.1/x86_64/module/m.ko",
+            "var/lib/dkms/m/1/6.1/x86_64/.dkms-hook-loaded",
+            "var/lib/dkms/m/1/6.1/x86_64/.dkms-hook-conf.json",
             "var/lib/dkms/.dkms-hook/lock",
             "lib/modules/6.1/updates/dkms/m.ko",
             "lib/modules/6.1/updates/.tmp-other",

@@ -87,9 +87,6 @@ enum Command {
         kernel: Vec<String>,
     },
     Incoming(incoming::Incoming),
-    /// What dnf5's actions plugin calls before a transaction
-    #[command(hide = true)]
-    Dnf5,
     #[command(flatten)]
     Event(events::Event),
     /// What the maintainer scripts of module packages call
@@ -151,10 +148,6 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
-        Some(Command::Dnf5) => {
-            incoming::of_dnf5(&machine);
-            Ok(0)
-        }
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, report).map(|()| 0),
         Some(Command::ModulePostinst { args }) => {
@@ -200,8 +193,8 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
     let request = Request::Reconcile { kernels: kernels(&cli.kernel)?, retry: false };
     let options = Options { kernel_event: true, ..Options::default() };
     if cli.json {
-        let (_, plan) = machine.plan(&request, &options, &Overrides::default());
-        print(&to_json(&plan_json::json(&plan))?);
+        let (system, plan) = machine.plan(&request, &options, &Overrides::default());
+        print(&to_json(&plan_json::json(&system, &plan))?);
         return Ok(code_of_plan(&plan));
     }
     carry_out(machine, &request, &options, cli.dry_run, report)

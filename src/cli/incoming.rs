@@ -1,16 +1,15 @@
 //! `dkms-hook incoming`: what a package manager asks before it installs packages.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::adapters::{dnf5, incoming};
+use crate::adapters::incoming;
 use crate::error::Result;
 use crate::machine::Machine;
 use crate::packages::incoming::Kernel;
-use crate::report::{Memory, Report};
+use crate::report::Report;
 
 /// Look into packages that are about to be installed
 ///
@@ -45,17 +44,5 @@ impl Incoming {
         let json = Json { kernels, sources: transaction.sources.into_iter().collect() };
         super::hook::print(&super::hook::to_json(&json)?);
         Ok(0)
-    }
-}
-
-/// What dnf5's actions plugin calls before a transaction. Standard output is the plugin's, so people are
-/// told on standard error.
-pub(super) fn of_dnf5(machine: &Machine) {
-    let (mut stdin, mut stdout) = (std::io::stdin().lock(), std::io::stdout().lock());
-    let packages = dnf5::packages(&machine.layout, &mut stdin, &mut stdout);
-    let told = Memory::default();
-    incoming::announce(machine, &packages, &told);
-    for line in told.lines() {
-        let _ = writeln!(std::io::stderr(), "{line}");
     }
 }

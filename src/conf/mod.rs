@@ -3,6 +3,7 @@
 //! Knows nothing of plans or builds. A dkms.conf is read for one kernel and architecture, because
 //! its values may depend on both.
 
+pub mod change;
 mod directives;
 pub mod environment;
 mod ere;

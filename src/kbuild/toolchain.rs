@@ -43,20 +43,21 @@ pub fn identity(context: &Context) -> Toolchain {
     toolchain
 }
 
+/// Whether a kernel takes modules in Rust.
+pub fn supports_rust(context: &Context) -> bool {
+    KernelConfig::read(&context.kernel_config).is_ok_and(|config| config.is_set("CONFIG_RUST"))
+}
+
 /// The Rust compiler for modules with Rust in them, as `rustc 1.85.0`, without a version when it is not
-/// installed; `None` when the kernel does not support Rust.
+/// installed.
 ///
 /// A kernel's Makefile takes `rustc` from the path (`RUSTC`); it has to be of the version that built the
 /// kernel, as Rust has no stable interface between versions.
-pub fn rustc(context: &Context) -> Option<String> {
-    let config = KernelConfig::read(&context.kernel_config).unwrap_or_default();
-    if !config.is_set("CONFIG_RUST") {
-        return None;
-    }
+pub fn rustc() -> String {
     let said = find_program("rustc").map(|path| said(&path, &["--version"])).unwrap_or_default();
     // "rustc 1.85.0 (4d91de4e4 2025-02-17)"
     let version = said.split_whitespace().nth(1).map(|version| format!(" {version}"));
-    Some(format!("rustc{}", version.unwrap_or_default()))
+    format!("rustc{}", version.unwrap_or_default())
 }
 
 /// Chooses the tools without asking for a version.

@@ -176,7 +176,10 @@ impl Note {
                 exit::CONF_MISSING,
                 format!("{module}: its source {} is missing", target.display()),
             )
-            .hint(format!("put the source back, or take the entry out with `dkms remove {module} --all`")),
+            .hint(format!(
+                "put the source back, or install its package again; after that `dkms remove {module} --all` can take \
+                 the module out"
+            )),
             Self::NotAdded { module } => {
                 Error::new(exit::WRONG_STATE, format!("{module} is not in the DKMS tree"))
                     .hint(format!("add it first with `dkms add {module}`"))

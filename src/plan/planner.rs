@@ -325,6 +325,9 @@ impl<'a> Planner<'a> {
 
     /// Why a build is stale, with what is known beside the input that changed.
     pub(super) fn stale(view: &CellView, change: &Change) -> Reason {
+        if let (Change::Conf, Some(change)) = (change, &view.directive) {
+            return Reason::Directive { change: change.clone() };
+        }
         match (change, &view.fit) {
             (Change::Headers { .. }, Some(Fit::Not(misfit))) => {
                 Reason::Misfit { change: change.clone(), misfit: misfit.clone() }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::abi::Misfit;
+use crate::conf::change::DirectiveChange;
 use crate::ids::Version;
 use crate::inputs::Change;
 
@@ -20,6 +21,11 @@ pub enum Reason {
     Stale {
         /// Which.
         change: Change,
+    },
+    /// The evaluated dkms.conf changed: in what.
+    Directive {
+        /// The first directive.
+        change: DirectiveChange,
     },
     /// The kernel's headers changed, and with them something that the build needs of its kernel.
     Misfit {
@@ -130,6 +136,7 @@ impl fmt::Display for Reason {
                 write!(f, "it is the newest version that supports this kernel ({newest} does not: {why})")
             }
             Self::FilesMissing => f.write_str("installed files are missing or changed"),
+            Self::Directive { change } => write!(f, "{}: {change}", Change::Conf),
             Self::Misfit { change, misfit } => write!(f, "{change}, and {misfit}"),
             Self::AbiKept { change, symbols } => {
                 write!(f, "{change}, but all {symbols} symbols that it imports are the same")

@@ -2,29 +2,45 @@
 
 use serde_json::{Value, json as value};
 
-use crate::plan::{Note, Plan, Step};
+use crate::plan::{Action, Note, Plan, Step};
+use crate::system::{Now, System};
 
 /// The number of the form of all JSON that this program prints. It rises when a name that was there is
 /// taken away or means something else; names and variants may be added without that.
 pub const FORMAT: u32 = 1;
 
-/// The whole plan.
-pub fn json(plan: &Plan) -> Value {
-    value!({ "format": FORMAT, "steps": steps(plan), "notes": notes(plan) })
+/// The whole plan, and what it was decided on.
+pub fn json(system: &System, plan: &Plan) -> Value {
+    value!({ "format": FORMAT, "steps": steps(system, plan), "notes": notes(plan) })
 }
 
-/// Its steps, each with the two halves of its line in the text form.
-pub fn steps(plan: &Plan) -> Vec<Value> {
+/// Its steps, each with the two halves of its line in the text form; those that judge a build also with
+/// what that was made from and what it would be made from now.
+pub fn steps(system: &System, plan: &Plan) -> Vec<Value> {
     let step = |step: &Step| {
-        value!({
+        let mut value = value!({
             "action": step.action,
             "reason": step.reason,
             "needs": step.needs,
             "text": step.action.to_string(),
             "why": step.reason.to_string(),
-        })
+        });
+        if let (Some(inputs), Some(fields)) = (inputs(system, &step.action), value.as_object_mut()) {
+            fields.insert("inputs".to_owned(), inputs);
+        }
+        value
     };
     plan.steps.iter().map(step).collect()
+}
+
+fn inputs(system: &System, action: &Action) -> Option<Value> {
+    let (Action::Build { cell, .. } | Action::Keep { cell } | Action::Adopt { cell }) = action else {
+        return None;
+    };
+    let view = system.cell(cell)?;
+    let Now::Judged { inputs: new, .. } = &view.now else { return None };
+    let old = view.record.as_ref().map(|record| &record.inputs);
+    Some(value!({ "old": old, "new": new }))
 }
 
 /// Its notes, each with what a person reads.

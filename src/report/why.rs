@@ -2,7 +2,7 @@
 
 use crate::abi::Fit;
 use crate::ids::{Cell, ModuleId};
-use crate::inputs::{Change, Inputs};
+use crate::inputs::{Change, Inputs, compression_name};
 use crate::plan::{Action, Note, Plan, Reason};
 use crate::request::Wanted;
 use crate::system::{CellView, Kernel, Now, Source, System};
@@ -43,7 +43,12 @@ fn answer(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> Vec<Str
         .map(|step| format!("would {}: {}", step.action, step.reason))
         .collect();
     if !steps.is_empty() {
-        return steps.into_iter().chain(would_be_kept(plan, cell, view)).collect();
+        let mut lines: Vec<String> = steps.into_iter().chain(would_be_kept(plan, cell, view)).collect();
+        if let (Some(record), Now::Judged { inputs, .. }) = (&view.record, &view.now) {
+            lines.push(format!("built from {}", shown(&record.inputs)));
+            lines.push(format!("now it is  {}", shown(inputs)));
+        }
+        return lines;
     }
     let notes: Vec<String> =
         plan.notes.iter().filter(|note| note.cell() == Some(cell)).map(Note::text).collect();
@@ -55,7 +60,7 @@ fn answer(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> Vec<Str
         lines.extend(newer_left_out(plan, cell));
     }
     if let Some(record) = &view.record {
-        lines.push(made_from(&record.inputs));
+        lines.push(format!("built from {}", shown(&record.inputs)));
     }
     lines
 }
@@ -156,15 +161,22 @@ fn installs(plan: &Plan, cell: &Cell) -> bool {
     plan.steps.iter().any(|step| matches!(&step.action, Action::Install { cell: c, .. } if c == cell))
 }
 
-/// The inputs that a person knows by name.
-fn made_from(inputs: &Inputs) -> String {
-    let headers = inputs.headers.version.as_deref().unwrap_or("no version");
+/// Inputs as a person compares them: by name where they have one, by the beginning of a digest otherwise.
+fn shown(inputs: &Inputs) -> String {
+    let headers = match &inputs.headers.version {
+        Some(version) => format!("{version} ({})", short(&inputs.headers.content)),
+        None => short(&inputs.headers.content).to_owned(),
+    };
+    let compression = compression_name(&inputs.compression);
     let mut text = format!(
-        "built from source {}, headers {headers}, compiler {}, compression {}",
+        "source {}, dkms.conf {}, headers {headers}, compiler {}, compression {compression}",
         short(&inputs.source),
+        short(&inputs.conf),
         inputs.compiler,
-        inputs.compression
     );
+    if !inputs.overrides.is_empty() {
+        text.push_str(&format!(", files of /etc/dkms {}", short(&inputs.overrides)));
+    }
     if let Some(rustc) = &inputs.rustc {
         text.push_str(&format!(", {rustc}"));
     }
@@ -179,5 +191,5 @@ fn made_from(inputs: &Inputs) -> String {
 
 /// The beginning of a digest: enough to compare by eye.
 fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
+    digest.get(..8).unwrap_or(digest)
 }

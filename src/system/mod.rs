@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::abi::Fit;
+use crate::conf::change::DirectiveChange;
 use crate::error::Error;
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::inputs::Inputs;
@@ -104,6 +105,8 @@ pub struct CellView {
     /// a record, made for this kernel; and one of ours, installed or asked for, when of all that it was
     /// compiled from only the headers changed.
     pub fit: Option<Fit>,
+    /// Which directive changed, where the evaluated dkms.conf is the first input of a build of ours that did.
+    pub directive: Option<DirectiveChange>,
 }
 
 /// What is known of a build that came out of an archive.

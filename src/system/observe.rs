@@ -25,6 +25,7 @@ pub use crate::record::Overrides;
 use crate::record::{FORMAT, Facts, Record, Verdict};
 use crate::store;
 
+mod directives;
 mod expected;
 mod fit;
 mod overrides;
@@ -146,9 +147,21 @@ impl Observer<'_> {
         let loaded = (foreign && self.layout.loaded_mark(cell).exists())
             .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
         let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
-        let mut view =
-            CellView { built, installed, intact, record, verdict, loaded, now, vermagic_matches, fit: None };
-        view.fit = self.with(&overrides).fit(system, once, cell, &view);
+        let mut view = CellView {
+            built,
+            installed,
+            intact,
+            record,
+            verdict,
+            loaded,
+            now,
+            vermagic_matches,
+            fit: None,
+            directive: None,
+        };
+        let observer = self.with(&overrides);
+        view.fit = observer.fit(system, once, cell, &view);
+        view.directive = observer.directive_change(cell, &view);
         view
     }
 
@@ -331,7 +344,8 @@ impl Observer<'_> {
             overrides,
             headers,
             compiler: compiler(context),
-            rustc: module.rust.get_or_init(|| has_rust(dir)).then(|| toolchain::rustc(context)).flatten(),
+            rustc: (toolchain::supports_rust(context) && *module.rust.get_or_init(|| has_rust(dir)))
+                .then(toolchain::rustc),
             compression: compression(context, self.layout, &cell.kernel)
                 .suffix()
                 .trim_start_matches('.')

@@ -92,18 +92,18 @@ pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failu
 
 /// The Rust compiler, where there is something for it to do.
 pub(super) fn rust(job: &Job<'_>, source: &Path) -> Result<(), Failure> {
-    match toolchain::rustc(job.context) {
-        Some(rustc) if !rustc.contains(' ') && has_rust(source) => {
-            let config = KernelConfig::read(&job.context.kernel_config).unwrap_or_default();
-            let built_with = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or("an unknown rustc");
-            let kernel = &job.cell.kernel;
-            let what = format!(
-                "the module has Rust in it, and rustc is not installed (kernel {kernel} was built with {built_with})"
-            );
-            Err(Failure::new(exit::MAKE, what).trouble().hint(install(job, "rustc")))
-        }
-        _ => Ok(()),
+    let missing =
+        toolchain::supports_rust(job.context) && has_rust(source) && !toolchain::rustc().contains(' ');
+    if !missing {
+        return Ok(());
     }
+    let config = KernelConfig::read(&job.context.kernel_config).unwrap_or_default();
+    let built_with = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or("an unknown rustc");
+    let what = format!(
+        "the module has Rust in it, and rustc is not installed (kernel {} was built with {built_with})",
+        job.cell.kernel
+    );
+    Err(Failure::new(exit::MAKE, what).trouble().hint(install(job, "rustc")))
 }
 
 /// BUILD_DEPENDS: each must be installed for this kernel. Returns them with the versions that a

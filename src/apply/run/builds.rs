@@ -9,7 +9,7 @@ use crate::apply::build::{self, Failure, Job};
 use crate::apply::resign::Resigning;
 use crate::apply::sign::Signed;
 use crate::apply::{apport, notes, tree};
-use crate::conf::model::Framework;
+use crate::conf::model::{Conf, Framework};
 use crate::error::{Error, Result};
 use crate::ids::Cell;
 use crate::layout::Layout;
@@ -46,7 +46,11 @@ impl Executor<'_> {
             report: self.report,
         };
         match build::build(&job) {
-            Ok(built) => self.record_build(&observer, cell, facts, inputs, old, &built.signed),
+            Ok(built) => {
+                // First, as what has a record is finished.
+                self.record_directives(&observer, cell, &conf);
+                self.record_build(&observer, cell, facts, inputs, old, &built.signed)
+            }
             Err(failure) => {
                 if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {
                     // The build's own failure matters more.
@@ -93,6 +97,14 @@ impl Executor<'_> {
         };
         store::save(&layout.record(cell), &record)?;
         tree::drop_verdict(layout, cell)
+    }
+
+    /// Writes down the directives, to say later which of them changed. Without them that cannot be said.
+    fn record_directives(&self, observer: &Observer<'_>, cell: &Cell, conf: &Conf) {
+        let saved = store::save(&self.observer.layout.directives(cell), &observer.directives(conf));
+        if let Err(error) = saved {
+            log::info!("{error}");
+        }
     }
 
     fn record_failure(
@@ -189,6 +201,7 @@ impl Executor<'_> {
         };
         // Those that it depends on may have been taken over a step before.
         inputs.depends = self.observer.dependencies(cell, &facts.depends);
+        let conf = self.conf(cell).1;
         let record = Record {
             format: FORMAT,
             inputs,
@@ -196,7 +209,7 @@ impl Executor<'_> {
             stamp: stamp.clone(),
             facts: facts.clone(),
             installed: if view.installed {
-                installer.derive_installed(cell, self.conf(cell).1.as_ref())
+                installer.derive_installed(cell, conf.as_ref())
             } else {
                 Vec::new()
             },
@@ -204,6 +217,9 @@ impl Executor<'_> {
             without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
             overrides: Overrides::default(),
         };
+        if let Some(conf) = &conf {
+            self.record_directives(&self.observer, cell, conf);
+        }
         store::save(&layout.record(cell), &record)?;
         // DKMS makes no initramfs after an install: one that is older may lack the module.
         let made = boot::oldest(layout, &cell.kernel);

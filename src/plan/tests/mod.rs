@@ -1,5 +1,6 @@
 //! The rules of planning, one test each, and what holds for every plan.
 
+mod abi;
 mod archive;
 mod boot_entry;
 mod bring;

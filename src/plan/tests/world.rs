@@ -220,6 +220,7 @@ pub fn absent() -> CellView {
         now: Now::Judged { facts, inputs: Box::new(inputs("source")), stamp: "stamp".to_owned() },
         vermagic_matches: false,
         fit: None,
+        directive: None,
         loaded: None,
     }
 }

@@ -55,7 +55,7 @@ pub fn json(system: &System, plan: &Plan, signing: &Signing, failed: bool) -> Va
         "kernels": kernels,
         "modules": modules,
         "signing": signing,
-        "to-do": plan_json::steps(plan),
+        "to-do": plan_json::steps(system, plan),
         "notes": plan_json::notes(plan),
         "failures": failures,
         "problems": problems,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::stat::Once;
 use super::{Observer, is_module};
-use crate::abi::{Fit, Misfit};
+use crate::abi::{Fit, Misfit, Rebuild};
 use crate::elf;
 use crate::ids::{Cell, KernelRelease};
 use crate::kbuild::{KernelConfig, Symvers, contradiction};
@@ -28,6 +28,13 @@ impl Observer<'_> {
                 Some(Fit::Fits { symbols: kept.symbols })
             }
             Some(_) if !view.installed && self.asked.is_none_or(|asked| *asked.module != cell.module) => None,
+            // Known to fail, it is told of that and of no symbols: then it need not be read by every hook.
+            Some(_)
+                if self.framework.rebuild == Rebuild::Inputs
+                    && view.verdict.as_ref().is_some_and(|v| v.failure.is_some()) =>
+            {
+                None
+            }
             Some(record) if inputs.only_headers_changed(&record.inputs) => {
                 Some(self.fit_of_modules(system, once, cell))
             }

@@ -9,7 +9,7 @@ IMPORTED=ktime_get_real_seconds
 UNUSED=jiffies_to_msecs
 
 # later_revision SYMBOL DIR: image and headers of R1 in a later revision, in the root's DIR. Its headers have
-# another version text, and another CRC of SYMBOL in their list.
+# another version text, another setting that no module of ours asks for, and another CRC of SYMBOL.
 later_revision() {
 	local symbol=$1 dir=$root$2 deb work version
 	mkdir -p "$dir"
@@ -24,6 +24,8 @@ later_revision() {
 	sed -i "s/Debian [^ ]* /Debian $version /" "$(echo "$work"/usr/src/*/include/generated)/utsversion.h"
 	grep -qP "^0x[0-9a-f]+\t$symbol\t" "$(echo "$work"/usr/src/*)/Module.symvers" || fault "no symbol $symbol"
 	sed -i "s/^0x[0-9a-f]*\(\t$symbol\t\)/0x0badcafe\1/" "$(echo "$work"/usr/src/*)/Module.symvers"
+	sed -i 's/\(CONFIG_LOG_BUF_SHIFT[= ]\).*/\121/' "$(echo "$work"/usr/src/*)"/{.config,include/config/auto.conf} \
+		"$(echo "$work"/usr/src/*)/include/generated/autoconf.h"
 	close_deb "$work" "$dir"
 }
 

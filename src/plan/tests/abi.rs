@@ -1,0 +1,147 @@
+//! Headers that changed and nothing else, and builds of which nothing is known.
+
+use super::world::{World, needs, notes, reason, steps};
+use crate::abi::{Fit, Misfit, Rebuild, SymbolChange};
+use crate::plan::{Options, Plan, plan};
+use crate::record::Kept;
+use crate::request::{Goal, Request};
+
+/// `a/1` and `b/1`, which depends on it, installed; then the headers change.
+fn world(fit: Option<Fit>) -> World {
+    let mut world = World::new(&["6.1"]).with(&["a/1", "b/1"]).depends("b/1", "a");
+    world = world.installed("a/1", "6.1").installed("b/1", "6.1");
+    for id in ["a/1", "b/1"] {
+        let headers = &mut world.inputs(id, "6.1").headers;
+        (headers.version, headers.content) = (Some("2".into()), "other".into());
+        world.view(id, "6.1").fit = fit.clone();
+    }
+    world
+}
+
+fn fits() -> Option<Fit> {
+    Some(Fit::Fits { symbols: 12 })
+}
+
+fn symbol() -> Misfit {
+    let change = SymbolChange { symbol: "printk".into(), old: Some(1), new: Some(2) };
+    Misfit::of_symbols(vec![change]).unwrap()
+}
+
+fn with(world: &World, rebuild: Rebuild, request: &Request) -> Plan {
+    plan(&world.0, request, &Options { rebuild, ..Options::default() })
+}
+
+fn everything() -> Request {
+    Request::Reconcile { kernels: None, retry: false }
+}
+
+#[test]
+fn a_build_that_fits_is_kept_where_the_administrator_says_so() {
+    let kept = with(&world(fits()), Rebuild::Abi, &everything());
+    assert_eq!(steps(&kept), ["keep a/1 for 6.1", "keep b/1 for 6.1"], "no depmod, no initramfs");
+    assert_eq!(
+        reason(&kept, "keep a/1 for 6.1"),
+        "the kernel headers changed from 1 to 2, but all 12 symbols that it imports are the same"
+    );
+    let built = with(&world(fits()), Rebuild::Inputs, &everything());
+    assert_eq!(reason(&built, "build a/1 for 6.1"), "the kernel headers changed from 1 to 2");
+    assert_eq!(reason(&built, "build b/1 for 6.1"), "the kernel headers changed from 1 to 2");
+}
+
+#[test]
+fn what_is_noted_is_not_noted_again_until_the_headers_change_once_more() {
+    let mut world = world(fits());
+    for id in ["a/1", "b/1"] {
+        let headers = world.inputs(id, "6.1").headers.clone();
+        world.view(id, "6.1").record.as_mut().unwrap().kept = Some(Kept { headers, symbols: 12 });
+    }
+    assert!(with(&world, Rebuild::Abi, &everything()).is_empty());
+    assert_eq!(steps(&with(&world, Rebuild::Inputs, &everything()))[0], "build a/1 for 6.1");
+    world.inputs("a/1", "6.1").headers.version = Some("3".into());
+    let plan = with(&world, Rebuild::Abi, &everything());
+    assert_eq!(steps(&plan), ["keep a/1 for 6.1"]);
+    assert!(reason(&plan, "keep a/1 for 6.1").starts_with("the kernel headers changed from 2 to 3, but"));
+}
+
+#[test]
+fn one_that_does_not_fit_is_built_with_all_that_depends_on_it() {
+    let mut world = world(fits());
+    world.view("a/1", "6.1").fit = Some(Fit::Not(symbol()));
+    let plan = with(&world, Rebuild::Abi, &everything());
+    assert_eq!(
+        reason(&plan, "build a/1 for 6.1"),
+        "the kernel headers changed from 1 to 2, and symbols that it imports are others: \
+         printk (0x00000001 -> 0x00000002)"
+    );
+    assert_eq!(reason(&plan, "build b/1 for 6.1"), "a, which it depends on, is built anew or replaced");
+    assert_eq!(needs(&plan, "build b/1 for 6.1"), ["install a/1 for 6.1"]);
+    let by_inputs = with(&world, Rebuild::Inputs, &everything());
+    assert!(reason(&by_inputs, "build a/1 for 6.1").contains("printk"), "the reason names it either way");
+}
+
+#[test]
+fn what_nobody_can_say_counts_as_a_change() {
+    for fit in [Some(Fit::Unknown), None] {
+        let plan = with(&world(fit), Rebuild::Abi, &everything());
+        assert_eq!(reason(&plan, "build a/1 for 6.1"), "the kernel headers changed from 1 to 2");
+    }
+}
+
+#[test]
+fn other_changes_count_as_ever() {
+    let mut world = world(fits());
+    world.inputs("a/1", "6.1").compiler = "gcc-15 15.1.0".into();
+    let plan = with(&world, Rebuild::Abi, &everything());
+    assert_eq!(
+        reason(&plan, "build a/1 for 6.1"),
+        "the compiler changed from gcc-14 14.2.0 to gcc-15 15.1.0"
+    );
+}
+
+#[test]
+fn another_key_is_no_hindrance() {
+    let mut world = world(fits());
+    world.view("a/1", "6.1").record.as_mut().unwrap().inputs.signing = Some("old".into());
+    world.inputs("a/1", "6.1").signing = Some("new".into());
+    let plan = with(&world, Rebuild::Abi, &everything());
+    assert_eq!(steps(&plan)[..3], ["keep a/1 for 6.1", "sign a/1 for 6.1", "install a/1 for 6.1"]);
+}
+
+#[test]
+fn a_person_who_asks_for_it_finds_it_installed() {
+    let request = super::world::asked("a/1", "6.1", Goal::Installed, false);
+    let plan = with(&world(fits()), Rebuild::Abi, &request);
+    assert_eq!(steps(&plan), ["keep a/1 for 6.1"]);
+    assert_eq!(notes(&plan), ["a/1 is already installed on kernel 6.1 (x86_64), nothing to do."]);
+    let request = super::world::asked("a/1", "6.1", Goal::Built, true);
+    assert_eq!(steps(&with(&world(fits()), Rebuild::Abi, &request)), ["build a/1 for 6.1"]);
+}
+
+#[test]
+fn a_build_of_which_nothing_is_known_is_taken_over_only_if_it_fits() {
+    let mut world = World::new(&["6.1"]).with(&["a/1"]).installed("a/1", "6.1");
+    let view = world.view("a/1", "6.1");
+    (view.record, view.vermagic_matches) = (None, true);
+    for (fit, looked_at) in [
+        (fits(), "its vermagic, the age of its source, 12 imported symbols"),
+        (
+            Some(Fit::Unknown),
+            "its vermagic, the age of its source; its kernel has no symbol versions to compare",
+        ),
+    ] {
+        world.view("a/1", "6.1").fit = fit;
+        let plan = world.reconcile();
+        assert_eq!(steps(&plan), ["take over a/1 for 6.1"]);
+        assert!(reason(&plan, "take over a/1 for 6.1").ends_with(&format!("(looked at: {looked_at})")));
+    }
+    world.view("a/1", "6.1").fit = Some(Fit::Not(symbol()));
+    for plan in [world.reconcile(), world.bring("a/1", "6.1", Goal::Installed, false)] {
+        assert_eq!(
+            reason(&plan, "build a/1 for 6.1"),
+            "a build of it is there, but symbols that it imports are others: printk (0x00000001 -> 0x00000002)"
+        );
+    }
+    // Nothing could be built in its place.
+    world.facts("a/1", "6.1").exclusion = Some("of reasons".into());
+    assert!(world.reconcile().is_empty());
+}

@@ -1,0 +1,31 @@
+//! What a dkms.conf said when a build was made, and what it says now.
+
+use super::Observer;
+use crate::conf::Strictness;
+use crate::conf::change::{DirectiveChange, Directives};
+use crate::conf::model::Conf;
+use crate::ids::Cell;
+use crate::inputs::Change;
+use crate::store;
+use crate::system::{CellView, Now};
+
+impl Observer<'_> {
+    /// Which directive changed, if that is the first thing that did.
+    pub(super) fn directive_change(&self, cell: &Cell, view: &CellView) -> Option<DirectiveChange> {
+        let (Now::Judged { inputs, .. }, Some(record)) = (&view.now, &view.record) else { return None };
+        if inputs.change_since(&record.inputs) != Some(Change::Conf) {
+            return None;
+        }
+        let old: Directives = store::load(&self.layout.directives(cell))?;
+        let conf = self.conf(cell, &self.context(cell), Strictness::Other).ok()?;
+        DirectiveChange::between(&old, &self.directives(&conf))
+    }
+
+    /// The directives of a conf as they are compared.
+    pub fn directives(&self, conf: &Conf) -> Directives {
+        let all = conf.values.iter().flat_map(|(name, elements)| {
+            elements.iter().map(move |(index, value)| (format!("{name}[{index}]"), self.without_jobs(value)))
+        });
+        all.collect()
+    }
+}
