@@ -31,7 +31,7 @@ pub enum Note {
         /// What is kept.
         why: String,
     },
-    /// The source or its dkms.conf cannot be read.
+    /// The source or its dkms.conf cannot be read, or nothing is built here for this architecture.
     Unreadable {
         /// Where.
         cell: Cell,
@@ -176,7 +176,7 @@ impl Note {
                 exit::CONF_MISSING,
                 format!("{module}: its source {} is missing", target.display()),
             )
-            .hint(format!("put the source back, or take the entry out with `dkms remove {module} --all`")),
+            .hint(format!("put the source back, or delete the entry: /var/lib/dkms/{module}")),
             Self::NotAdded { module } => {
                 Error::new(exit::WRONG_STATE, format!("{module} is not in the DKMS tree"))
                     .hint(format!("add it first with `dkms add {module}`"))
