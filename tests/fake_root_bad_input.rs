@@ -55,6 +55,18 @@ fn a_kernel_that_is_not_there() {
 }
 
 #[test]
+fn another_architecture() {
+    let root = root();
+    let other = format!("{K}/i386");
+    for action in ["build", "install"] {
+        let answer = root.dkms(&[action, "good/1", "-k", &other]).expect(21);
+        answer.says("nothing is built for i386").says("-a x86_64").does_not_say("no kernel");
+    }
+    assert_eq!(root.take_make_calls(), [""; 0]);
+    root.dkms(&["install", "good/1", "-k", K]).expect(0);
+}
+
+#[test]
 fn a_root_that_is_not_there() {
     let root = root();
     let gone = root.path("/nonexistent");
@@ -114,7 +126,11 @@ fn a_source_that_is_gone() {
     let answer = root.dkms(&["status"]).expect(0);
     assert_eq!(answer.out, format!("bad/1: broken\ngood/1, {K}, x86_64: installed\n"));
     root.dkms(&["build", "bad/1", "-k", K]).expect(4).says("/usr/src/bad-1");
-    // What the message offers as the next step works.
+    // What the messages offer as the next step works: a broken entry is refused by `dkms remove`.
+    root.dkms(&["remove", "bad/1", "--all"]).expect(4);
+    for said in [root.dkms(&["autoinstall", "-k", K]), root.hook(&[])] {
+        said.says("/var/lib/dkms/bad/1").does_not_say("dkms remove");
+    }
     fs::remove_dir_all(root.path("/var/lib/dkms/bad")).unwrap();
     root.hook(&[]).expect(0);
 }

@@ -117,7 +117,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
             let _ = writeln!(std::io::stderr(), "dkms-hook: {error}");
             match cli.command {
                 // A hook never takes the package manager down with it.
-                Some(Command::Event(_) | Command::Incoming(_) | Command::Dnf5) => 0,
+                Some(Command::Event(_) | Command::Incoming(_)) => 0,
                 _ => error.code,
             }
         }

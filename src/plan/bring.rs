@@ -3,6 +3,7 @@
 use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason};
+use crate::error::{Error, exit};
 use crate::ids::{Cell, ModuleName};
 use crate::inputs::Change;
 use crate::request::Goal;
@@ -44,7 +45,7 @@ impl Planner<'_> {
             Some(Source::Added | Source::BinariesOnly) => {}
         }
         let Some(view) = self.view(&cell) else {
-            self.note(Note::UnknownKernel { kernel: cell.kernel });
+            self.no_such_cell(cell);
             return;
         };
         // A build that is there is installed as it is, `--force` or not, as in DKMS.
@@ -91,6 +92,20 @@ impl Planner<'_> {
         if !force {
             self.rebuild_dependents(&cell, install, which);
         }
+    }
+
+    /// Says why a cell that was asked for is none: the kernel is not here, or is of another architecture.
+    fn no_such_cell(&mut self, cell: Cell) {
+        if !self.system.kernels.contains_key(&cell.kernel) {
+            self.note(Note::UnknownKernel { kernel: cell.kernel });
+            return;
+        }
+        let error = Error::new(exit::HEADERS, format!("nothing is built for {} here", cell.arch));
+        let hint = match &self.system.arch {
+            Some(own) => format!("leave -a away, or use -a {own}, the architecture of this machine"),
+            None => "leave -a away".to_owned(),
+        };
+        self.note(Note::Unreadable { cell, error: error.hint(hint) });
     }
 
     /// The build that is needed, if one is, and whether what is there is taken over instead.

@@ -31,7 +31,7 @@ pub enum Note {
         /// What is kept.
         why: String,
     },
-    /// The source or its dkms.conf cannot be read.
+    /// The source or its dkms.conf cannot be read, or nothing is built here for this architecture.
     Unreadable {
         /// Where.
         cell: Cell,
@@ -177,8 +177,7 @@ impl Note {
                 format!("{module}: its source {} is missing", target.display()),
             )
             .hint(format!(
-                "put the source back, or install its package again; after that `dkms remove {module} --all` can take \
-                 the module out"
+                "put the source back, or install its package again; or delete the entry: /var/lib/dkms/{module}"
             )),
             Self::NotAdded { module } => {
                 Error::new(exit::WRONG_STATE, format!("{module} is not in the DKMS tree"))

@@ -48,7 +48,7 @@ pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
             Err(_) => format!("the source of {} is gone: there is no {}", job.cell.module, shown.display()),
         };
         let hint = format!(
-            "install the package with the source again, or take it out with `dkms remove {} --all`",
+            "install the package with the source again, or delete the entry: /var/lib/dkms/{}",
             job.cell.module
         );
         Failure::new(exit::CONF_MISSING, what).hint(hint)

@@ -133,6 +133,10 @@ fn the_last_make_that_matches_wins() {
     assert_eq!(Case::new("6.12-amd64").conf(text).make, "three");
     // MAKE[0] with a match is a candidate like the others, no default.
     assert!(Case::new("6.12").conf("MAKE=one\nMAKE_MATCH='^5'\n").make.starts_with("make -C /lib/modules/K"));
+    // As many indexes are looked at as elements are set: DKMS counts them, for MAKE as for PATCH.
+    let sparse = Case::new("6.12").conf("MAKE[0]=one\nMAKE[2]=three\nMAKE_MATCH[2]=6\n");
+    assert_eq!(sparse.make, "one");
+    assert_eq!(sparse.warnings, ["MAKE[2] is not used, because an index before it is left out"]);
     // A later MAKE without a match is never used.
     assert_eq!(Case::new("6.12").conf("MAKE=(one two)").make, "one");
 }

@@ -47,6 +47,7 @@ impl Observer<'_> {
             verdict: None,
             loaded: None,
             fit: None,
+            directive: None,
             now,
             vermagic_matches: false,
         }
