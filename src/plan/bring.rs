@@ -8,7 +8,7 @@ use crate::inputs::Change;
 use crate::request::Goal;
 use crate::system::{CellView, Now, Source};
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Plans what brings a cell to a state.
     pub(super) fn bring(&mut self, cell: Cell, to: Goal, force: bool) {
         if to != Goal::Added {
@@ -82,8 +82,8 @@ impl Planner<'_> {
             _ => Reason::Asked,
         };
         let which = match (&build, &view.now) {
-            (Some(_), _) => BuildOf::New,
-            (None, Now::Judged { inputs, .. }) if adopt => BuildOf::Known(inputs.fingerprint()),
+            (Some(_), _) => BuildOf::asked_for(),
+            (None, Now::Judged { inputs, .. }) if adopt => BuildOf::from(inputs, Vec::new(), false),
             (None, _) => BuildOf::of(view),
         };
         let install =
@@ -100,7 +100,7 @@ impl Planner<'_> {
     fn build_step(
         &mut self,
         cell: &Cell,
-        view: &CellView,
+        view: &'a CellView,
         again: bool,
         force: bool,
     ) -> Option<(Option<usize>, bool)> {

@@ -12,10 +12,10 @@ use crate::ids::{Cell, ModuleName};
 use crate::record::Facts;
 use crate::system::{Now, Source};
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Plans builds of what depends on `cell`, which `install` will have installed from `build`; and
     /// of what depends on those, and so on. What is only built stays only built.
-    pub(super) fn rebuild_dependents(&mut self, cell: &Cell, install: usize, build: BuildOf) {
+    pub(super) fn rebuild_dependents(&mut self, cell: &Cell, install: usize, build: BuildOf<'a>) {
         let key = |cell: &Cell| (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
         self.provisions.insert(key(cell), ready(Some(install), build));
         let mut changed = vec![cell.module.name.to_string()];
@@ -86,7 +86,7 @@ impl Planner<'_> {
 
     /// Plans the build of one dependent if what it depends on will be another build than the one that
     /// it was made with. `None` when there is nothing to do, or nothing can be done (a note says why).
-    fn rebuild(&mut self, cell: &Cell, facts: &Facts) -> Option<Provision> {
+    fn rebuild(&mut self, cell: &Cell, facts: &Facts) -> Option<Provision<'a>> {
         let view = self.view(cell)?;
         let key = (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
         let known = self.provisions.insert(key.clone(), Provision::Visiting);
@@ -112,10 +112,10 @@ impl Planner<'_> {
         let build =
             self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
         if !view.installed {
-            return Some(ready(Some(build), BuildOf::New));
+            return Some(ready(Some(build), BuildOf::asked_for()));
         }
         let install = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
-        Some(ready(Some(install), BuildOf::New))
+        Some(ready(Some(install), BuildOf::asked_for()))
     }
 
     /// What a dependent depends on beside what was asked for is taken as it is: nobody asked for more,

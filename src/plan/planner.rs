@@ -1,6 +1,7 @@
 //! The plan while it is being made: steps so far, and what they change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::{Action, Duty, InitramfsDuty, Note, Options, Plan, Reason, Step};
 use crate::abi::{Fit, Misfit, Rebuild};
@@ -28,8 +29,8 @@ pub(super) enum Standing {
 }
 
 /// What a module is worth to those that depend on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Provision {
+#[derive(Debug, Clone)]
+pub(super) enum Provision<'a> {
     /// Being worked out: seen again, it is a cycle.
     Visiting,
     /// There.
@@ -37,7 +38,7 @@ pub(super) enum Provision {
         /// After this step; at once when `None`.
         after: Option<usize>,
         /// Which build of it.
-        build: BuildOf,
+        build: BuildOf<'a>,
     },
     /// Not for this kernel: counts as satisfied, as in DKMS.
     Excluded,
@@ -48,28 +49,63 @@ pub(super) enum Provision {
 }
 
 /// Which build of a module its dependents will find.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum BuildOf {
-    /// One that this run makes.
-    New,
-    /// One with this fingerprint.
-    Known(String),
-    /// One that has no record.
-    Unknown,
+#[derive(Debug, Clone, Default)]
+pub(super) struct BuildOf<'a> {
+    /// What it is written down to be made from; nothing where it has no record.
+    inputs: Option<&'a Inputs>,
+    /// What it depends on will be other builds than the inputs say.
+    depends: Option<Rc<[Dependency<'a>]>>,
+    /// This run makes it.
+    anew: bool,
 }
 
-impl BuildOf {
+/// A module that another depends on, as that one will find it.
+#[derive(Debug, Clone)]
+pub(super) struct Dependency<'a> {
+    /// Its name.
+    pub(super) name: String,
+    /// Which build of it.
+    pub(super) build: BuildOf<'a>,
+    /// Another build of it makes what depends on it stale.
+    pub(super) counts: bool,
+}
+
+impl<'a> BuildOf<'a> {
     /// The build that a cell has.
-    pub(super) fn of(view: &CellView) -> Self {
-        view.record.as_ref().map_or(Self::Unknown, |r| Self::Known(r.inputs.fingerprint()))
+    pub(super) fn of(view: &'a CellView) -> Self {
+        Self { inputs: view.record.as_ref().map(|r| &r.inputs), ..Self::default() }
     }
 
-    /// Whether something made from `inputs` was made from another build than this.
+    /// One that this run makes, for somebody who asked for it: never the same as before.
+    pub(super) fn asked_for() -> Self {
+        Self { anew: true, ..Self::default() }
+    }
+
+    /// One that will be written down as made from `inputs` with these modules to depend on.
+    pub(super) fn from(inputs: &'a Inputs, depends: Vec<Dependency<'a>>, anew: bool) -> Self {
+        Self { inputs: Some(inputs), depends: (!depends.is_empty()).then(|| depends.into()), anew }
+    }
+
+    /// Its fingerprint. Worked out only where somebody depends on it.
+    fn fingerprint(&self) -> Option<String> {
+        let inputs = self.inputs?;
+        let Some(depends) = &self.depends else { return Some(inputs.fingerprint()) };
+        let mut inputs = inputs.clone();
+        for Dependency { name, build, .. } in depends.iter() {
+            match build.fingerprint() {
+                Some(print) => inputs.depends.insert(name.clone(), print),
+                None => inputs.depends.remove(name),
+            };
+        }
+        Some(inputs.fingerprint())
+    }
+
+    /// Whether something made from `inputs` (of which nothing is known when `None`) was made from
+    /// another build than this.
     pub(super) fn is_other(&self, name: &str, inputs: Option<&Inputs>) -> bool {
-        match self {
-            Self::New => true,
-            Self::Known(print) => inputs.is_some_and(|i| i.depends.get(name) != Some(print)),
-            Self::Unknown => false,
+        match (inputs, self.fingerprint()) {
+            (Some(inputs), Some(print)) => inputs.depends.get(name) != Some(&print),
+            _ => self.anew,
         }
     }
 }
@@ -83,7 +119,7 @@ pub(super) struct Planner<'a> {
     /// Kernels whose files change, with the steps that change what depmod reads and the modules'
     /// names.
     changed: BTreeMap<KernelRelease, (Vec<usize>, BTreeSet<String>)>,
-    pub(super) provisions: BTreeMap<(ModuleName, KernelRelease, Arch), Provision>,
+    pub(super) provisions: BTreeMap<(ModuleName, KernelRelease, Arch), Provision<'a>>,
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
     pub(super) sweep: BTreeMap<KernelRelease, Reason>,

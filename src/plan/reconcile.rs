@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::planner::{BuildOf, Planner, Provision, Standing};
+use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
 use super::{Action, Duty, Note, Reason};
 use crate::abi::Fit;
+use crate::error::Error;
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::record::{Facts, Verdict};
@@ -13,14 +14,30 @@ use crate::system::{CellView, Now, Source};
 
 /// What a cell's dependencies will be when it is built.
 #[derive(Debug, Default)]
-pub(super) struct Dependencies {
+pub(super) struct Dependencies<'a> {
     /// The steps that bring them.
     pub(super) steps: Vec<usize>,
-    /// Their names, and which builds of them will be there.
-    pub(super) builds: Vec<(String, BuildOf)>,
+    /// Which builds of them will be there.
+    pub(super) builds: Vec<Dependency<'a>>,
 }
 
-impl Planner<'_> {
+/// What one version of a module is to a kernel, what it depends on left aside.
+enum Suits<'a> {
+    /// Not at all: nothing is to be said of it.
+    Not,
+    /// What is installed of it stays as it is.
+    Stays(&'a CellView),
+    /// Its conf cannot be read. No older version is a cure for that.
+    Broken(&'a CellView, &'a Error),
+    /// There are no headers to judge by.
+    Unjudged,
+    /// It does not support the kernel.
+    Refuses(&'a CellView, &'a str),
+    /// It is the one that the kernel is to have.
+    Well(&'a CellView, &'a Facts),
+}
+
+impl<'a> Planner<'a> {
     /// Brings kernels in line; all of them when none is named.
     pub(super) fn reconcile(&mut self, kernels: Option<&[KernelRelease]>, retry: bool) {
         let all: Vec<KernelRelease>;
@@ -112,7 +129,7 @@ impl Planner<'_> {
         kernel: &KernelRelease,
         arch: &Arch,
         retry: bool,
-    ) -> Provision {
+    ) -> Provision<'a> {
         let key = (name.clone(), kernel.clone(), arch.clone());
         if let Some(known) = self.provisions.get(&key) {
             return known.clone();
@@ -123,55 +140,120 @@ impl Planner<'_> {
         found
     }
 
-    fn work_out(&mut self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch, retry: bool) -> Provision {
+    fn work_out(
+        &mut self,
+        name: &ModuleName,
+        kernel: &KernelRelease,
+        arch: &Arch,
+        retry: bool,
+    ) -> Provision<'a> {
         let versions = self.versions(name);
         if versions.is_empty() {
             return Provision::Unregistered;
         }
         let installed = self.installed(name, kernel, arch);
         let mut skipped: Option<(ModuleId, String)> = None;
-        // As in DKMS, the newest version says whether the package is installed by itself.
         let mut manual = false;
         for id in versions {
+            self.usable(id);
             let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: arch.clone() };
-            if !self.usable(id) {
-                match self.view(&cell) {
-                    Some(view) if view.installed => return ready(None, BuildOf::of(view)),
-                    _ => continue,
-                }
-            }
-            let Some(view) = self.view(&cell) else { continue };
-            let facts = match &view.now {
-                Now::Judged { facts, .. } => facts,
-                Now::Unreadable(error) => {
-                    let note = Note::Unreadable { cell: cell.clone(), error: error.clone() };
-                    self.note(note);
-                    // What is installed stays; an older version is no cure for a broken conf.
+            match self.suits(&cell, &mut manual) {
+                Suits::Not => {}
+                Suits::Stays(view) => return ready(None, BuildOf::of(view)),
+                Suits::Broken(view, error) => {
+                    self.note(Note::Unreadable { cell, error: error.clone() });
                     return match view.installed {
                         true => ready(None, BuildOf::of(view)),
                         false => Provision::Unavailable,
                     };
                 }
-                Now::NoHeaders => return Provision::Unavailable,
-            };
-            if let Some(why) = &facts.exclusion {
-                let standing = self.standing(view);
-                if view.installed && standing != Standing::WrongKernel && !refuses_anew(&standing) {
-                    // Somebody got it built all the same; replacing it would undo that.
-                    return ready(None, BuildOf::of(view));
+                Suits::Unjudged => return Provision::Unavailable,
+                Suits::Refuses(view, why) => {
+                    self.excluded(&cell, view, why);
+                    skipped.get_or_insert_with(|| (id.clone(), why.to_owned()));
                 }
-                self.excluded(&cell, view, why);
-                skipped.get_or_insert_with(|| (id.clone(), why.clone()));
-                continue;
+                Suits::Well(_, facts) => return self.want(cell, facts, installed.as_ref(), skipped, retry),
             }
-            manual |= !facts.autoinstall;
-            if manual && !view.installed {
-                continue;
-            }
-            let facts = facts.clone();
-            return self.want(cell, &facts, installed.as_ref(), skipped, retry);
         }
         if skipped.is_some() { Provision::Excluded } else { Provision::Unavailable }
+    }
+
+    /// Looks at one version. `manual`: a newer one is not installed by itself; as in DKMS, that one says
+    /// so for the package.
+    fn suits(&self, cell: &Cell, manual: &mut bool) -> Suits<'a> {
+        let Some(view) = self.view(cell) else { return Suits::Not };
+        if self.system.modules.get(&cell.module) != Some(&Source::Added) {
+            return if view.installed { Suits::Stays(view) } else { Suits::Not };
+        }
+        let facts = match &view.now {
+            Now::Judged { facts, .. } => facts,
+            Now::Unreadable(error) => return Suits::Broken(view, error),
+            Now::NoHeaders => return Suits::Unjudged,
+        };
+        if let Some(why) = &facts.exclusion {
+            let standing = self.standing(view);
+            if view.installed && standing != Standing::WrongKernel && !refuses_anew(&standing) {
+                // Somebody got it built all the same; replacing it would undo that.
+                return Suits::Stays(view);
+            }
+            return Suits::Refuses(view, why);
+        }
+        *manual |= !facts.autoinstall;
+        if *manual && !view.installed { Suits::Not } else { Suits::Well(view, facts) }
+    }
+
+    /// The version that a kernel is to have of a module, if that is to be judged at all.
+    fn chosen(
+        &self,
+        name: &ModuleName,
+        kernel: &KernelRelease,
+        arch: &Arch,
+    ) -> Option<(&'a CellView, &'a Facts)> {
+        let mut manual = false;
+        for id in self.versions(name) {
+            let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: arch.clone() };
+            match self.suits(&cell, &mut manual) {
+                Suits::Not | Suits::Refuses(..) => {}
+                Suits::Well(view, facts) => return Some((view, facts)),
+                Suits::Stays(_) | Suits::Broken(..) | Suits::Unjudged => return None,
+            }
+        }
+        None
+    }
+
+    /// True when `name` depends on `on` in turn, at any remove.
+    fn stands_on(&self, name: &ModuleName, on: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut names = vec![name.clone()];
+        while let Some(name) = names.pop() {
+            if name == *on {
+                return true;
+            }
+            let facts = self.chosen(&name, kernel, arch).map(|(_, facts)| facts);
+            names.extend(
+                facts
+                    .iter()
+                    .flat_map(|f| &f.depends)
+                    .filter(|n| !seen.contains(*n))
+                    .filter_map(|n| ModuleName::new(n.clone()).ok()),
+            );
+            seen.insert(name.to_string());
+        }
+        false
+    }
+
+    /// True when a module is installed as it should be, whatever becomes of what it depends on.
+    fn is_held(&self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> bool {
+        self.chosen(name, kernel, arch).is_some_and(|(view, _)| {
+            let standing = self.standing(view);
+            let sound = matches!(
+                standing,
+                Standing::Fresh
+                    | Standing::Adoptable
+                    | Standing::Stale(Change::Dependency { .. } | Change::Signing)
+            );
+            view.installed && view.intact && sound
+        })
     }
 
     /// A package that was built for this kernel and now refuses it.
@@ -196,7 +278,7 @@ impl Planner<'_> {
         installed: Option<&Cell>,
         skipped: Option<(ModuleId, String)>,
         retry: bool,
-    ) -> Provision {
+    ) -> Provision<'a> {
         let Some(view) = self.view(&cell) else { return Provision::Unavailable };
         let (standing, depends_on) = match self.standing(view) {
             // What it depends on may change in this very run: that is compared below.
@@ -247,7 +329,13 @@ impl Planner<'_> {
             (Standing::Fresh | Standing::Adoptable, None) => None,
         };
         if let Some(reason) = stale {
-            return self.build_and_install(cell, verdict, reason, needs, retry);
+            return self.build_and_install(
+                cell,
+                verdict,
+                reason,
+                Dependencies { steps: needs, builds },
+                retry,
+            );
         }
         self.keep_step(&cell, view);
         let mut install = !view.installed || !view.intact;
@@ -268,16 +356,15 @@ impl Planner<'_> {
                 // not before they are there.
                 let after = if view.loaded.is_some() { needs.clone() } else { Vec::new() };
                 self.step(Action::Adopt { cell: cell.clone() }, adopted(view), after);
-                BuildOf::Known(inputs.fingerprint())
+                BuildOf::from(inputs, builds, false)
             }
             _ => BuildOf::of(view),
         };
         if !install {
             return ready(None, build);
         }
-        if let (false, false, Some(why)) =
-            (retry, view.installed, view.record.as_ref().and_then(|r| r.refused.clone()))
-        {
+        // Whatever of an older build is installed: that would be refused again.
+        if let Some(why) = view.record.as_ref().and_then(|r| r.refused.clone()).filter(|_| !retry) {
             self.note(Note::Refused { cell, why });
             return Provision::Unavailable;
         }
@@ -294,9 +381,9 @@ impl Planner<'_> {
         cell: Cell,
         verdict: Option<&Verdict>,
         mut reason: Reason,
-        needs: Vec<usize>,
+        found: Dependencies<'a>,
         retry: bool,
-    ) -> Provision {
+    ) -> Provision<'a> {
         if let Some(failure) = verdict.and_then(|v| v.failure.as_ref()) {
             if retry {
                 reason = Reason::RetryAsked;
@@ -307,9 +394,14 @@ impl Planner<'_> {
                 return Provision::Unavailable;
             }
         }
-        let build = self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), needs);
+        let made = match self.view(&cell).map(|view| &view.now) {
+            Some(Now::Judged { inputs, .. }) => BuildOf::from(inputs, found.builds, true),
+            _ => BuildOf::asked_for(),
+        };
+        let build =
+            self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
         let step = self.step(Action::Install { cell, force: false }, reason, vec![build]);
-        ready(Some(step), BuildOf::New)
+        ready(Some(step), made)
     }
 
     /// What a cell's dependencies will be.
@@ -321,19 +413,32 @@ impl Planner<'_> {
         cell: &Cell,
         facts: &Facts,
         retry: bool,
-    ) -> Result<Dependencies, Box<Note>> {
+    ) -> Result<Dependencies<'a>, Box<Note>> {
         let mut found = Dependencies::default();
         let (mut missing, mut known) = (Vec::new(), false);
         for name in &facts.depends {
-            let provision = match ModuleName::new(name.clone()) {
-                Ok(module) => self.provide(&module, &cell.kernel, &cell.arch, retry),
-                Err(_) => Provision::Unregistered,
+            let module = ModuleName::new(name.clone()).ok();
+            let round = module
+                .as_ref()
+                .is_some_and(|module| self.stands_on(module, &cell.module.name, &cell.kernel, &cell.arch));
+            if let Some(module) = module.as_ref().filter(|_| round)
+                && self.is_held(module, &cell.kernel, &cell.arch)
+            {
+                // It cannot come both before and after: it is taken as it is.
+                continue;
+            }
+            let provision = match &module {
+                Some(module) => self.provide(module, &cell.kernel, &cell.arch, retry),
+                None => Provision::Unregistered,
+            };
+            let mut depends_on = |build, counts| {
+                found.builds.push(Dependency { name: name.clone(), build, counts });
             };
             match provision {
-                Provision::Excluded => {}
+                Provision::Excluded => depends_on(BuildOf::default(), false),
                 Provision::Ready { after, build } => {
+                    depends_on(build, !round);
                     found.steps.extend(after);
-                    found.builds.push((name.clone(), build));
                 }
                 Provision::Visiting | Provision::Unavailable => {
                     known = true;
@@ -359,8 +464,9 @@ pub(super) fn adopted(view: &CellView) -> Reason {
 }
 
 /// The first dependency that will be another build than the one in `inputs`.
-pub(super) fn other_build(builds: &[(String, BuildOf)], inputs: Option<&Inputs>) -> Option<String> {
-    builds.iter().find(|(name, build)| build.is_other(name, inputs)).map(|(name, _)| name.clone())
+pub(super) fn other_build(builds: &[Dependency<'_>], inputs: Option<&Inputs>) -> Option<String> {
+    let mut counting = builds.iter().filter(|d| d.counts);
+    counting.find(|d| d.build.is_other(&d.name, inputs)).map(|d| d.name.clone())
 }
 
 /// True when something changed since an excluded package was built that can have excluded it: what
@@ -370,7 +476,7 @@ fn refuses_anew(standing: &Standing) -> bool {
         if !matches!(change, Change::Dependency { .. } | Change::Signing))
 }
 
-pub(super) fn ready(after: Option<usize>, build: BuildOf) -> Provision {
+pub(super) fn ready(after: Option<usize>, build: BuildOf<'_>) -> Provision<'_> {
     Provision::Ready { after, build }
 }
 

@@ -42,9 +42,19 @@ pub enum Event {
     KernelHas(M, K, bool),
     Failing(Option<u64>),
     /// DKMS builds it, and installs it perhaps.
-    Foreign { m: M, k: K, fits: bool, loaded: bool, install: bool },
+    Foreign {
+        m: M,
+        k: K,
+        fits: bool,
+        loaded: bool,
+        install: bool,
+    },
     /// A person has it built, and installed perhaps.
-    Asked { m: M, k: K, install: bool },
+    Asked {
+        m: M,
+        k: K,
+        install: bool,
+    },
     /// A person has it uninstalled.
     Uninstalled(M, K),
     /// Somebody changes installed files.
@@ -363,9 +373,7 @@ impl Random {
             21 => Event::NoAutoinstall(yes && self.rarely(2)),
             22 => Event::KernelHas(m, k, yes),
             23 => Event::Failing((!self.rarely(3)).then(|| self.below(5) as u64)),
-            24 | 25 => {
-                Event::Foreign { m, k, fits: !self.rarely(4), loaded: self.rarely(4), install: yes }
-            }
+            24 | 25 => Event::Foreign { m, k, fits: !self.rarely(4), loaded: self.rarely(4), install: yes },
             26 => Event::Asked { m, k, install: yes },
             27 => Event::Uninstalled(m, k),
             28 => Event::Tampered(m, k),

@@ -48,9 +48,10 @@ fn headers(revision: u8) -> Headers {
 
 /// What the program would write down of something made from this.
 pub fn inputs(machine: &Machine, made: &Made) -> Inputs {
-    let depends = made.deps.iter().map(|(name, print)| {
-        (NAMES[usize::from(*name)].to_owned(), machine.fingerprints[print].clone())
-    });
+    let depends = made
+        .deps
+        .iter()
+        .map(|(name, print)| (NAMES[usize::from(*name)].to_owned(), machine.fingerprints[print].clone()));
     Inputs {
         source: format!("source {}", made.source),
         conf: format!("{:?} {:?}", made.m, made.conf),

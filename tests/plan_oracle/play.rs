@@ -20,12 +20,11 @@ fn request(machine: &Machine, ask: Ask) -> (Request, Option<Vec<K>>) {
             let kernels = k.map(|k| vec![release(k)]);
             (Request::Reconcile { kernels, retry }, k.map(|k| vec![k]))
         }
-        Ask::Autoinstall(k) => {
-            (Request::Autoinstall { kernel: release(k), arch: arch() }, Some(vec![k]))
-        }
+        Ask::Autoinstall(k) => (Request::Autoinstall { kernel: release(k), arch: arch() }, Some(vec![k])),
         Ask::KernelLeft(k) => (Request::KernelRemoved { kernel: release(k) }, Some(vec![k])),
         Ask::Remove(m) => {
-            let built: Vec<K> = (0..KERNELS.len() as K).filter(|k| machine.builds.contains_key(&(m, *k))).collect();
+            let built: Vec<K> =
+                (0..KERNELS.len() as K).filter(|k| machine.builds.contains_key(&(m, *k))).collect();
             let cells = built.iter().map(|k| (release(*k), arch())).collect();
             (Request::Remove { module: id(m), cells }, None)
         }
@@ -140,7 +139,9 @@ fn goes_round(machine: &Machine, m: M, _: K, dep: Name) -> bool {
     for _ in NAMES {
         let more: Vec<Name> = found
             .iter()
-            .flat_map(|n| machine.versions(*n).flat_map(|(_, known)| known.conf.needs.clone()).collect::<Vec<_>>())
+            .flat_map(|n| {
+                machine.versions(*n).flat_map(|(_, known)| known.conf.needs.clone()).collect::<Vec<_>>()
+            })
             .collect();
         found.extend(more);
     }
@@ -160,7 +161,10 @@ fn run(machine: &mut Machine, run: &Run) {
     let said = said(&made);
     let missing: Vec<&Act> = spec.acts.difference(&said.acts).collect();
     let surplus: Vec<&Act> = said.acts.difference(&spec.acts).collect();
-    assert!(missing.is_empty() && surplus.is_empty(), "{run:?}\nnot planned: {missing:?}\nnot wanted: {surplus:?}");
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "{run:?}\nnot planned: {missing:?}\nnot wanted: {surplus:?}"
+    );
     assert_eq!(said.settled, spec.settled, "duties that are done with");
     check_order(machine, &made);
     let cut = run.cut.map(usize::from);

@@ -257,7 +257,8 @@ impl Spec<'_> {
             let versions: Vec<(M, &Registered)> =
                 self.machine.versions(name).filter(|(_, known)| known.present).collect();
             let good = |build: &Build| build.written.is_some() || build.fits_kernel;
-            let newest = versions.iter().find_map(|(m, known)| Some((*m, known, self.build(*m).filter(|b| good(b))?)));
+            let newest =
+                versions.iter().find_map(|(m, known)| Some((*m, known, self.build(*m).filter(|b| good(b))?)));
             let by_itself = |known: &Registered, build: &Build| match &build.written {
                 Some(written) => {
                     let conf = &build.made.conf;
@@ -281,7 +282,9 @@ impl Spec<'_> {
         match &build.written {
             None if !build.fits_kernel => Own::Wrong,
             None if build.outdated && !build.loaded => Own::Unfit,
-            None if has_symbol_versions(self.k) && !same_symbols(now.headers, build.made.headers) => Own::Unfit,
+            None if has_symbol_versions(self.k) && !same_symbols(now.headers, build.made.headers) => {
+                Own::Unfit
+            }
             None => Own::Foreign,
             Some(_) if differ(&now, &build.made, !self.fits_headers(m)) => Own::Stale,
             Some(_) => Own::Sound,
@@ -396,7 +399,9 @@ impl Spec<'_> {
         };
         let newer = match choice {
             Choice::Stays(m) | Choice::This(m) => Some(m),
-            Choice::Nothing => self.machine.versions(name).find(|(_, r)| r.present && r.conf.broken).map(|(m, _)| m),
+            Choice::Nothing => {
+                self.machine.versions(name).find(|(_, r)| r.present && r.conf.broken).map(|(m, _)| m)
+            }
             Choice::Refused => None,
         };
         for m in self.refused_before(name, newer) {
@@ -412,13 +417,7 @@ impl Spec<'_> {
         }
     }
 
-    fn bring(
-        &self,
-        m: M,
-        state: &BTreeMap<Name, Serving>,
-        out: &mut Expected,
-        as_it_is: Serving,
-    ) -> Serving {
+    fn bring(&self, m: M, state: &BTreeMap<Name, Serving>, out: &mut Expected, as_it_is: Serving) -> Serving {
         let Some(mut wanted) = self.machine.now(m, self.k) else { return Serving::Missing };
         let observed = wanted.clone();
         // Which builds of what it depends on it will find.
@@ -447,7 +446,8 @@ impl Spec<'_> {
         if missing {
             return if self.held(m) { as_it_is } else { Serving::Missing };
         }
-        let others = |then: &Made| counts.iter().any(|(d, (p, _))| p.is_some() && then.deps.get(d) != p.as_ref());
+        let others =
+            |then: &Made| counts.iter().any(|(d, (p, _))| p.is_some() && then.deps.get(d) != p.as_ref());
         let build = self.build(m);
         let written = build.and_then(|b| b.written.as_ref());
         let other = match (build, written) {
@@ -495,7 +495,7 @@ impl Spec<'_> {
         }
         out.wanted.insert((m.0, self.k), build.made.clone());
         if install {
-            if !self.retry && !self.installed(m) && written.refused {
+            if !self.retry && written.refused {
                 out.wanted.remove(&(m.0, self.k));
                 return Serving::Missing;
             }
@@ -523,8 +523,7 @@ impl Spec<'_> {
             _ => None,
         }));
         let comes = out.acts.iter().any(|act| matches!(act, Act::Install(_, at) if *at == k));
-        let ours: BTreeSet<M> =
-            self.machine.modules.keys().copied().filter(|m| self.installed(*m)).collect();
+        let ours: BTreeSet<M> = self.machine.modules.keys().copied().filter(|m| self.installed(*m)).collect();
         let stays = ours.iter().any(|m| !out.acts.contains(&Act::Uninstall(*m, k)));
         let deserted = kernel.note.no_boot_entry && kernel.indexed.is_none() && !comes && !stays;
         let left = kernel.note.depmod_left.zip(kernel.indexed).is_some_and(|(left, made)| made > left);
@@ -537,9 +536,8 @@ impl Spec<'_> {
             out.settled.insert((k, Duty::Depmod));
         }
         let follows = self.options.depmod_follows.contains(&release(k));
-        let stale_index = !indexed.is_empty()
-            || kernel.note.depmod_due
-            || kernel.indexed.is_none() && !ours.is_empty();
+        let stale_index =
+            !indexed.is_empty() || kernel.note.depmod_due || kernel.indexed.is_none() && !ours.is_empty();
         // Without kernel/ there is nothing to index, but for what a person takes out.
         let indexes = kernel.image || self.asked && kernel.indexed.is_some() && !indexed.is_empty();
         if self.options.depmod && indexes && !follows && !swept && !settled && stale_index {
