@@ -71,6 +71,9 @@ impl<'a> Planner<'a> {
             self.without_boot_entry(kernel);
         } else if self.system.autoinstall_disabled {
             // Nothing is built for it, so nothing waits either.
+            if known.note.waiting.is_some() {
+                self.settle(kernel, Duty::Headers);
+            }
         } else if !known.headers {
             self.without_headers(kernel, retry);
         } else if let Some(arch) = self.system.arch.clone() {

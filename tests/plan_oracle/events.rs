@@ -299,19 +299,7 @@ impl Random {
 
     /// A sequence that begins with a machine as most are.
     pub fn sequence(&mut self) -> Vec<Event> {
-        let mut out = Vec::new();
-        for k in 0..KERNELS.len() as K {
-            if !self.rarely(3) {
-                out.push(Event::Image(k, true));
-                if !self.rarely(5) {
-                    out.push(Event::Headers(k, Some(0)));
-                }
-            }
-        }
-        for _ in 0..1 + self.below(4) {
-            let m = self.m();
-            out.push(Event::Add(m, 0, self.conf(m)));
-        }
+        let mut out = self.machine();
         if self.rarely(3) {
             out.push(Event::Failing(Some(self.below(5) as u64)));
         }
@@ -331,6 +319,30 @@ impl Random {
         }
         out.push(Event::Run(self.run()));
         out
+    }
+
+    /// Kernels and modules as most machines have them.
+    pub fn machine(&mut self) -> Vec<Event> {
+        let mut out = Vec::new();
+        for k in 0..KERNELS.len() as K {
+            if !self.rarely(3) {
+                out.push(Event::Image(k, true));
+                if !self.rarely(5) {
+                    out.push(Event::Headers(k, Some(0)));
+                }
+            }
+        }
+        for _ in 0..1 + self.below(4) {
+            let m = self.m();
+            out.push(Event::Add(m, 0, self.conf(m)));
+        }
+        out
+    }
+
+    /// A hook's call, killed perhaps.
+    pub fn hook(&mut self) -> Run {
+        let ask = Ask::Reconcile(self.rarely(3).then(|| self.k()), false);
+        Run { ask, bits: 0, cut: self.rarely(3).then(|| self.small(6)) }
     }
 
     /// A call, mostly of the usual kind.

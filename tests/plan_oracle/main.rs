@@ -18,7 +18,7 @@ mod spec;
 use events::Random;
 
 /// Sequences of a usual test run, for each property.
-const SEQUENCES: u64 = 20_000;
+const SEQUENCES: u64 = 10_000;
 
 fn number(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
@@ -52,6 +52,20 @@ fn every_plan_is_what_the_specification_says() {
             let why = play::failure(|| drop(play::play(&short)));
             let lines: Vec<String> = short.iter().map(|event| format!("    {event:?},")).collect();
             Some(format!("seed {seed}: {}\n{}", why.unwrap_or_default(), lines.join("\n")))
+        })
+    });
+    assert!(found.is_none(), "{}", found.unwrap_or_default());
+}
+
+#[test]
+fn all_orders_of_the_same_events_end_alike() {
+    let found = quietly(|| {
+        seeds(3).find_map(|seed| {
+            let orders = converge::orders(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+            let wrong = orders.into_iter().find(|events| converge::why(events).is_some())?;
+            let short = play::shrink(wrong, |events| converge::why(events).is_some());
+            let lines: Vec<String> = short.iter().map(|event| format!("    {event:?},")).collect();
+            Some(format!("seed {seed}: {}\n{}", converge::why(&short).unwrap_or_default(), lines.join("\n")))
         })
     });
     assert!(found.is_none(), "{}", found.unwrap_or_default());

@@ -204,6 +204,7 @@ impl Spec<'_> {
             }
             self.nothing_waits(out);
         } else if self.machine.no_autoinstall {
+            self.nothing_waits(out);
         } else if kernel.headers.is_none() {
             if self.without_headers(out) {
                 if kernel.note.waiting.as_ref() != Some(&headers_package(self.k)) {
