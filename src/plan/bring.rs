@@ -149,8 +149,9 @@ impl<'a> Planner<'a> {
             return None;
         }
         // A dependency that depends on this module in turn is not to bring a version of it.
-        let key = (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
-        self.provisions.insert(key, Provision::Visiting);
+        if let Some(place) = self.index.place(&cell.module.name, &cell.kernel) {
+            *self.provision(place) = Some(Provision::Visiting);
+        }
         let needs = match self.depends(cell, &facts, !self.options.heed_failures) {
             Ok(found) => found.steps,
             // The build warns.

@@ -1,15 +1,16 @@
 //! The plan while it is being made: steps so far, and what they change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::mem::{Discriminant, discriminant};
 use std::rc::Rc;
 
+use super::index::{Index, Known, Place};
 use super::{Action, Duty, InitramfsDuty, Note, Options, Plan, Reason, Step};
 use crate::abi::{Fit, Misfit, Rebuild};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::request::Request;
 use crate::system::{CellView, Kernel, Now, Source, System};
-use crate::version_order;
 
 /// How one cell stands against its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,12 +115,16 @@ pub(super) struct Planner<'a> {
     pub(super) system: &'a System,
     pub(super) options: &'a Options,
     plan: Plan,
-    /// Versions of each module, registered or only built, in the order of their ids.
-    by_name: BTreeMap<&'a ModuleName, BTreeSet<&'a ModuleId>>,
+    pub(super) index: Rc<Index<'a>>,
+    /// Module versions whose source is gone, as far as they were told.
+    broken: BTreeSet<&'a ModuleId>,
+    /// What was noted of cells.
+    noted: HashSet<(Discriminant<Note>, Cell)>,
     /// Kernels whose files change, with the steps that change what depmod reads and the modules'
     /// names.
     changed: BTreeMap<KernelRelease, (Vec<usize>, BTreeSet<String>)>,
-    pub(super) provisions: BTreeMap<(ModuleName, KernelRelease, Arch), Provision<'a>>,
+    /// By kernel and module.
+    provisions: Vec<Vec<Option<Provision<'a>>>>,
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
     pub(super) sweep: BTreeMap<KernelRelease, Reason>,
@@ -127,24 +132,27 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub(super) fn new(system: &'a System, options: &'a Options) -> Self {
-        let mut by_name: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for id in system.modules.keys().chain(system.cells.keys().map(|cell| &cell.module)) {
-            by_name.entry(&id.name).or_default().insert(id);
-        }
         Self {
             system,
             options,
             plan: Plan::default(),
-            by_name,
+            index: Rc::new(Index::new(system)),
+            broken: BTreeSet::new(),
+            noted: HashSet::new(),
             changed: BTreeMap::new(),
-            provisions: BTreeMap::new(),
+            provisions: Vec::new(),
             scope: BTreeSet::new(),
             sweep: BTreeMap::new(),
         }
     }
 
     pub(super) fn note(&mut self, note: Note) {
-        if !self.plan.notes.contains(&note) {
+        let new = match note.cell() {
+            // There may be one for every cell.
+            Some(cell) => self.noted.insert((discriminant(&note), cell.clone())),
+            None => matches!(note, Note::Broken { .. }) || !self.plan.notes.contains(&note),
+        };
+        if new {
             self.plan.notes.push(note);
         }
     }
@@ -182,20 +190,26 @@ impl<'a> Planner<'a> {
         self.system.cells.get(cell)
     }
 
-    /// Registered versions of a module, newest first.
-    pub(super) fn versions(&self, name: &ModuleName) -> Vec<&'a ModuleId> {
-        let known = self.by_name.get(name).into_iter().flatten().copied();
-        let mut ids: Vec<&ModuleId> = known.filter(|id| self.system.modules.contains_key(*id)).collect();
-        ids.sort_by(|a, b| version_order::compare(b.version.as_str(), a.version.as_str()));
-        ids
+    /// What a module was found to be worth.
+    pub(super) fn provision(&mut self, place: Place) -> &mut Option<Provision<'a>> {
+        if self.provisions.len() <= place.kernel {
+            self.provisions.resize_with(place.kernel + 1, Vec::new);
+        }
+        let of_kernel = &mut self.provisions[place.kernel];
+        if of_kernel.is_empty() {
+            of_kernel.resize_with(self.index.modules(), || None);
+        }
+        &mut of_kernel[place.name]
     }
 
     /// The version of a module that is installed for a kernel.
-    pub(super) fn installed(&self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> Option<Cell> {
-        let known = self.by_name.get(name).into_iter().flatten();
-        known
-            .map(|id| Cell { module: (*id).clone(), kernel: kernel.clone(), arch: arch.clone() })
-            .find(|cell| self.view(cell).is_some_and(|view| view.installed))
+    pub(super) fn installed(
+        &self,
+        name: &ModuleName,
+        kernel: &KernelRelease,
+        arch: &Arch,
+    ) -> Option<Known<'a>> {
+        self.index.installed(self.index.place(name, kernel)?, arch)
     }
 
     /// The end of the plan: depmod and initramfs once per kernel, then sweeping.
@@ -220,7 +234,7 @@ impl<'a> Planner<'a> {
             }
             let follows = self.options.depmod_follows.contains(&kernel);
             if self.options.depmod && indexes && !follows && !self.sweep.contains_key(&kernel) {
-                let ours = || self.system.cells.iter().any(|(c, v)| c.kernel == kernel && v.installed);
+                let ours = || self.index.of_kernel(&kernel).iter().any(|known| known.view.installed);
                 let reason = if settled {
                     None
                 } else if index_changes {
@@ -250,12 +264,12 @@ impl<'a> Planner<'a> {
     /// kernel-install's own plugin deletes it.
     fn depmod_is_settled(&self, kernel: &KernelRelease, known: &Kernel, steps: &[usize]) -> bool {
         if known.note.boot_entry_removed && !known.indexed {
-            let step = |step: &usize| &self.plan.steps[*step].action;
-            let goes = |cell: &Cell| {
-                steps.iter().any(|s| matches!(step(s), Action::Uninstall { cell: gone } if gone == cell))
-            };
-            let stays = self.system.cells.iter().any(|(c, v)| c.kernel == *kernel && v.installed && !goes(c));
-            let comes = steps.iter().any(|s| matches!(step(s), Action::Install { .. }));
+            let actions = || steps.iter().map(|step| &self.plan.steps[*step].action);
+            let goes = actions().filter(|action| matches!(action, Action::Uninstall { .. }));
+            let goes: BTreeSet<&Cell> = goes.filter_map(Action::cell).collect();
+            let cells = self.index.of_kernel(kernel).iter();
+            let stays = cells.filter(|known| known.view.installed).any(|known| !goes.contains(known.cell));
+            let comes = actions().any(|action| matches!(action, Action::Install { .. }));
             if !stays && !comes {
                 return known.note.depmod_due || !steps.is_empty();
             }
@@ -383,16 +397,12 @@ impl<'a> Planner<'a> {
         (step, view.installed && !reinstall)
     }
 
-    /// Notes a dangling source once; true when the module version can be built.
-    pub(super) fn usable(&mut self, id: &ModuleId) -> bool {
-        match self.system.modules.get(id) {
-            Some(Source::Added) => true,
-            Some(Source::Dangling(target)) => {
-                let note = Note::Broken { module: id.clone(), target: target.clone() };
-                self.note(note);
-                false
-            }
-            Some(Source::BinariesOnly) | None => false,
+    /// Notes a dangling source once.
+    pub(super) fn note_broken(&mut self, id: &'a ModuleId, source: Option<&Source>) {
+        if let Some(Source::Dangling(target)) = source
+            && self.broken.insert(id)
+        {
+            self.note(Note::Broken { module: id.clone(), target: target.clone() });
         }
     }
 }

@@ -2,7 +2,9 @@
 //! supports the kernel, built from what is there now.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
+use super::index::{Known, Place};
 use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
 use super::{Action, Duty, Note, Reason};
 use crate::abi::Fit;
@@ -26,15 +28,15 @@ enum Suits<'a> {
     /// Not at all: nothing is to be said of it.
     Not,
     /// What is installed of it stays as it is.
-    Stays(&'a CellView),
+    Stays,
     /// Its conf cannot be read. No older version is a cure for that.
-    Broken(&'a CellView, &'a Error),
+    Broken(&'a Error),
     /// There are no headers to judge by.
     Unjudged,
     /// It does not support the kernel.
-    Refuses(&'a CellView, &'a str),
+    Refuses(&'a str),
     /// It is the one that the kernel is to have.
-    Well(&'a CellView, &'a Facts),
+    Well(&'a Facts),
 }
 
 impl<'a> Planner<'a> {
@@ -105,8 +107,8 @@ impl<'a> Planner<'a> {
     }
 
     fn purge_gone(&mut self, kernel: &KernelRelease) {
-        let kept = self.system.cells.iter().any(|(cell, view)| {
-            cell.kernel == *kernel && (view.built || view.installed) && self.kept_on_request(cell)
+        let kept = self.index.of_kernel(kernel).iter().any(|known| {
+            (known.view.built || known.view.installed) && self.kept_on_request(known.cell, known.view)
         });
         // One build that was asked for keeps the kernel's other builds, too: they were made the
         // same way or are harmless, and headers without an image are rare.
@@ -116,66 +118,51 @@ impl<'a> Planner<'a> {
     }
 
     fn want_all(&mut self, kernel: &KernelRelease, arch: &Arch, retry: bool) {
-        let names: BTreeSet<ModuleName> = self.system.modules.keys().map(|id| id.name.clone()).collect();
-        for name in &names {
-            self.provide(name, kernel, arch, retry);
+        if let Some(kernel) = self.index.kernel(kernel) {
+            for name in 0..self.index.modules() {
+                self.provide(Place { kernel, name }, arch, retry);
+            }
         }
         if self.system.kernels[kernel].note.waiting.is_some() {
             self.settle(kernel, Duty::Headers);
         }
     }
 
-    /// What a module will be for this kernel, planning whatever is needed for it.
-    pub(super) fn provide(
-        &mut self,
-        name: &ModuleName,
-        kernel: &KernelRelease,
-        arch: &Arch,
-        retry: bool,
-    ) -> Provision<'a> {
-        let key = (name.clone(), kernel.clone(), arch.clone());
-        if let Some(known) = self.provisions.get(&key) {
+    /// What a module will be for a kernel, planning whatever is needed for it.
+    pub(super) fn provide(&mut self, place: Place, arch: &Arch, retry: bool) -> Provision<'a> {
+        if let Some(known) = self.provision(place) {
             return known.clone();
         }
-        self.provisions.insert(key.clone(), Provision::Visiting);
-        let found = self.work_out(name, kernel, arch, retry);
-        self.provisions.insert(key, found.clone());
-        found
+        *self.provision(place) = Some(Provision::Visiting);
+        let found = self.work_out(place, arch, retry);
+        self.provision(place).insert(found).clone()
     }
 
-    fn work_out(
-        &mut self,
-        name: &ModuleName,
-        kernel: &KernelRelease,
-        arch: &Arch,
-        retry: bool,
-    ) -> Provision<'a> {
-        let versions = self.versions(name);
-        if versions.is_empty() {
+    fn work_out(&mut self, place: Place, arch: &Arch, retry: bool) -> Provision<'a> {
+        if !self.index.is_registered(place) {
             return Provision::Unregistered;
         }
-        let installed = self.installed(name, kernel, arch);
-        let mut skipped: Option<(ModuleId, String)> = None;
+        let index = Rc::clone(&self.index);
+        let mut skipped: Option<(&ModuleId, &str)> = None;
         let mut manual = false;
-        for id in versions {
-            self.usable(id);
-            let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: arch.clone() };
-            match self.suits(&cell, &mut manual) {
+        for known in index.versions(place, arch) {
+            self.note_broken(&known.cell.module, known.source);
+            match self.suits(known, &mut manual) {
                 Suits::Not => {}
-                Suits::Stays(view) => return ready(None, BuildOf::of(view)),
-                Suits::Broken(view, error) => {
-                    self.note(Note::Unreadable { cell, error: error.clone() });
-                    return match view.installed {
-                        true => ready(None, BuildOf::of(view)),
+                Suits::Stays => return ready(None, BuildOf::of(known.view)),
+                Suits::Broken(error) => {
+                    self.note(Note::Unreadable { cell: known.cell.clone(), error: error.clone() });
+                    return match known.view.installed {
+                        true => ready(None, BuildOf::of(known.view)),
                         false => Provision::Unavailable,
                     };
                 }
                 Suits::Unjudged => return Provision::Unavailable,
-                Suits::Refuses(view, why) => {
-                    self.excluded(&cell, view, why);
-                    skipped.get_or_insert_with(|| (id.clone(), why.to_owned()));
+                Suits::Refuses(why) => {
+                    self.excluded(known.cell, known.view, why);
+                    skipped.get_or_insert((&known.cell.module, why));
                 }
-                Suits::Well(_, facts) => return self.want(cell, facts, installed.as_ref(), skipped, retry),
+                Suits::Well(facts) => return self.want(place, known, facts, skipped, retry),
             }
         }
         if skipped.is_some() { Provision::Excluded } else { Provision::Unavailable }
@@ -183,78 +170,65 @@ impl<'a> Planner<'a> {
 
     /// Looks at one version. `manual`: a newer one is not installed by itself; as in DKMS, that one says
     /// so for the package.
-    fn suits(&self, cell: &Cell, manual: &mut bool) -> Suits<'a> {
-        let Some(view) = self.view(cell) else { return Suits::Not };
-        if self.system.modules.get(&cell.module) != Some(&Source::Added) {
-            return if view.installed { Suits::Stays(view) } else { Suits::Not };
+    fn suits(&self, known: Known<'a>, manual: &mut bool) -> Suits<'a> {
+        let view = known.view;
+        if known.source != Some(&Source::Added) {
+            return if known.source.is_some() && view.installed { Suits::Stays } else { Suits::Not };
         }
         let facts = match &view.now {
             Now::Judged { facts, .. } => facts,
-            Now::Unreadable(error) => return Suits::Broken(view, error),
+            Now::Unreadable(error) => return Suits::Broken(error),
             Now::NoHeaders => return Suits::Unjudged,
         };
         if let Some(why) = &facts.exclusion {
             let standing = self.standing(view);
             if view.installed && standing != Standing::WrongKernel && !refuses_anew(&standing) {
                 // Somebody got it built all the same; replacing it would undo that.
-                return Suits::Stays(view);
+                return Suits::Stays;
             }
-            return Suits::Refuses(view, why);
+            return Suits::Refuses(why);
         }
         *manual |= !facts.autoinstall;
-        if *manual && !view.installed { Suits::Not } else { Suits::Well(view, facts) }
+        if *manual && !view.installed { Suits::Not } else { Suits::Well(facts) }
     }
 
     /// The version that a kernel is to have of a module, if that is to be judged at all.
-    fn chosen(
-        &self,
-        name: &ModuleName,
-        kernel: &KernelRelease,
-        arch: &Arch,
-    ) -> Option<(&'a CellView, &'a Facts)> {
+    fn chosen(&self, place: Place, arch: &Arch) -> Option<(&'a CellView, &'a Facts)> {
         let mut manual = false;
-        for id in self.versions(name) {
-            let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: arch.clone() };
-            match self.suits(&cell, &mut manual) {
-                Suits::Not | Suits::Refuses(..) => {}
-                Suits::Well(view, facts) => return Some((view, facts)),
-                Suits::Stays(_) | Suits::Broken(..) | Suits::Unjudged => return None,
+        for known in self.index.versions(place, arch) {
+            match self.suits(known, &mut manual) {
+                Suits::Not | Suits::Refuses(_) => {}
+                Suits::Well(facts) => return Some((known.view, facts)),
+                Suits::Stays | Suits::Broken(_) | Suits::Unjudged => return None,
             }
         }
         None
     }
 
-    /// True when `name` depends on `on` in turn, at any remove.
-    fn stands_on(&self, name: &ModuleName, on: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> bool {
+    /// True when the module at `place` depends on `on` in turn, at any remove.
+    fn stands_on(&self, place: Place, on: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> bool {
         let mut seen = BTreeSet::new();
-        let mut names = vec![name.clone()];
-        while let Some(name) = names.pop() {
-            if name == *on {
+        let mut places = vec![place];
+        while let Some(place) = places.pop() {
+            if self.index.name(place) == on {
                 return true;
             }
-            let facts = self.chosen(&name, kernel, arch).map(|(_, facts)| facts);
-            names.extend(
-                facts
-                    .iter()
-                    .flat_map(|f| &f.depends)
-                    .filter(|n| !seen.contains(*n))
-                    .filter_map(|n| ModuleName::new(n.clone()).ok()),
-            );
-            seen.insert(name.to_string());
+            let depends = self.chosen(place, arch).into_iter().flat_map(|(_, facts)| &facts.depends);
+            let named = depends.filter_map(|name| ModuleName::new(name.clone()).ok());
+            let further = named.filter_map(|name| self.index.place(&name, kernel));
+            places.extend(further.filter(|place| seen.insert(place.name)));
         }
         false
     }
 
     /// True when a module is installed as it should be, whatever becomes of what it depends on.
-    fn is_held(&self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> bool {
-        self.chosen(name, kernel, arch).is_some_and(|(view, _)| {
-            let standing = self.standing(view);
-            let sound = matches!(
-                standing,
-                Standing::Fresh
-                    | Standing::Adoptable
-                    | Standing::Stale(Change::Dependency { .. } | Change::Signing)
-            );
+    fn is_held(&self, place: Place, arch: &Arch) -> bool {
+        self.chosen(place, arch).is_some_and(|(view, _)| {
+            let sound = match self.standing(view) {
+                Standing::Fresh | Standing::Adoptable => true,
+                Standing::Stale(change) => matches!(change, Change::Dependency { .. } | Change::Signing),
+                _ => false,
+            };
             view.installed && view.intact && sound
         })
     }
@@ -276,13 +250,13 @@ impl<'a> Planner<'a> {
     /// Plans one version of a module for one kernel.
     fn want(
         &mut self,
-        cell: Cell,
+        place: Place,
+        known: Known<'a>,
         facts: &Facts,
-        installed: Option<&Cell>,
-        skipped: Option<(ModuleId, String)>,
+        skipped: Option<(&ModuleId, &str)>,
         retry: bool,
     ) -> Provision<'a> {
-        let Some(view) = self.view(&cell) else { return Provision::Unavailable };
+        let Known { cell, view, .. } = known;
         let (standing, depends_on) = match self.standing(view) {
             // What it depends on may change in this very run: that is compared below.
             Standing::Stale(change @ Change::Dependency { .. }) => (Standing::Fresh, Some(change)),
@@ -290,7 +264,7 @@ impl<'a> Planner<'a> {
             Standing::Stale(Change::Signing) => (Standing::Fresh, None),
             other => (other, None),
         };
-        let Dependencies { steps: needs, builds } = match self.depends(&cell, facts, retry) {
+        let Dependencies { steps: needs, builds } = match self.depends(cell, facts, retry) {
             Ok(found) => found,
             Err(_)
                 if view.installed
@@ -310,14 +284,16 @@ impl<'a> Planner<'a> {
             matches!(judged_since(view, v), Some(None | Some(Change::Dependency { .. })))
                 && other_build(&builds, Some(&v.inputs)).is_none()
         });
-        let other = installed.filter(|c| **c != cell).map(|c| c.module.version.clone());
-        let replaces = match (skipped, other) {
-            (Some((newest, why)), _) => Some(Reason::NewestExcluded { newest: newest.version, why }),
-            (None, Some(than)) => Some(Reason::Newer { than }),
+        let installed = if view.installed { None } else { self.index.installed(place, &cell.arch) };
+        let replaces = || match (skipped, installed) {
+            (Some((newest, why)), _) => {
+                Some(Reason::NewestExcluded { newest: newest.version.clone(), why: why.to_owned() })
+            }
+            (None, Some(than)) => Some(Reason::Newer { than: than.cell.module.version.clone() }),
             (None, None) => None,
         };
         let stale = match (&standing, rebuilt) {
-            (Standing::Absent, _) => Some(replaces.clone().unwrap_or(Reason::NotBuilt)),
+            (Standing::Absent, _) => Some(replaces().unwrap_or(Reason::NotBuilt)),
             (Standing::WrongKernel, _) => Some(Reason::WrongKernel),
             (Standing::Unfit(misfit), _) => Some(Reason::NotAdopted { misfit: misfit.clone() }),
             (Standing::Stale(change), _) => Some(Self::stale(view, change)),
@@ -333,14 +309,14 @@ impl<'a> Planner<'a> {
         };
         if let Some(reason) = stale {
             return self.build_and_install(
-                cell,
+                known,
                 verdict,
                 reason,
                 Dependencies { steps: needs, builds },
                 retry,
             );
         }
-        self.keep_step(&cell, view);
+        self.keep_step(cell, view);
         let mut install = !view.installed || !view.intact;
         if Self::signing_changed(view) {
             match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry) {
@@ -349,7 +325,7 @@ impl<'a> Planner<'a> {
                     self.note(Note::FailedBefore { cell: cell.clone(), failure });
                 }
                 None => {
-                    install |= self.resign_step(&cell, view, Reason::Stale { change: Change::Signing }).1;
+                    install |= self.resign_step(cell, view, Reason::Stale { change: Change::Signing }).1;
                 }
             }
         }
@@ -368,20 +344,20 @@ impl<'a> Planner<'a> {
         }
         // Whatever of an older build is installed: that would be refused again.
         if let Some(why) = view.record.as_ref().and_then(|r| r.refused.clone()).filter(|_| !retry) {
-            self.note(Note::Refused { cell, why });
+            self.note(Note::Refused { cell: cell.clone(), why });
             return Provision::Unavailable;
         }
         let reason = match view.installed {
             true => Reason::FilesMissing,
-            false => replaces.unwrap_or(Reason::NotInstalled),
+            false => replaces().unwrap_or(Reason::NotInstalled),
         };
-        let step = self.step(Action::Install { cell, force: false }, reason, needs);
+        let step = self.step(Action::Install { cell: cell.clone(), force: false }, reason, needs);
         ready(Some(step), build)
     }
 
     fn build_and_install(
         &mut self,
-        cell: Cell,
+        Known { cell, view, .. }: Known<'a>,
         verdict: Option<&Verdict>,
         mut reason: Reason,
         found: Dependencies<'a>,
@@ -393,17 +369,17 @@ impl<'a> Planner<'a> {
             } else if failure.provisional && self.options.retry_provisional {
                 reason = Reason::RetryToolchain;
             } else {
-                self.note(Note::FailedBefore { cell, failure: Box::new(failure.clone()) });
+                self.note(Note::FailedBefore { cell: cell.clone(), failure: Box::new(failure.clone()) });
                 return Provision::Unavailable;
             }
         }
-        let made = match self.view(&cell).map(|view| &view.now) {
-            Some(Now::Judged { inputs, .. }) => BuildOf::from(inputs, found.builds, true),
+        let made = match &view.now {
+            Now::Judged { inputs, .. } => BuildOf::from(inputs, found.builds, true),
             _ => BuildOf::asked_for(),
         };
         let build =
             self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
-        let step = self.step(Action::Install { cell, force: false }, reason, vec![build]);
+        let step = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
         ready(Some(step), made)
     }
 
@@ -421,17 +397,15 @@ impl<'a> Planner<'a> {
         let (mut missing, mut known) = (Vec::new(), false);
         for name in &facts.depends {
             let module = ModuleName::new(name.clone()).ok();
-            let round = module
-                .as_ref()
-                .is_some_and(|module| self.stands_on(module, &cell.module.name, &cell.kernel, &cell.arch));
-            if let Some(module) = module.as_ref().filter(|_| round)
-                && self.is_held(module, &cell.kernel, &cell.arch)
-            {
+            let place = module.and_then(|module| self.index.place(&module, &cell.kernel));
+            let round =
+                place.is_some_and(|it| self.stands_on(it, &cell.module.name, &cell.kernel, &cell.arch));
+            if place.is_some_and(|it| round && self.is_held(it, &cell.arch)) {
                 // It cannot come both before and after: it is taken as it is.
                 continue;
             }
-            let provision = match &module {
-                Some(module) => self.provide(module, &cell.kernel, &cell.arch, retry),
+            let provision = match place {
+                Some(place) => self.provide(place, &cell.arch, retry),
                 None => Provision::Unregistered,
             };
             let mut depends_on = |build, counts| {

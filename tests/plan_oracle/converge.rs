@@ -65,7 +65,8 @@ pub fn events(random: &mut Random) -> Vec<Event> {
 /// The same events in another order, told once or twice, with calls between them.
 pub fn reordered(events: &[Event], random: &mut Random) -> Vec<Event> {
     let fixed = events.iter().position(|e| matches!(e, Event::Run(_))).unwrap_or(0);
-    let mut rest: Vec<Event> = events[fixed..].iter().filter(|e| !matches!(e, Event::Run(_))).cloned().collect();
+    let mut rest: Vec<Event> =
+        events[fixed..].iter().filter(|e| !matches!(e, Event::Run(_))).cloned().collect();
     for last in (1..rest.len()).rev() {
         rest.swap(last, random.below(last + 1));
     }
@@ -122,7 +123,11 @@ pub fn check(events: &[Event]) {
                 free.insert((*name, *k));
             }
         }
-        for at in has.keys().chain(should.keys()).chain(machine.verdicts.keys().map(|(m, k)| (m.0, *k)).collect::<BTreeSet<_>>().iter()) {
+        for at in has
+            .keys()
+            .chain(should.keys())
+            .chain(machine.verdicts.keys().map(|(m, k)| (m.0, *k)).collect::<BTreeSet<_>>().iter())
+        {
             if of_the_past(&machine, &fresh, *at) {
                 free.insert(*at);
             }
@@ -141,7 +146,10 @@ pub fn check(events: &[Event]) {
         let kernel = &machine.kernels[usize::from(at.1)];
         let boots = kernel.image && !kernel.note.removed && !kernel.note.no_boot_entry;
         assert!(boots, "{at:?} is installed for a kernel that is not there");
-        assert!(free.contains(at) || kernel.headers.is_none() || machine.no_autoinstall, "{at:?} is left over");
+        assert!(
+            free.contains(at) || kernel.headers.is_none() || machine.no_autoinstall,
+            "{at:?} is left over"
+        );
     }
     for k in 0..machine.kernels.len() as K {
         let (one, other) = (&machine.kernels[usize::from(k)], &fresh.kernels[usize::from(k)]);
