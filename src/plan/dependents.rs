@@ -99,7 +99,7 @@ impl<'a> Planner<'a> {
                 return None;
             }
         };
-        let name = other_build(&found.builds, view.record.as_ref().map(|r| &r.inputs))?;
+        let name = other_build(&found.builds, view.record.as_ref().map(|r| &*r.inputs))?;
         let reason = Reason::DependencyBuilt { name };
         let build =
             self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);

@@ -74,7 +74,7 @@ pub(super) struct Dependency<'a> {
 impl<'a> BuildOf<'a> {
     /// The build that a cell has.
     pub(super) fn of(view: &'a CellView) -> Self {
-        Self { inputs: view.record.as_ref().map(|r| &r.inputs), ..Self::default() }
+        Self { inputs: view.record.as_ref().map(|r| &*r.inputs), ..Self::default() }
     }
 
     /// One that this run makes, for somebody who asked for it: never the same as before.

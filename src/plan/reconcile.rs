@@ -278,7 +278,7 @@ impl<'a> Planner<'a> {
                 return Provision::Unavailable;
             }
         };
-        let rebuilt = other_build(&builds, view.record.as_ref().map(|r| &r.inputs));
+        let rebuilt = other_build(&builds, view.record.as_ref().map(|r| &*r.inputs));
         // A verdict on the old build of a dependency says nothing about the new one.
         let verdict = view.verdict.as_ref().filter(|v| {
             matches!(judged_since(view, v), Some(None | Some(Change::Dependency { .. })))

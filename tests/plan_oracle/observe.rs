@@ -144,7 +144,7 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
     let written = build.and_then(|b| b.written.as_ref().map(|w| (b, w)));
     let record = written.map(|(build, written)| Record {
         format: FORMAT,
-        inputs: inputs(machine, &build.made),
+        inputs: inputs(machine, &build.made).into(),
         kept: written.kept.map(|revision| Kept { headers: headers(revision), symbols: 5 }),
         stamp: String::new(),
         facts: facts(&build.made.conf, k),
