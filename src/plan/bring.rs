@@ -55,7 +55,7 @@ impl<'a> Planner<'a> {
             self.step(Action::Adopt { cell: cell.clone() }, adopted(view), Vec::new());
         }
         if build.is_none() {
-            self.keep_step(&cell, view);
+            let _ = self.keep_step(&cell, view);
         }
         // One that could not be signed with this key before is as good as it was.
         let resign = build.is_none()

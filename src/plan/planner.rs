@@ -355,19 +355,20 @@ impl<'a> Planner<'a> {
         self.options.rebuild == Rebuild::Abi && matches!(view.fit, Some(Fit::Fits { .. }))
     }
 
-    /// Plans to write down that a build fits headers that changed, unless that is done.
-    pub(super) fn keep_step(&mut self, cell: &Cell, view: &CellView) {
+    /// Plans to write down that a build fits headers that changed, unless that is done (false).
+    pub(super) fn keep_step(&mut self, cell: &Cell, view: &CellView) -> bool {
         let (Now::Judged { inputs, .. }, Some(record), Some(Fit::Fits { symbols })) =
             (&view.now, &view.record, &view.fit)
         else {
-            return;
+            return false;
         };
         if !self.fits_headers(view) || inputs.headers == record.judged().headers {
-            return;
+            return false;
         }
         let change = inputs.headers.change_since(&record.judged().headers);
         let reason = Reason::AbiKept { change, symbols: *symbols };
         self.step(Action::Keep { cell: cell.clone() }, reason, Vec::new());
+        true
     }
 
     /// Why a build is stale, with what is known beside the input that changed.

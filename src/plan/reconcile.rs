@@ -316,10 +316,11 @@ impl<'a> Planner<'a> {
                 retry,
             );
         }
-        self.keep_step(cell, view);
+        // That a build for these headers failed is forgotten with it.
+        let kept = self.keep_step(cell, view);
         let mut install = !view.installed || !view.intact;
         if Self::signing_changed(view) {
-            match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry) {
+            match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry && !kept) {
                 Some(failure) => {
                     let failure = Box::new(failure.clone());
                     self.note(Note::FailedBefore { cell: cell.clone(), failure });

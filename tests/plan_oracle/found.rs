@@ -69,3 +69,37 @@ fn the_same_build_again_leaves_those_that_depend_on_it_alone() {
         plan.steps.iter().map(|s| s.action.to_string()).filter(|s| s.starts_with("build")).collect();
     assert_eq!(builds, ["build alpha/9 for 6.1.0-9-amd64"]);
 }
+
+/// Keeping a build forgot that signing it had failed, after that had counted.
+#[test]
+fn a_build_that_is_kept_is_signed_in_the_same_run() {
+    let with = |ask, bits| Event::Run(Run { ask, bits, cut: None });
+    play(&[
+        Event::Image(1, true),
+        Event::Headers(1, Some(0)),
+        Event::Add(M(0, 2), 0, needs(&[])),
+        Event::Key(Some(1)),
+        with(Ask::Reconcile(Some(1), true), 0),
+        Event::Key(Some(3)),
+        Event::CompilerGone(true),
+        Event::Headers(1, Some(1)),
+        hook(),
+        with(Ask::Reconcile(None, false), 64),
+    ]);
+}
+
+/// Of two that need each other, both are made again for what they need beside.
+#[test]
+fn a_ring_is_made_again_for_what_it_stands_on() {
+    play(&[
+        Event::Image(1, true),
+        Event::Headers(1, Some(0)),
+        Event::Add(M(3, 0), 0, needs(&[1, 0])),
+        Event::Add(M(0, 0), 0, needs(&[])),
+        Event::Add(M(1, 2), 0, needs(&[3, 0])),
+        Event::Asked { m: M(3, 0), k: 1, install: true },
+        hook(),
+        Event::Add(M(0, 1), 0, needs(&[])),
+        hook(),
+    ]);
+}

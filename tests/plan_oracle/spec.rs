@@ -467,7 +467,10 @@ impl Spec<'_> {
                 return Serving::Missing;
             }
             out.acts.extend([Act::Build(m, self.k), Act::Install(m, self.k)]);
-            out.wanted.insert((m.0, self.k), wanted.clone());
+            // Which of those that need each other is first is nobody's business.
+            if !self.reach(m.0).contains(&m.0) {
+                out.wanted.insert((m.0, self.k), wanted.clone());
+            }
             return Serving::There { print: Some(wanted.print()), anew: true };
         }
         let mut install = !self.installed(m) || written.is_some() && !self.machine.intact(m, self.k);
@@ -479,7 +482,8 @@ impl Spec<'_> {
             out.wanted.insert((m.0, self.k), wanted.clone());
             return Serving::There { print: Some(wanted.print()), anew: false };
         };
-        if self.fits_headers(m) && written.kept.unwrap_or(build.made.headers) != observed.headers {
+        let keep = self.fits_headers(m) && written.kept.unwrap_or(build.made.headers) != observed.headers;
+        if keep {
             out.acts.insert(Act::Keep(m, self.k));
         }
         if key_changed(&observed, &build.made) {
@@ -488,7 +492,8 @@ impl Spec<'_> {
                     && !key_changed(&observed, &v.made)
                     && observed.deps.iter().all(|(d, p)| v.made.deps.get(d) == Some(p))
             });
-            if !same || self.retry {
+            // That a build for these headers failed is forgotten with it.
+            if !same || self.retry || keep {
                 let follows = self.installed(m) && self.machine.intact(m, self.k) && written.files;
                 out.acts.insert(Act::Resign(m, self.k, follows));
                 install |= self.installed(m) && !follows;
