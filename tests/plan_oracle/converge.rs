@@ -178,7 +178,7 @@ fn of_the_past(machine: &Machine, fresh: &Machine, (name, k): (Name, K)) -> bool
         // By hand, or not to be judged: what there is stays.
         || machine.versions(name).any(|(_, known)| known.conf.manual || known.conf.broken || !known.present)
         // Something that it depends on cannot be had.
-        || installed(fresh).get(&(name, k)).is_none() && machine.versions(name).any(|(_, known)| !known.conf.needs.is_empty())
+        || !installed(fresh).contains_key(&(name, k)) && machine.versions(name).any(|(_, known)| !known.conf.needs.is_empty())
         || machine.kernels[usize::from(k)].headers.is_none()
         || machine.no_autoinstall
 }

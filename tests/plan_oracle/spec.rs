@@ -463,7 +463,7 @@ impl Spec<'_> {
             || matches!(own, Own::Absent | Own::Wrong | Own::Unfit | Own::Stale)
             || own == Own::Foreign && failed.is_some();
         if again {
-            if failed.is_some_and(|v| !self.retry && !(v.provisional && self.options.retry_provisional)) {
+            if failed.is_some_and(|v| !(self.retry || v.provisional && self.options.retry_provisional)) {
                 return Serving::Missing;
             }
             out.acts.extend([Act::Build(m, self.k), Act::Install(m, self.k)]);
