@@ -1,8 +1,8 @@
 //! What we write down beside DKMS's own state: records of builds, verdicts on cells that have none,
 //! notes on kernels. Plain data; [`crate::store`] reads and writes it.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,8 @@ pub const FORMAT: u32 = 1;
 pub struct Record {
     /// [`FORMAT`].
     pub format: u32,
-    /// What it was made from.
-    pub inputs: Inputs,
+    /// What it was made from. Shared with what is observed while nothing changes.
+    pub inputs: Arc<Inputs>,
     /// Headers that came after it and that it was found to fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
@@ -57,10 +57,10 @@ pub struct Kept {
 impl Record {
     /// The inputs as they were when the build was last looked at: what it was made from, or, where it was
     /// kept since, the same with the headers that it fits.
-    pub fn judged(&self) -> Cow<'_, Inputs> {
+    pub fn judged(&self) -> Arc<Inputs> {
         match &self.kept {
-            None => Cow::Borrowed(&self.inputs),
-            Some(kept) => Cow::Owned(Inputs { headers: kept.headers.clone(), ..self.inputs.clone() }),
+            None => Arc::clone(&self.inputs),
+            Some(kept) => Arc::new(Inputs { headers: kept.headers.clone(), ..(*self.inputs).clone() }),
         }
     }
 }

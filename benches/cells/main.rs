@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dkms_hook::conf::model::Framework;
@@ -51,7 +52,7 @@ fn observing() {
         "\nObserving, in this process (processor time): modules × kernels, all installed and up to date"
     );
     println!("{:>10} {:>12} {:>12} {:>12}", "cells", "observe", "per cell", "plan");
-    for (modules, kernels, files) in [(1, 1, 30), (10, 2, 30), (40, 4, 30), (10, 2, 1000)] {
+    for (modules, kernels, files) in [(1, 1, 30), (10, 2, 30), (40, 4, 30), (100, 20, 30), (10, 2, 1000)] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let layout = Layout::new(Root::at(dir.path()));
         let (framework, overrides) = (Framework::default(), Overrides::default());
@@ -152,7 +153,7 @@ fn write_records(observer: &Observer<'_>) {
         };
         let record = Record {
             format: FORMAT,
-            inputs: *inputs,
+            inputs,
             kept: None,
             stamp,
             facts,
@@ -169,22 +170,35 @@ fn write_records(observer: &Observer<'_>) {
 fn planning() {
     println!("\nPlanning alone (processor time): cells that exist only in memory");
     println!(
-        "{:>14} {:>9} {:>14} {:>10} {:>14} {:>10}",
-        "", "cells", "nothing to do", "per cell", "build all", "per cell"
+        "{:>14} {:>9} {:>14} {:>10} {:>9} {:>14} {:>10} {:>9}",
+        "", "cells", "nothing to do", "per cell", "to 10000", "build all", "per cell", "to 10000"
     );
-    for (modules, kernels) in [(10, 2), (100, 10), (300, 30), (1000, 30), (1000, 100)] {
+    let sizes = [(10, 2), (100, 10), (100, 100), (250, 100), (500, 100), (1000, 30), (1000, 50), (1000, 100)];
+    // What a cell costs where there are 10000: a curve that is linear stays at 1 after that.
+    let mut at_10000 = None;
+    for (modules, kernels) in sizes {
         let cells = u32::try_from(modules * kernels).expect("not that many");
         let [fresh, stale] = [false, true].map(|stale| {
             let system = synthetic(modules, kernels, stale);
             repeat(|| drop(black_box(plan::plan(&system, &everything(), &Options::default()))))
         });
+        let per_cell = [fresh, stale].map(|all| all.as_secs_f64() / f64::from(cells));
+        if cells == 10_000 {
+            at_10000 = Some(per_cell);
+        }
+        let ratio = |which: usize| match at_10000 {
+            Some(base) => format!("{:.2}", per_cell[which] / base[which]),
+            None => String::new(),
+        };
         println!(
-            "{:>14} {cells:>9} {:>14} {:>10} {:>14} {:>10}",
+            "{:>14} {cells:>9} {:>14} {:>7.0} ns {:>9} {:>14} {:>7.0} ns {:>9}",
             format!("{modules} × {kernels}"),
             text(fresh),
-            text(fresh / cells),
+            per_cell[0] * 1e9,
+            ratio(0),
             text(stale),
-            text(stale / cells)
+            per_cell[1] * 1e9,
+            ratio(1)
         );
     }
 }
@@ -219,9 +233,10 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
         let depends = if m % 10 == 9 { vec![format!("module{}", m - 1)] } else { Vec::new() };
         let facts = Facts { autoinstall: true, depends, ..Facts::default() };
         for k in 0..kernels {
+            let old = Arc::new(inputs("old"));
             let record = Record {
                 format: FORMAT,
-                inputs: inputs("old"),
+                inputs: Arc::clone(&old),
                 kept: None,
                 stamp: String::new(),
                 facts: facts.clone(),
@@ -239,7 +254,8 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 verdict: None,
                 now: Now::Judged {
                     facts: facts.clone(),
-                    inputs: Box::new(inputs(if stale { "new" } else { "old" })),
+                    // The observer takes what did not change as it stands in the record.
+                    inputs: if stale { inputs("new").into() } else { old },
                     stamp: String::new(),
                 },
                 vermagic_matches: false,

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::apply::build::compress::pack_file;
 use crate::apply::build::publish::{Staging, remove_leftovers};
@@ -60,7 +61,7 @@ impl Resigning<'_> {
             path = staging.dir().join(path.file_name().unwrap_or_default());
         }
         if let Some(mut record) = store::load::<Record>(&path) {
-            record.inputs.signing = Some(signer.certificate().to_owned());
+            Arc::make_mut(&mut record.inputs).signing = Some(signer.certificate().to_owned());
             // The key may be younger than the stamp.
             record.stamp.clear();
             store::save(&path, &record)?;

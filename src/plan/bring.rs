@@ -9,7 +9,7 @@ use crate::inputs::Change;
 use crate::request::Goal;
 use crate::system::{CellView, Now, Source};
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Plans what brings a cell to a state.
     pub(super) fn bring(&mut self, cell: Cell, to: Goal, force: bool) {
         if to != Goal::Added {
@@ -56,7 +56,7 @@ impl Planner<'_> {
             self.step(Action::Adopt { cell: cell.clone() }, adopted(view), Vec::new());
         }
         if build.is_none() {
-            self.keep_step(&cell, view);
+            let _ = self.keep_step(&cell, view);
         }
         // One that could not be signed with this key before is as good as it was.
         let resign = build.is_none()
@@ -83,8 +83,8 @@ impl Planner<'_> {
             _ => Reason::Asked,
         };
         let which = match (&build, &view.now) {
-            (Some(_), _) => BuildOf::New,
-            (None, Now::Judged { inputs, .. }) if adopt => BuildOf::Known(inputs.fingerprint()),
+            (Some(_), _) => BuildOf::asked_for(),
+            (None, Now::Judged { inputs, .. }) if adopt => BuildOf::from(inputs, Vec::new(), false),
             (None, _) => BuildOf::of(view),
         };
         let install =
@@ -115,7 +115,7 @@ impl Planner<'_> {
     fn build_step(
         &mut self,
         cell: &Cell,
-        view: &CellView,
+        view: &'a CellView,
         again: bool,
         force: bool,
     ) -> Option<(Option<usize>, bool)> {
@@ -164,8 +164,9 @@ impl Planner<'_> {
             return None;
         }
         // A dependency that depends on this module in turn is not to bring a version of it.
-        let key = (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
-        self.provisions.insert(key, Provision::Visiting);
+        if let Some(place) = self.index.place(&cell.module.name, &cell.kernel) {
+            *self.provision(place) = Some(Provision::Visiting);
+        }
         let needs = match self.depends(cell, &facts, !self.options.heed_failures) {
             Ok(found) => found.steps,
             // The build warns.

@@ -4,6 +4,7 @@
 //! by name and would otherwise leave those that were built against its predecessor behind.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::planner::{BuildOf, Planner, Provision};
 use super::reconcile::{other_build, ready};
@@ -12,12 +13,11 @@ use crate::ids::{Cell, ModuleName};
 use crate::record::Facts;
 use crate::system::{Now, Source};
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Plans builds of what depends on `cell`, which `install` will have installed from `build`; and
     /// of what depends on those, and so on. What is only built stays only built.
-    pub(super) fn rebuild_dependents(&mut self, cell: &Cell, install: usize, build: BuildOf) {
-        let key = |cell: &Cell| (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
-        self.provisions.insert(key(cell), ready(Some(install), build));
+    pub(super) fn rebuild_dependents(&mut self, cell: &Cell, install: usize, build: BuildOf<'a>) {
+        self.will_be(cell, Some(ready(Some(install), build)));
         let mut changed = vec![cell.module.name.to_string()];
         let mut candidates: Vec<(Cell, Facts)> = self.candidates(cell);
         // Each goes after those candidates that it depends on itself. In a cycle nobody can be first;
@@ -35,7 +35,7 @@ impl Planner<'_> {
             if let Some(provision) = self.rebuild(&dependent, &facts)
                 && self.view(&dependent).is_some_and(|v| v.installed)
             {
-                self.provisions.insert(key(&dependent), provision);
+                self.will_be(&dependent, Some(provision));
                 changed.push(dependent.module.name.to_string());
             }
         }
@@ -45,13 +45,10 @@ impl Planner<'_> {
     fn candidates(&self, cell: &Cell) -> Vec<(Cell, Facts)> {
         // What it depends on itself cannot follow it: that would go round for ever.
         let before = self.all_that_it_depends_on(cell);
-        let same_kernel = |other: &Cell| {
-            other.kernel == cell.kernel
-                && other.arch == cell.arch
-                && !before.contains(other.module.name.as_str())
-        };
-        let cells = self.system.cells.iter().filter(|(other, view)| same_kernel(other) && view.built);
-        let wanting = cells.filter_map(|(other, view)| match &view.now {
+        let after = |other: &Cell| other.arch == cell.arch && !before.contains(other.module.name.as_str());
+        let cells = self.index.of_kernel(&cell.kernel).iter().map(|known| (known.cell, known.view));
+        let built = cells.filter(|(other, view)| after(other) && view.built);
+        let wanting = built.filter_map(|(other, view)| match &view.now {
             Now::Judged { facts, .. }
                 if facts.depends_rebuild
                     && facts.exclusion.is_none()
@@ -70,11 +67,10 @@ impl Planner<'_> {
         let mut found = BTreeSet::new();
         let mut names = vec![cell.module.name.to_string()];
         while let Some(name) = names.pop() {
-            let versions = self.system.cells.iter().filter(|(other, _)| {
-                other.kernel == cell.kernel && other.arch == cell.arch && other.module.name.as_str() == name
-            });
-            for (_, view) in versions {
-                if let Now::Judged { facts, .. } = &view.now {
+            let known = ModuleName::new(name.clone()).ok();
+            let place = known.and_then(|known| self.index.place(&known, &cell.kernel));
+            for known in place.into_iter().flat_map(|place| self.index.versions(place, &cell.arch)) {
+                if let Now::Judged { facts, .. } = &known.view.now {
                     names
                         .extend(facts.depends.iter().filter(|n| !found.contains(*n) && **n != name).cloned());
                 }
@@ -86,20 +82,16 @@ impl Planner<'_> {
 
     /// Plans the build of one dependent if what it depends on will be another build than the one that
     /// it was made with. `None` when there is nothing to do, or nothing can be done (a note says why).
-    fn rebuild(&mut self, cell: &Cell, facts: &Facts) -> Option<Provision> {
+    fn rebuild(&mut self, cell: &Cell, facts: &Facts) -> Option<Provision<'a>> {
         let view = self.view(cell)?;
-        let key = (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
-        let known = self.provisions.insert(key.clone(), Provision::Visiting);
+        let known = self.will_be(cell, Some(Provision::Visiting));
         if view.installed && matches!(known, Some(Provision::Ready { after: Some(_), .. })) {
             // Something before it needed it, and had it built.
-            return known.inspect(|known| drop(self.provisions.insert(key, known.clone())));
+            return known.inspect(|known| drop(self.will_be(cell, Some(known.clone()))));
         }
         self.take_as_they_are(cell, facts);
         let found = self.depends(cell, facts, !self.options.heed_failures);
-        match known {
-            Some(known) => self.provisions.insert(key, known),
-            None => self.provisions.remove(&key),
-        };
+        self.will_be(cell, known);
         let found = match found {
             Ok(found) => found,
             Err(missing) => {
@@ -107,32 +99,35 @@ impl Planner<'_> {
                 return None;
             }
         };
-        let name = other_build(&found.builds, view.record.as_ref().map(|r| &r.inputs))?;
+        let name = other_build(&found.builds, view.record.as_ref().map(|r| &*r.inputs))?;
         let reason = Reason::DependencyBuilt { name };
         let build =
             self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
         if !view.installed {
-            return Some(ready(Some(build), BuildOf::New));
+            return Some(ready(Some(build), BuildOf::asked_for()));
         }
         let install = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
-        Some(ready(Some(install), BuildOf::New))
+        Some(ready(Some(install), BuildOf::asked_for()))
     }
 
     /// What a dependent depends on beside what was asked for is taken as it is: nobody asked for more,
     /// and something new would make what was asked for stale in turn.
     fn take_as_they_are(&mut self, cell: &Cell, facts: &Facts) {
-        for name in facts.depends.iter().filter_map(|name| ModuleName::new(name.clone()).ok()) {
-            let key = (name.clone(), cell.kernel.clone(), cell.arch.clone());
-            if self.provisions.contains_key(&key) {
-                continue;
-            }
-            let installed = self.installed(&name, &cell.kernel, &cell.arch);
-            let provision = match installed.and_then(|there| self.view(&there)) {
-                Some(view) => ready(None, BuildOf::of(view)),
-                None if self.versions(&name).is_empty() => Provision::Unregistered,
+        let named = facts.depends.iter().filter_map(|name| ModuleName::new(name.clone()).ok());
+        let index = Rc::clone(&self.index);
+        for place in named.filter_map(|name| index.place(&name, &cell.kernel)) {
+            let provision = match index.installed(place, &cell.arch) {
+                Some(known) => ready(None, BuildOf::of(known.view)),
+                None if !index.is_registered(place) => Provision::Unregistered,
                 None => Provision::Unavailable,
             };
-            self.provisions.insert(key, provision);
+            self.provision(place).get_or_insert(provision);
         }
+    }
+
+    /// Sets what a module will be worth, and returns what that was before.
+    fn will_be(&mut self, cell: &Cell, provision: Option<Provision<'a>>) -> Option<Provision<'a>> {
+        let place = self.index.place(&cell.module.name, &cell.kernel)?;
+        std::mem::replace(self.provision(place), provision)
     }
 }

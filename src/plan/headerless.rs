@@ -1,13 +1,12 @@
 //! Kernels without headers: what is built already is installed, everything else waits.
 
-use std::collections::BTreeSet;
-
+use super::index::{Known, Place};
 use super::planner::{Planner, Standing};
 use super::{Action, Duty, Note, Reason};
-use crate::ids::{Cell, KernelRelease, ModuleId, ModuleName};
+use crate::ids::{Arch, KernelRelease};
 use crate::system::{CellView, Source};
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// What a kernel that has no headers can have.
     pub(super) fn without_headers(&mut self, kernel: &KernelRelease, retry: bool) {
         let wanted = self.install_what_is_built(kernel, retry);
@@ -29,16 +28,19 @@ impl Planner<'_> {
     /// Plans the installation of builds that are there and not installed, as an archive may have
     /// brought them. True when there are modules that need the headers.
     pub(super) fn install_what_is_built(&mut self, kernel: &KernelRelease, retry: bool) -> bool {
-        let here = self.system.cells.iter().filter(|(c, v)| c.kernel == *kernel && v.installed);
-        let installed: BTreeSet<&ModuleName> = here.map(|(cell, _)| &cell.module.name).collect();
-        let added = self.system.modules.iter().filter(|(_, source)| **source == Source::Added);
-        let missing: BTreeSet<ModuleName> =
-            added.map(|(id, _)| id.name.clone()).filter(|name| !installed.contains(name)).collect();
+        let Some((arch, number)) = self.system.arch.as_ref().zip(self.index.kernel(kernel)) else {
+            return false;
+        };
         let mut wanted = false;
-        for name in &missing {
-            match self.ready_build(name, kernel, retry) {
-                Some(cell) => {
-                    self.step(Action::Install { cell, force: false }, Reason::NotInstalled, Vec::new());
+        for name in 0..self.index.modules() {
+            let place = Place { kernel: number, name };
+            if !self.index.is_added(place) || self.index.installed(place, arch).is_some() {
+                continue;
+            }
+            match self.ready_build(place, arch, retry) {
+                Some(known) => {
+                    let action = Action::Install { cell: known.cell.clone(), force: false };
+                    self.step(action, Reason::NotInstalled, Vec::new());
                 }
                 None => wanted = true,
             }
@@ -47,14 +49,7 @@ impl Planner<'_> {
     }
 
     /// The newest version of a module that is built for a kernel, if it is to be installed by itself.
-    fn ready_build(&self, name: &ModuleName, kernel: &KernelRelease, retry: bool) -> Option<Cell> {
-        let arch = self.system.arch.clone()?;
-        let added = |id: &&ModuleId| self.system.modules.get(*id) == Some(&Source::Added);
-        let mut cells = self.versions(name).into_iter().filter(added).map(|id| Cell {
-            module: id.clone(),
-            kernel: kernel.clone(),
-            arch: arch.clone(),
-        });
+    fn ready_build(&self, place: Place, arch: &Arch, retry: bool) -> Option<Known<'a>> {
         let usable = |view: &CellView| matches!(self.standing(view), Standing::Fresh | Standing::Adoptable);
         let automatic = |view: &CellView| match (&view.record, &view.loaded) {
             (Some(record), _) => {
@@ -65,7 +60,7 @@ impl Planner<'_> {
             // DKMS built it, and nobody knows whether for good.
             (None, None) => false,
         };
-        let cell = cells.find(|cell| self.view(cell).is_some_and(usable))?;
-        self.view(&cell).is_some_and(automatic).then_some(cell)
+        let mut added = self.index.versions(place, arch).filter(|known| known.source == Some(&Source::Added));
+        added.find(|known| usable(known.view)).filter(|known| automatic(known.view))
     }
 }

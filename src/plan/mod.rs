@@ -12,6 +12,7 @@ use crate::ids::{Cell, KernelRelease, ModuleId};
 mod bring;
 mod dependents;
 mod headerless;
+mod index;
 mod note;
 mod planner;
 mod purge;

@@ -177,7 +177,8 @@ impl Note {
                 format!("{module}: its source {} is missing", target.display()),
             )
             .hint(format!(
-                "put the source back, or install its package again; or delete the entry: /var/lib/dkms/{module}"
+                "put the source back, or install its package again; after that `dkms remove {module} --all` can take \
+                 the module out. Or delete the entry: /var/lib/dkms/{module}"
             )),
             Self::NotAdded { module } => {
                 Error::new(exit::WRONG_STATE, format!("{module} is not in the DKMS tree"))

@@ -1,14 +1,16 @@
 //! The plan while it is being made: steps so far, and what they change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::mem::{Discriminant, discriminant};
+use std::rc::Rc;
 
+use super::index::{Index, Known, Place};
 use super::{Action, Duty, InitramfsDuty, Note, Options, Plan, Reason, Step};
 use crate::abi::{Fit, Misfit, Rebuild};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::request::Request;
 use crate::system::{CellView, Kernel, Now, Source, System};
-use crate::version_order;
 
 /// How one cell stands against its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +30,8 @@ pub(super) enum Standing {
 }
 
 /// What a module is worth to those that depend on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Provision {
+#[derive(Debug, Clone)]
+pub(super) enum Provision<'a> {
     /// Being worked out: seen again, it is a cycle.
     Visiting,
     /// There.
@@ -37,7 +39,7 @@ pub(super) enum Provision {
         /// After this step; at once when `None`.
         after: Option<usize>,
         /// Which build of it.
-        build: BuildOf,
+        build: BuildOf<'a>,
     },
     /// Not for this kernel: counts as satisfied, as in DKMS.
     Excluded,
@@ -48,28 +50,63 @@ pub(super) enum Provision {
 }
 
 /// Which build of a module its dependents will find.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum BuildOf {
-    /// One that this run makes.
-    New,
-    /// One with this fingerprint.
-    Known(String),
-    /// One that has no record.
-    Unknown,
+#[derive(Debug, Clone, Default)]
+pub(super) struct BuildOf<'a> {
+    /// What it is written down to be made from; nothing where it has no record.
+    inputs: Option<&'a Inputs>,
+    /// What it depends on will be other builds than the inputs say.
+    depends: Option<Rc<[Dependency<'a>]>>,
+    /// This run makes it.
+    anew: bool,
 }
 
-impl BuildOf {
+/// A module that another depends on, as that one will find it.
+#[derive(Debug, Clone)]
+pub(super) struct Dependency<'a> {
+    /// Its name.
+    pub(super) name: String,
+    /// Which build of it.
+    pub(super) build: BuildOf<'a>,
+    /// Another build of it makes what depends on it stale.
+    pub(super) counts: bool,
+}
+
+impl<'a> BuildOf<'a> {
     /// The build that a cell has.
-    pub(super) fn of(view: &CellView) -> Self {
-        view.record.as_ref().map_or(Self::Unknown, |r| Self::Known(r.inputs.fingerprint()))
+    pub(super) fn of(view: &'a CellView) -> Self {
+        Self { inputs: view.record.as_ref().map(|r| &*r.inputs), ..Self::default() }
     }
 
-    /// Whether something made from `inputs` was made from another build than this.
+    /// One that this run makes, for somebody who asked for it: never the same as before.
+    pub(super) fn asked_for() -> Self {
+        Self { anew: true, ..Self::default() }
+    }
+
+    /// One that will be written down as made from `inputs` with these modules to depend on.
+    pub(super) fn from(inputs: &'a Inputs, depends: Vec<Dependency<'a>>, anew: bool) -> Self {
+        Self { inputs: Some(inputs), depends: (!depends.is_empty()).then(|| depends.into()), anew }
+    }
+
+    /// Its fingerprint. Worked out only where somebody depends on it.
+    fn fingerprint(&self) -> Option<String> {
+        let inputs = self.inputs?;
+        let Some(depends) = &self.depends else { return Some(inputs.fingerprint()) };
+        let mut inputs = inputs.clone();
+        for Dependency { name, build, .. } in depends.iter() {
+            match build.fingerprint() {
+                Some(print) => inputs.depends.insert(name.clone(), print),
+                None => inputs.depends.remove(name),
+            };
+        }
+        Some(inputs.fingerprint())
+    }
+
+    /// Whether something made from `inputs` (of which nothing is known when `None`) was made from
+    /// another build than this.
     pub(super) fn is_other(&self, name: &str, inputs: Option<&Inputs>) -> bool {
-        match self {
-            Self::New => true,
-            Self::Known(print) => inputs.is_some_and(|i| i.depends.get(name) != Some(print)),
-            Self::Unknown => false,
+        match (inputs, self.fingerprint()) {
+            (Some(inputs), Some(print)) => inputs.depends.get(name) != Some(&print),
+            _ => self.anew,
         }
     }
 }
@@ -78,14 +115,18 @@ pub(super) struct Planner<'a> {
     pub(super) system: &'a System,
     pub(super) options: &'a Options,
     plan: Plan,
-    /// Versions of each module, registered or only built, in the order of their ids.
-    by_name: BTreeMap<&'a ModuleName, BTreeSet<&'a ModuleId>>,
+    pub(super) index: Rc<Index<'a>>,
+    /// Module versions whose source is gone, as far as they were told.
+    broken: BTreeSet<&'a ModuleId>,
+    /// What was noted of cells.
+    noted: HashSet<(Discriminant<Note>, Cell)>,
     /// Kernels whose files change, with the steps that change what depmod reads and the modules'
     /// names.
     changed: BTreeMap<KernelRelease, (Vec<usize>, BTreeSet<String>)>,
     /// Modules without AUTOINSTALL are installed by themselves, too.
     pub(super) every_module: bool,
-    pub(super) provisions: BTreeMap<(ModuleName, KernelRelease, Arch), Provision>,
+    /// By kernel and module.
+    provisions: Vec<Vec<Option<Provision<'a>>>>,
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
     pub(super) sweep: BTreeMap<KernelRelease, Reason>,
@@ -93,25 +134,28 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub(super) fn new(system: &'a System, options: &'a Options) -> Self {
-        let mut by_name: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for id in system.modules.keys().chain(system.cells.keys().map(|cell| &cell.module)) {
-            by_name.entry(&id.name).or_default().insert(id);
-        }
         Self {
             system,
             options,
             plan: Plan::default(),
-            by_name,
+            index: Rc::new(Index::new(system)),
+            broken: BTreeSet::new(),
+            noted: HashSet::new(),
             changed: BTreeMap::new(),
             every_module: false,
-            provisions: BTreeMap::new(),
+            provisions: Vec::new(),
             scope: BTreeSet::new(),
             sweep: BTreeMap::new(),
         }
     }
 
     pub(super) fn note(&mut self, note: Note) {
-        if !self.plan.notes.contains(&note) {
+        let new = match note.cell() {
+            // There may be one for every cell.
+            Some(cell) => self.noted.insert((discriminant(&note), cell.clone())),
+            None => matches!(note, Note::Broken { .. }) || !self.plan.notes.contains(&note),
+        };
+        if new {
             self.plan.notes.push(note);
         }
     }
@@ -149,20 +193,26 @@ impl<'a> Planner<'a> {
         self.system.cells.get(cell)
     }
 
-    /// Registered versions of a module, newest first.
-    pub(super) fn versions(&self, name: &ModuleName) -> Vec<&'a ModuleId> {
-        let known = self.by_name.get(name).into_iter().flatten().copied();
-        let mut ids: Vec<&ModuleId> = known.filter(|id| self.system.modules.contains_key(*id)).collect();
-        ids.sort_by(|a, b| version_order::compare(b.version.as_str(), a.version.as_str()));
-        ids
+    /// What a module was found to be worth.
+    pub(super) fn provision(&mut self, place: Place) -> &mut Option<Provision<'a>> {
+        if self.provisions.len() <= place.kernel {
+            self.provisions.resize_with(place.kernel + 1, Vec::new);
+        }
+        let of_kernel = &mut self.provisions[place.kernel];
+        if of_kernel.is_empty() {
+            of_kernel.resize_with(self.index.modules(), || None);
+        }
+        &mut of_kernel[place.name]
     }
 
     /// The version of a module that is installed for a kernel.
-    pub(super) fn installed(&self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> Option<Cell> {
-        let known = self.by_name.get(name).into_iter().flatten();
-        known
-            .map(|id| Cell { module: (*id).clone(), kernel: kernel.clone(), arch: arch.clone() })
-            .find(|cell| self.view(cell).is_some_and(|view| view.installed))
+    pub(super) fn installed(
+        &self,
+        name: &ModuleName,
+        kernel: &KernelRelease,
+        arch: &Arch,
+    ) -> Option<Known<'a>> {
+        self.index.installed(self.index.place(name, kernel)?, arch)
     }
 
     /// The end of the plan: depmod and initramfs once per kernel, then sweeping.
@@ -187,7 +237,7 @@ impl<'a> Planner<'a> {
             }
             let follows = self.options.depmod_follows.contains(&kernel);
             if self.options.depmod && indexes && !follows && !self.sweep.contains_key(&kernel) {
-                let ours = || self.system.cells.iter().any(|(c, v)| c.kernel == kernel && v.installed);
+                let ours = || self.index.of_kernel(&kernel).iter().any(|known| known.view.installed);
                 let reason = if settled {
                     None
                 } else if index_changes {
@@ -217,12 +267,12 @@ impl<'a> Planner<'a> {
     /// kernel-install's own plugin deletes it.
     fn depmod_is_settled(&self, kernel: &KernelRelease, known: &Kernel, steps: &[usize]) -> bool {
         if known.note.boot_entry_removed && !known.indexed {
-            let step = |step: &usize| &self.plan.steps[*step].action;
-            let goes = |cell: &Cell| {
-                steps.iter().any(|s| matches!(step(s), Action::Uninstall { cell: gone } if gone == cell))
-            };
-            let stays = self.system.cells.iter().any(|(c, v)| c.kernel == *kernel && v.installed && !goes(c));
-            let comes = steps.iter().any(|s| matches!(step(s), Action::Install { .. }));
+            let actions = || steps.iter().map(|step| &self.plan.steps[*step].action);
+            let goes = actions().filter(|action| matches!(action, Action::Uninstall { .. }));
+            let goes: BTreeSet<&Cell> = goes.filter_map(Action::cell).collect();
+            let cells = self.index.of_kernel(kernel).iter();
+            let stays = cells.filter(|known| known.view.installed).any(|known| !goes.contains(known.cell));
+            let comes = actions().any(|action| matches!(action, Action::Install { .. }));
             if !stays && !comes {
                 return known.note.depmod_due || !steps.is_empty();
             }
@@ -308,19 +358,20 @@ impl<'a> Planner<'a> {
         self.options.rebuild == Rebuild::Abi && matches!(view.fit, Some(Fit::Fits { .. }))
     }
 
-    /// Plans to write down that a build fits headers that changed, unless that is done.
-    pub(super) fn keep_step(&mut self, cell: &Cell, view: &CellView) {
+    /// Plans to write down that a build fits headers that changed, unless that is done (false).
+    pub(super) fn keep_step(&mut self, cell: &Cell, view: &CellView) -> bool {
         let (Now::Judged { inputs, .. }, Some(record), Some(Fit::Fits { symbols })) =
             (&view.now, &view.record, &view.fit)
         else {
-            return;
+            return false;
         };
         if !self.fits_headers(view) || inputs.headers == record.judged().headers {
-            return;
+            return false;
         }
         let change = inputs.headers.change_since(&record.judged().headers);
         let reason = Reason::AbiKept { change, symbols: *symbols };
         self.step(Action::Keep { cell: cell.clone() }, reason, Vec::new());
+        true
     }
 
     /// Why a build is stale, with what is known beside the input that changed.
@@ -353,16 +404,12 @@ impl<'a> Planner<'a> {
         (step, view.installed && !reinstall)
     }
 
-    /// Notes a dangling source once; true when the module version can be built.
-    pub(super) fn usable(&mut self, id: &ModuleId) -> bool {
-        match self.system.modules.get(id) {
-            Some(Source::Added) => true,
-            Some(Source::Dangling(target)) => {
-                let note = Note::Broken { module: id.clone(), target: target.clone() };
-                self.note(note);
-                false
-            }
-            Some(Source::BinariesOnly) | None => false,
+    /// Notes a dangling source once.
+    pub(super) fn note_broken(&mut self, id: &'a ModuleId, source: Option<&Source>) {
+        if let Some(Source::Dangling(target)) = source
+            && self.broken.insert(id)
+        {
+            self.note(Note::Broken { module: id.clone(), target: target.clone() });
         }
     }
 }

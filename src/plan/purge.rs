@@ -1,5 +1,7 @@
 //! Kernels that are gone, and module versions that a person takes out.
 
+use std::rc::Rc;
+
 use super::planner::Planner;
 use super::{Action, Duty, Note, Reason};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
@@ -10,10 +12,9 @@ impl Planner<'_> {
     /// Everything of ours for a kernel goes.
     pub(super) fn purge_kernel(&mut self, kernel: &KernelRelease, reason: Reason) {
         self.scope.insert(kernel.clone());
-        let cells: Vec<Cell> = self.system.cells.keys().filter(|c| c.kernel == *kernel).cloned().collect();
         let mut leftovers = false;
-        for cell in cells {
-            leftovers |= self.drop_cell(&cell, &reason, true);
+        for known in Rc::clone(&self.index).of_kernel(kernel) {
+            leftovers |= self.drop_cell(known.cell, known.view, &reason, true);
         }
         let known = self.system.kernels.get(kernel);
         let residue = known.is_some_and(|k| k.residue);
@@ -31,15 +32,10 @@ impl Planner<'_> {
     /// A kernel that nobody boots has nothing installed. Its builds stay: reinstalling an rpm removes
     /// the boot entry and adds it again, and nothing is to be built for that.
     pub(super) fn without_boot_entry(&mut self, kernel: &KernelRelease) {
-        let installed: Vec<Cell> = self
-            .system
-            .cells
-            .iter()
-            .filter(|(cell, view)| cell.kernel == *kernel && view.installed)
-            .map(|(cell, _)| cell.clone())
-            .collect();
-        for cell in installed {
-            self.step(Action::Uninstall { cell }, Reason::BootEntryRemoved, Vec::new());
+        let index = Rc::clone(&self.index);
+        for known in index.of_kernel(kernel).iter().filter(|known| known.view.installed) {
+            let action = Action::Uninstall { cell: known.cell.clone() };
+            self.step(action, Reason::BootEntryRemoved, Vec::new());
         }
         if self.system.kernels[kernel].note.waiting.is_some() {
             self.settle(kernel, Duty::Headers);
@@ -51,8 +47,8 @@ impl Planner<'_> {
 
     /// True when an on-request build for a kernel without an image is to be kept. One out of an archive
     /// may wait for a kernel of which nothing is here yet.
-    pub(super) fn kept_on_request(&self, cell: &Cell) -> bool {
-        if !self.options.kernel_left && self.view(cell).is_some_and(|view| view.loaded.is_some()) {
+    pub(super) fn kept_on_request(&self, cell: &Cell, view: &CellView) -> bool {
+        if !self.options.kernel_left && view.loaded.is_some() {
             return true;
         }
         let headers = self.system.kernels.get(&cell.kernel).is_some_and(|k| k.headers);
@@ -60,12 +56,11 @@ impl Planner<'_> {
             Some(record) => record.without_image,
             None => !self.options.kernel_left,
         };
-        headers && self.view(cell).is_some_and(asked)
+        headers && asked(view)
     }
 
     /// Uninstalls and deletes one build; true when there was anything, a verdict included.
-    fn drop_cell(&mut self, cell: &Cell, reason: &Reason, even_verdict: bool) -> bool {
-        let Some(view) = self.view(cell) else { return false };
+    fn drop_cell(&mut self, cell: &Cell, view: &CellView, reason: &Reason, even_verdict: bool) -> bool {
         let mut needs = Vec::new();
         if view.installed {
             needs.push(self.step(Action::Uninstall { cell: cell.clone() }, reason.clone(), Vec::new()));
@@ -86,9 +81,9 @@ impl Planner<'_> {
         for (kernel, arch) in cells {
             let cell = Cell { module: module.clone(), kernel: kernel.clone(), arch: arch.clone() };
             self.scope.insert(kernel.clone());
-            match self.view(&cell).map(|v| (v.installed, v.built)) {
-                Some((_, true)) | Some((true, _)) => {
-                    self.drop_cell(&cell, &Reason::Asked, false);
+            match self.view(&cell) {
+                Some(view) if view.built || view.installed => {
+                    self.drop_cell(&cell, view, &Reason::Asked, false);
                 }
                 _ => self.note(Note::NotBuilt { cell }),
             }

@@ -2,10 +2,13 @@
 //! supports the kernel, built from what is there now.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use super::planner::{BuildOf, Planner, Provision, Standing};
+use super::index::{Known, Place};
+use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
 use super::{Action, Duty, Note, Reason};
 use crate::abi::Fit;
+use crate::error::Error;
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::record::{Facts, Verdict};
@@ -13,14 +16,30 @@ use crate::system::{CellView, Now, Source};
 
 /// What a cell's dependencies will be when it is built.
 #[derive(Debug, Default)]
-pub(super) struct Dependencies {
+pub(super) struct Dependencies<'a> {
     /// The steps that bring them.
     pub(super) steps: Vec<usize>,
-    /// Their names, and which builds of them will be there.
-    pub(super) builds: Vec<(String, BuildOf)>,
+    /// Which builds of them will be there.
+    pub(super) builds: Vec<Dependency<'a>>,
 }
 
-impl Planner<'_> {
+/// What one version of a module is to a kernel, what it depends on left aside.
+enum Suits<'a> {
+    /// Not at all: nothing is to be said of it.
+    Not,
+    /// What is installed of it stays as it is.
+    Stays,
+    /// Its conf cannot be read. No older version is a cure for that.
+    Broken(&'a Error),
+    /// There are no headers to judge by.
+    Unjudged,
+    /// It does not support the kernel.
+    Refuses(&'a str),
+    /// It is the one that the kernel is to have.
+    Well(&'a Facts),
+}
+
+impl<'a> Planner<'a> {
     /// Brings kernels in line; all of them when none is named.
     pub(super) fn reconcile(&mut self, kernels: Option<&[KernelRelease]>, retry: bool) {
         let all: Vec<KernelRelease>;
@@ -55,6 +74,9 @@ impl Planner<'_> {
             self.without_boot_entry(kernel);
         } else if self.system.autoinstall_disabled {
             // Nothing is built for it, so nothing waits either.
+            if known.note.waiting.is_some() {
+                self.settle(kernel, Duty::Headers);
+            }
         } else if !known.headers {
             self.without_headers(kernel, retry);
         } else if let Some(arch) = self.system.arch.clone() {
@@ -86,8 +108,8 @@ impl Planner<'_> {
     }
 
     fn purge_gone(&mut self, kernel: &KernelRelease) {
-        let kept = self.system.cells.iter().any(|(cell, view)| {
-            cell.kernel == *kernel && (view.built || view.installed) && self.kept_on_request(cell)
+        let kept = self.index.of_kernel(kernel).iter().any(|known| {
+            (known.view.built || known.view.installed) && self.kept_on_request(known.cell, known.view)
         });
         // One build that was asked for keeps the kernel's other builds, too: they were made the
         // same way or are harmless, and headers without an image are rare.
@@ -97,82 +119,119 @@ impl Planner<'_> {
     }
 
     fn want_all(&mut self, kernel: &KernelRelease, arch: &Arch, retry: bool) {
-        let names: BTreeSet<ModuleName> = self.system.modules.keys().map(|id| id.name.clone()).collect();
-        for name in &names {
-            self.provide(name, kernel, arch, retry);
+        if let Some(kernel) = self.index.kernel(kernel) {
+            for name in 0..self.index.modules() {
+                self.provide(Place { kernel, name }, arch, retry);
+            }
         }
         if self.system.kernels[kernel].note.waiting.is_some() {
             self.settle(kernel, Duty::Headers);
         }
     }
 
-    /// What a module will be for this kernel, planning whatever is needed for it.
-    pub(super) fn provide(
-        &mut self,
-        name: &ModuleName,
-        kernel: &KernelRelease,
-        arch: &Arch,
-        retry: bool,
-    ) -> Provision {
-        let key = (name.clone(), kernel.clone(), arch.clone());
-        if let Some(known) = self.provisions.get(&key) {
+    /// What a module will be for a kernel, planning whatever is needed for it.
+    pub(super) fn provide(&mut self, place: Place, arch: &Arch, retry: bool) -> Provision<'a> {
+        if let Some(known) = self.provision(place) {
             return known.clone();
         }
-        self.provisions.insert(key.clone(), Provision::Visiting);
-        let found = self.work_out(name, kernel, arch, retry);
-        self.provisions.insert(key, found.clone());
-        found
+        *self.provision(place) = Some(Provision::Visiting);
+        let found = self.work_out(place, arch, retry);
+        self.provision(place).insert(found).clone()
     }
 
-    fn work_out(&mut self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch, retry: bool) -> Provision {
-        let versions = self.versions(name);
-        if versions.is_empty() {
+    fn work_out(&mut self, place: Place, arch: &Arch, retry: bool) -> Provision<'a> {
+        if !self.index.is_registered(place) {
             return Provision::Unregistered;
         }
-        let installed = self.installed(name, kernel, arch);
-        let mut skipped: Option<(ModuleId, String)> = None;
-        // As in DKMS, the newest version says whether the package is installed by itself.
+        let index = Rc::clone(&self.index);
+        let mut skipped: Option<(&ModuleId, &str)> = None;
         let mut manual = false;
-        for id in versions {
-            let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: arch.clone() };
-            if !self.usable(id) {
-                match self.view(&cell) {
-                    Some(view) if view.installed => return ready(None, BuildOf::of(view)),
-                    _ => continue,
-                }
-            }
-            let Some(view) = self.view(&cell) else { continue };
-            let facts = match &view.now {
-                Now::Judged { facts, .. } => facts,
-                Now::Unreadable(error) => {
-                    let note = Note::Unreadable { cell: cell.clone(), error: error.clone() };
-                    self.note(note);
-                    // What is installed stays; an older version is no cure for a broken conf.
-                    return match view.installed {
-                        true => ready(None, BuildOf::of(view)),
+        for known in index.versions(place, arch) {
+            self.note_broken(&known.cell.module, known.source);
+            match self.suits(known, &mut manual) {
+                Suits::Not => {}
+                Suits::Stays => return ready(None, BuildOf::of(known.view)),
+                Suits::Broken(error) => {
+                    self.note(Note::Unreadable { cell: known.cell.clone(), error: error.clone() });
+                    return match known.view.installed {
+                        true => ready(None, BuildOf::of(known.view)),
                         false => Provision::Unavailable,
                     };
                 }
-                Now::NoHeaders => return Provision::Unavailable,
-            };
-            if let Some(why) = &facts.exclusion {
-                let standing = self.standing(view);
-                if view.installed && standing != Standing::WrongKernel && !refuses_anew(&standing) {
-                    // Somebody got it built all the same; replacing it would undo that.
-                    return ready(None, BuildOf::of(view));
+                Suits::Unjudged => return Provision::Unavailable,
+                Suits::Refuses(why) => {
+                    self.excluded(known.cell, known.view, why);
+                    skipped.get_or_insert((&known.cell.module, why));
                 }
-                self.excluded(&cell, view, why);
-                skipped.get_or_insert_with(|| (id.clone(), why.clone()));
-                continue;
+                Suits::Well(facts) => return self.want(place, known, facts, skipped, retry),
             }
-            manual |= !facts.autoinstall && !self.every_module;
-            if manual && !view.installed {
-                continue;
-            }
-            let facts = facts.clone();
-            return self.want(cell, &facts, installed.as_ref(), skipped, retry);
         }
         if skipped.is_some() { Provision::Excluded } else { Provision::Unavailable }
+    }
+
+    /// Looks at one version. `manual`: a newer one is not installed by itself; as in DKMS, that one says
+    /// so for the package.
+    fn suits(&self, known: Known<'a>, manual: &mut bool) -> Suits<'a> {
+        let view = known.view;
+        if known.source != Some(&Source::Added) {
+            return if known.source.is_some() && view.installed { Suits::Stays } else { Suits::Not };
+        }
+        let facts = match &view.now {
+            Now::Judged { facts, .. } => facts,
+            Now::Unreadable(error) => return Suits::Broken(error),
+            Now::NoHeaders => return Suits::Unjudged,
+        };
+        if let Some(why) = &facts.exclusion {
+            let standing = self.standing(view);
+            if view.installed && standing != Standing::WrongKernel && !refuses_anew(&standing) {
+                // Somebody got it built all the same; replacing it would undo that.
+                return Suits::Stays;
+            }
+            return Suits::Refuses(why);
+        }
+        *manual |= !facts.autoinstall && !self.every_module;
+        if *manual && !view.installed { Suits::Not } else { Suits::Well(facts) }
+    }
+
+    /// The version that a kernel is to have of a module, if that is to be judged at all.
+    fn chosen(&self, place: Place, arch: &Arch) -> Option<(&'a CellView, &'a Facts)> {
+        let mut manual = false;
+        for known in self.index.versions(place, arch) {
+            match self.suits(known, &mut manual) {
+                Suits::Not | Suits::Refuses(_) => {}
+                Suits::Well(facts) => return Some((known.view, facts)),
+                Suits::Stays | Suits::Broken(_) | Suits::Unjudged => return None,
+            }
+        }
+        None
+    }
+
+    /// True when the module at `place` depends on `on` in turn, at any remove.
+    fn stands_on(&self, place: Place, on: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut places = vec![place];
+        while let Some(place) = places.pop() {
+            if self.index.name(place) == on {
+                return true;
+            }
+            let depends = self.chosen(place, arch).into_iter().flat_map(|(_, facts)| &facts.depends);
+            let named = depends.filter_map(|name| ModuleName::new(name.clone()).ok());
+            let further = named.filter_map(|name| self.index.place(&name, kernel));
+            places.extend(further.filter(|place| seen.insert(place.name)));
+        }
+        false
+    }
+
+    /// True when a module is installed as it should be, whatever becomes of what it depends on.
+    fn is_held(&self, place: Place, arch: &Arch) -> bool {
+        self.chosen(place, arch).is_some_and(|(view, _)| {
+            let sound = match self.standing(view) {
+                Standing::Fresh | Standing::Adoptable => true,
+                Standing::Stale(change) => matches!(change, Change::Dependency { .. } | Change::Signing),
+                _ => false,
+            };
+            view.installed && view.intact && sound
+        })
     }
 
     /// A package that was built for this kernel and now refuses it.
@@ -192,13 +251,13 @@ impl Planner<'_> {
     /// Plans one version of a module for one kernel.
     fn want(
         &mut self,
-        cell: Cell,
+        place: Place,
+        known: Known<'a>,
         facts: &Facts,
-        installed: Option<&Cell>,
-        skipped: Option<(ModuleId, String)>,
+        skipped: Option<(&ModuleId, &str)>,
         retry: bool,
-    ) -> Provision {
-        let Some(view) = self.view(&cell) else { return Provision::Unavailable };
+    ) -> Provision<'a> {
+        let Known { cell, view, .. } = known;
         let (standing, depends_on) = match self.standing(view) {
             // What it depends on may change in this very run: that is compared below.
             Standing::Stale(change @ Change::Dependency { .. }) => (Standing::Fresh, Some(change)),
@@ -206,7 +265,7 @@ impl Planner<'_> {
             Standing::Stale(Change::Signing) => (Standing::Fresh, None),
             other => (other, None),
         };
-        let Dependencies { steps: needs, builds } = match self.depends(&cell, facts, retry) {
+        let Dependencies { steps: needs, builds } = match self.depends(cell, facts, retry) {
             Ok(found) => found,
             Err(_)
                 if view.installed
@@ -220,20 +279,22 @@ impl Planner<'_> {
                 return Provision::Unavailable;
             }
         };
-        let rebuilt = other_build(&builds, view.record.as_ref().map(|r| &r.inputs));
+        let rebuilt = other_build(&builds, view.record.as_ref().map(|r| &*r.inputs));
         // A verdict on the old build of a dependency says nothing about the new one.
         let verdict = view.verdict.as_ref().filter(|v| {
             matches!(judged_since(view, v), Some(None | Some(Change::Dependency { .. })))
                 && other_build(&builds, Some(&v.inputs)).is_none()
         });
-        let other = installed.filter(|c| **c != cell).map(|c| c.module.version.clone());
-        let replaces = match (skipped, other) {
-            (Some((newest, why)), _) => Some(Reason::NewestExcluded { newest: newest.version, why }),
-            (None, Some(than)) => Some(Reason::Newer { than }),
+        let installed = if view.installed { None } else { self.index.installed(place, &cell.arch) };
+        let replaces = || match (skipped, installed) {
+            (Some((newest, why)), _) => {
+                Some(Reason::NewestExcluded { newest: newest.version.clone(), why: why.to_owned() })
+            }
+            (None, Some(than)) => Some(Reason::Newer { than: than.cell.module.version.clone() }),
             (None, None) => None,
         };
         let stale = match (&standing, rebuilt) {
-            (Standing::Absent, _) => Some(replaces.clone().unwrap_or(Reason::NotBuilt)),
+            (Standing::Absent, _) => Some(replaces().unwrap_or(Reason::NotBuilt)),
             (Standing::WrongKernel, _) => Some(Reason::WrongKernel),
             (Standing::Unfit(misfit), _) => Some(Reason::NotAdopted { misfit: misfit.clone() }),
             (Standing::Stale(change), _) => Some(Self::stale(view, change)),
@@ -248,18 +309,25 @@ impl Planner<'_> {
             (Standing::Fresh | Standing::Adoptable, None) => None,
         };
         if let Some(reason) = stale {
-            return self.build_and_install(cell, verdict, reason, needs, retry);
+            return self.build_and_install(
+                known,
+                verdict,
+                reason,
+                Dependencies { steps: needs, builds },
+                retry,
+            );
         }
-        self.keep_step(&cell, view);
+        // That a build for these headers failed is forgotten with it.
+        let kept = self.keep_step(cell, view);
         let mut install = !view.installed || !view.intact;
         if Self::signing_changed(view) {
-            match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry) {
+            match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry && !kept) {
                 Some(failure) => {
                     let failure = Box::new(failure.clone());
                     self.note(Note::FailedBefore { cell: cell.clone(), failure });
                 }
                 None => {
-                    install |= self.resign_step(&cell, view, Reason::Stale { change: Change::Signing }).1;
+                    install |= self.resign_step(cell, view, Reason::Stale { change: Change::Signing }).1;
                 }
             }
         }
@@ -269,48 +337,52 @@ impl Planner<'_> {
                 // not before they are there.
                 let after = if view.loaded.is_some() { needs.clone() } else { Vec::new() };
                 self.step(Action::Adopt { cell: cell.clone() }, adopted(view), after);
-                BuildOf::Known(inputs.fingerprint())
+                BuildOf::from(inputs, builds, false)
             }
             _ => BuildOf::of(view),
         };
         if !install {
             return ready(None, build);
         }
-        if let (false, false, Some(why)) =
-            (retry, view.installed, view.record.as_ref().and_then(|r| r.refused.clone()))
-        {
-            self.note(Note::Refused { cell, why });
+        // Whatever of an older build is installed: that would be refused again.
+        if let Some(why) = view.record.as_ref().and_then(|r| r.refused.clone()).filter(|_| !retry) {
+            self.note(Note::Refused { cell: cell.clone(), why });
             return Provision::Unavailable;
         }
         let reason = match view.installed {
             true => Reason::FilesMissing,
-            false => replaces.unwrap_or(Reason::NotInstalled),
+            false => replaces().unwrap_or(Reason::NotInstalled),
         };
-        let step = self.step(Action::Install { cell, force: false }, reason, needs);
+        let step = self.step(Action::Install { cell: cell.clone(), force: false }, reason, needs);
         ready(Some(step), build)
     }
 
     fn build_and_install(
         &mut self,
-        cell: Cell,
+        Known { cell, view, .. }: Known<'a>,
         verdict: Option<&Verdict>,
         mut reason: Reason,
-        needs: Vec<usize>,
+        found: Dependencies<'a>,
         retry: bool,
-    ) -> Provision {
+    ) -> Provision<'a> {
         if let Some(failure) = verdict.and_then(|v| v.failure.as_ref()) {
             if retry {
                 reason = Reason::RetryAsked;
             } else if failure.provisional && self.options.retry_provisional {
                 reason = Reason::RetryToolchain;
             } else {
-                self.note(Note::FailedBefore { cell, failure: Box::new(failure.clone()) });
+                self.note(Note::FailedBefore { cell: cell.clone(), failure: Box::new(failure.clone()) });
                 return Provision::Unavailable;
             }
         }
-        let build = self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), needs);
-        let step = self.step(Action::Install { cell, force: false }, reason, vec![build]);
-        ready(Some(step), BuildOf::New)
+        let made = match &view.now {
+            Now::Judged { inputs, .. } => BuildOf::from(inputs, found.builds, true),
+            _ => BuildOf::asked_for(),
+        };
+        let build =
+            self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
+        let step = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
+        ready(Some(step), made)
     }
 
     /// What a cell's dependencies will be.
@@ -322,19 +394,30 @@ impl Planner<'_> {
         cell: &Cell,
         facts: &Facts,
         retry: bool,
-    ) -> Result<Dependencies, Box<Note>> {
+    ) -> Result<Dependencies<'a>, Box<Note>> {
         let mut found = Dependencies::default();
         let (mut missing, mut known) = (Vec::new(), false);
         for name in &facts.depends {
-            let provision = match ModuleName::new(name.clone()) {
-                Ok(module) => self.provide(&module, &cell.kernel, &cell.arch, retry),
-                Err(_) => Provision::Unregistered,
+            let module = ModuleName::new(name.clone()).ok();
+            let place = module.and_then(|module| self.index.place(&module, &cell.kernel));
+            let round =
+                place.is_some_and(|it| self.stands_on(it, &cell.module.name, &cell.kernel, &cell.arch));
+            if place.is_some_and(|it| round && self.is_held(it, &cell.arch)) {
+                // It cannot come both before and after: it is taken as it is.
+                continue;
+            }
+            let provision = match place {
+                Some(place) => self.provide(place, &cell.arch, retry),
+                None => Provision::Unregistered,
+            };
+            let mut depends_on = |build, counts| {
+                found.builds.push(Dependency { name: name.clone(), build, counts });
             };
             match provision {
-                Provision::Excluded => {}
+                Provision::Excluded => depends_on(BuildOf::default(), false),
                 Provision::Ready { after, build } => {
+                    depends_on(build, !round);
                     found.steps.extend(after);
-                    found.builds.push((name.clone(), build));
                 }
                 Provision::Visiting | Provision::Unavailable => {
                     known = true;
@@ -360,8 +443,9 @@ pub(super) fn adopted(view: &CellView) -> Reason {
 }
 
 /// The first dependency that will be another build than the one in `inputs`.
-pub(super) fn other_build(builds: &[(String, BuildOf)], inputs: Option<&Inputs>) -> Option<String> {
-    builds.iter().find(|(name, build)| build.is_other(name, inputs)).map(|(name, _)| name.clone())
+pub(super) fn other_build(builds: &[Dependency<'_>], inputs: Option<&Inputs>) -> Option<String> {
+    let mut counting = builds.iter().filter(|d| d.counts);
+    counting.find(|d| d.build.is_other(&d.name, inputs)).map(|d| d.name.clone())
 }
 
 /// True when something changed since an excluded package was built that can have excluded it: what
@@ -371,7 +455,7 @@ fn refuses_anew(standing: &Standing) -> bool {
         if !matches!(change, Change::Dependency { .. } | Change::Signing))
 }
 
-pub(super) fn ready(after: Option<usize>, build: BuildOf) -> Provision {
+pub(super) fn ready(after: Option<usize>, build: BuildOf<'_>) -> Provision<'_> {
     Provision::Ready { after, build }
 }
 

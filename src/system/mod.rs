@@ -4,6 +4,7 @@
 //! (the planner) sees only the data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::abi::Fit;
 use crate::conf::change::DirectiveChange;
@@ -138,8 +139,8 @@ pub enum Now {
     Judged {
         /// What dkms.conf says.
         facts: Facts,
-        /// The inputs. Boxed: it is much larger than the other variants.
-        inputs: Box<Inputs>,
+        /// The inputs: those of the record itself while nothing changes.
+        inputs: Arc<Inputs>,
         /// See [`Record::stamp`].
         stamp: String,
     },

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::distribution::Distribution;
 use super::forced::Forced;
@@ -181,7 +181,7 @@ impl Observer<'_> {
             Some(Source::Added) => {
                 let known = match (record, verdict) {
                     (Some(r), _) => Some((&r.stamp, &r.facts, r.judged())),
-                    (None, Some(v)) => Some((&v.stamp, &v.facts, Cow::Borrowed(&v.inputs))),
+                    (None, Some(v)) => Some((&v.stamp, &v.facts, Arc::new(v.inputs.clone()))),
                     (None, None) => None,
                 };
                 self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
@@ -215,24 +215,21 @@ impl Observer<'_> {
     }
 
     /// What a cell would be built from now. `known` are the stamp, facts and inputs stored with it.
-    fn judge(
-        &self,
-        once: &Once,
-        cell: &Cell,
-        known: Option<(&String, &Facts, Cow<'_, Inputs>)>,
-    ) -> Result<Now> {
+    fn judge(&self, once: &Once, cell: &Cell, known: Option<(&String, &Facts, Arc<Inputs>)>) -> Result<Now> {
         let stamp = self.stamp(once, cell);
-        if let Some((old, facts, inputs)) = known
+        if let Some((old, facts, mut inputs)) = known
             && *old == stamp
         {
-            let mut inputs = Box::new(inputs.into_owned());
-            inputs.depends = self.dependencies(cell, &facts.depends);
+            let depends = self.dependencies(cell, &facts.depends);
+            if inputs.depends != depends {
+                Arc::make_mut(&mut inputs).depends = depends;
+            }
             return Ok(Now::Judged { facts: facts.clone(), inputs, stamp });
         }
         let context = self.context(cell);
         let conf = self.conf(cell, &context, Strictness::Other)?;
         let facts = facts_of(&conf);
-        let inputs = Box::new(self.inputs(once, cell, &context, &conf)?);
+        let inputs = Arc::new(self.inputs(once, cell, &context, &conf)?);
         Ok(Now::Judged { facts, inputs, stamp })
     }
 

@@ -1,6 +1,7 @@
 //! Building a cell, and what is written down about it: records of builds, verdicts on failures.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Executor;
@@ -76,7 +77,7 @@ impl Executor<'_> {
         let layout = self.observer.layout;
         let mut record = Record {
             format: FORMAT,
-            inputs: before,
+            inputs: before.into(),
             kept: None,
             stamp: String::new(),
             facts,
@@ -91,7 +92,7 @@ impl Executor<'_> {
             record.stamp = stamp;
         }
         // What was done, not what was wanted: the first signing makes the key, and it may fail.
-        record.inputs.signing = match signed {
+        Arc::make_mut(&mut record.inputs).signing = match signed {
             Signed::With { certificate } => Some(certificate.clone()),
             Signed::Not(_) => None,
         };
@@ -204,7 +205,7 @@ impl Executor<'_> {
         let conf = self.conf(cell).1;
         let record = Record {
             format: FORMAT,
-            inputs,
+            inputs: inputs.into(),
             kept: None,
             stamp: stamp.clone(),
             facts: facts.clone(),

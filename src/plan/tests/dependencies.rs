@@ -41,7 +41,8 @@ fn dependents_are_built_again_with_what_they_depend_on() {
 #[test]
 fn a_dependency_that_was_built_since_is_told_apart_from_one_that_will_be() {
     let mut world = chain().installed("lib/1", "6.1").installed("app/1", "6.1");
-    world.view("lib/1", "6.1").record.as_mut().unwrap().inputs.source = "x".into();
+    let made = world.view("lib/1", "6.1").record.as_mut().unwrap();
+    std::sync::Arc::make_mut(&mut made.inputs).source = "x".into();
     world.inputs("lib/1", "6.1").source = "x".into();
     super::model::refresh(&mut world.0);
     let plan = world.reconcile();

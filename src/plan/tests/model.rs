@@ -1,6 +1,7 @@
 //! What a plan does to a system, without one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::world::{absent, failed, record};
 use crate::abi::Fit;
@@ -106,7 +107,7 @@ impl Run<'_> {
                 let view = self.view(cell);
                 assert!(view.built && (!reinstall || view.installed && view.intact), "{cell}: {view:?}");
                 if let (Now::Judged { inputs, .. }, Some(record)) = (&view.now, &mut view.record) {
-                    record.inputs.signing.clone_from(&inputs.signing);
+                    Arc::make_mut(&mut record.inputs).signing.clone_from(&inputs.signing);
                 }
                 view.intact = *reinstall || !view.installed;
                 view.verdict = None;
@@ -211,7 +212,7 @@ pub fn refresh(system: &mut System) {
     for (cell, view) in &mut system.cells {
         if let Now::Judged { facts, inputs, .. } = &mut view.now {
             let print = |name: &String| prints.get(&(name.clone(), cell.kernel.clone())).cloned();
-            inputs.depends =
+            Arc::make_mut(inputs).depends =
                 facts.depends.iter().filter_map(|name| Some((name.clone(), print(name)?))).collect();
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -73,10 +74,10 @@ fn system(choices: &mut Choices<'_>) -> System {
     // The conf of each version names it, so no two versions are made from the same.
     for (cell, view) in &mut system.cells {
         let now = match &mut view.now {
-            Now::Judged { inputs, .. } => Some(&mut **inputs),
+            Now::Judged { inputs, .. } => Some(Arc::make_mut(inputs)),
             Now::NoHeaders | Now::Unreadable(_) => None,
         };
-        let record = view.record.as_mut().map(|r| &mut r.inputs);
+        let record = view.record.as_mut().map(|r| Arc::make_mut(&mut r.inputs));
         let verdict = view.verdict.as_mut().map(|v| &mut v.inputs);
         for inputs in [now, record, verdict].into_iter().flatten() {
             inputs.conf = format!("conf of {}", cell.module);
@@ -92,10 +93,12 @@ fn system(choices: &mut Choices<'_>) -> System {
                 3 => Some("another".to_owned()),
                 _ => Some(print.clone()),
             };
-            for known in
-                [view.record.as_mut().map(|r| &mut r.inputs), view.verdict.as_mut().map(|v| &mut v.inputs)]
-                    .into_iter()
-                    .flatten()
+            for known in [
+                view.record.as_mut().map(|r| Arc::make_mut(&mut r.inputs)),
+                view.verdict.as_mut().map(|v| &mut v.inputs),
+            ]
+            .into_iter()
+            .flatten()
             {
                 known.depends.extend(made_from.clone().map(|print| (name.clone(), print)));
             }
@@ -165,6 +168,7 @@ fn a_cell(source: &Source, headers: bool, depends: &[String], choices: &mut Choi
     facts.depends = depends.to_vec();
     facts.depends_rebuild = choices.rarely(2);
     facts.exclusion = choices.rarely(5).then(|| "of reasons".to_owned());
+    let now = Arc::make_mut(now);
     now.source = ["one", "two"][choices.pick(2)].to_owned();
     now.headers.content = ["headers", "headers", "other"][choices.pick(3)].to_owned();
     // Mostly the key of before.
@@ -177,7 +181,7 @@ fn a_cell(source: &Source, headers: bool, depends: &[String], choices: &mut Choi
             view.record = Some(record(inputs(["one", "two"][choices.pick(2)]), facts.clone()));
             let made = view.record.as_mut().unwrap();
             made.without_image = choices.rarely(4);
-            made.inputs.signing = (!choices.rarely(3)).then(|| "old key".to_owned());
+            Arc::make_mut(&mut made.inputs).signing = (!choices.rarely(3)).then(|| "old key".to_owned());
             if view.installed && !choices.rarely(4) {
                 made.installed = vec![InstalledFile::planned("/lib/modules/x.ko".into(), "x.ko")];
             }

@@ -1,6 +1,7 @@
 //! Small worlds to plan in.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::model::refresh;
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
@@ -50,7 +51,7 @@ pub fn inputs(source: &str) -> Inputs {
 pub fn record(inputs: Inputs, facts: Facts) -> Record {
     Record {
         format: FORMAT,
-        inputs,
+        inputs: inputs.into(),
         kept: None,
         stamp: "stamp".to_owned(),
         facts,
@@ -142,7 +143,7 @@ impl World {
     /// The inputs of a cell as they are now.
     pub fn inputs(&mut self, id: &str, release: &str) -> &mut Inputs {
         match &mut self.view(id, release).now {
-            Now::Judged { inputs, .. } => inputs,
+            Now::Judged { inputs, .. } => Arc::make_mut(inputs),
             other => panic!("{other:?}"),
         }
     }
@@ -217,7 +218,7 @@ pub fn absent() -> CellView {
         intact: true,
         record: None,
         verdict: None,
-        now: Now::Judged { facts, inputs: Box::new(inputs("source")), stamp: "stamp".to_owned() },
+        now: Now::Judged { facts, inputs: inputs("source").into(), stamp: "stamp".to_owned() },
         vermagic_matches: false,
         fit: None,
         directive: None,

@@ -1,5 +1,7 @@
 //! Kernels that are still to come.
 
+use std::sync::Arc;
+
 use super::{Observer, facts_of};
 use crate::conf::Strictness;
 use crate::ids::{Cell, KernelRelease};
@@ -35,7 +37,7 @@ impl Observer<'_> {
     fn unbuilt(&self, cell: &Cell) -> CellView {
         let now = match self.conf(cell, &self.context(cell), Strictness::Other) {
             Ok(conf) => {
-                Now::Judged { facts: facts_of(&conf), inputs: Box::new(unknown()), stamp: String::new() }
+                Now::Judged { facts: facts_of(&conf), inputs: Arc::new(unknown()), stamp: String::new() }
             }
             Err(error) => Now::Unreadable(error.into()),
         };

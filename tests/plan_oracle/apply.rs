@@ -1,0 +1,239 @@
+//! What carrying out a plan does to a machine. A run can end after any step.
+
+use std::collections::BTreeSet;
+
+use dkms_hook::plan::{self, Action, Options, Plan};
+
+use crate::machine::{Active, Build, Due, K, Kernel, M, Machine, Name, Note, Verdict, Written};
+use crate::observe::{headers_package, k_of, learn, m_of};
+
+/// How a run went.
+#[derive(Debug, Default)]
+pub struct Went {
+    /// Steps that failed, or were left out for one that did.
+    pub failed: BTreeSet<usize>,
+}
+
+/// Carries out the first `cut` steps of a plan, all when `None`.
+pub fn carry_out(machine: &mut Machine, plan: &Plan, options: &Options, cut: Option<usize>) -> Went {
+    let mut went = Went::default();
+    for (index, step) in plan.steps.iter().enumerate().take(cut.unwrap_or(usize::MAX)) {
+        let possible = step.needs.iter().all(|need| !went.failed.contains(need));
+        if !possible || !(Doing { machine, options }).step(&step.action) {
+            went.failed.insert(index);
+        }
+    }
+    if cut.is_some_and(|cut| cut < plan.steps.len()) {
+        return went;
+    }
+    for (release, duty) in &plan.settled {
+        let note = &mut machine.kernels[usize::from(k_of(release))].note;
+        match duty {
+            plan::Duty::Headers => note.waiting = None,
+            plan::Duty::Depmod => (note.depmod_due, note.depmod_left) = (false, None),
+            plan::Duty::Initramfs => note.initramfs = None,
+        }
+    }
+    for release in &options.depmod_follows {
+        let note = &mut machine.kernels[usize::from(k_of(release))].note;
+        note.depmod_left = note.depmod_due.then_some(machine.clock);
+    }
+    went
+}
+
+struct Doing<'a> {
+    machine: &'a mut Machine,
+    options: &'a Options,
+}
+
+impl Doing<'_> {
+    fn kernel(&mut self, k: K) -> &mut Kernel {
+        &mut self.machine.kernels[usize::from(k)]
+    }
+
+    fn lags(&mut self, name: Name, k: K) {
+        self.machine.clock += 1;
+        let (since, always) = (self.machine.clock, self.options.kernel_event);
+        let empty = Due { since, always, modules: BTreeSet::new() };
+        let due = self.kernel(k).note.initramfs.get_or_insert(empty);
+        due.since = since;
+        due.always |= always;
+        due.modules.insert(name);
+    }
+
+    fn files_change(&mut self, name: Name, k: K) {
+        let note = &mut self.kernel(k).note;
+        (note.depmod_due, note.depmod_left) = (true, None);
+        self.lags(name, k);
+    }
+
+    /// True when it worked.
+    fn step(&mut self, action: &Action) -> bool {
+        let cell = action.cell().map(|cell| (m_of(&cell.module), k_of(&cell.kernel)));
+        let k = action.kernel().map(k_of).unwrap_or_default();
+        match (action, cell) {
+            (Action::Build { .. }, Some((m, k))) => self.build(m, k),
+            (Action::Adopt { .. }, Some(at)) => self.adopt(at),
+            (Action::Keep { .. }, Some(at)) => {
+                let now = self.machine.now(at.0, at.1).expect("it is judged");
+                let written = self.machine.builds.get_mut(&at).and_then(|b| b.written.as_mut());
+                written.expect("a build of ours").kept = Some(now.headers);
+                self.machine.verdicts.remove(&at);
+                true
+            }
+            (Action::Resign { reinstall, .. }, Some((m, k))) => self.resign(m, k, *reinstall),
+            (Action::Install { .. }, Some((m, k))) => self.install(m, k),
+            (Action::Uninstall { .. }, Some((m, k))) => {
+                self.files_change(m.0, k);
+                let gone = self.machine.active.remove(&(m.0, k));
+                assert_eq!(gone.map(|a| a.m), Some(m), "what is not installed cannot be uninstalled");
+                if let Some(written) = self.machine.builds.get_mut(&(m, k)).and_then(|b| b.written.as_mut()) {
+                    written.files = false;
+                }
+                true
+            }
+            (Action::Unbuild { .. }, Some((m, k))) => {
+                assert_ne!(self.machine.installed(m.0, k), Some(m), "what is installed needs its build");
+                assert!(self.machine.builds.remove(&(m, k)).is_some(), "there is a build");
+                self.machine.verdicts.remove(&(m, k));
+                true
+            }
+            (Action::Forget { module }, _) => {
+                let gone = m_of(module);
+                assert!(!self.machine.builds.keys().any(|(m, _)| *m == gone), "{module} has builds");
+                self.machine.modules.remove(&gone);
+                self.machine.verdicts.retain(|(m, _), _| *m != gone);
+                true
+            }
+            (Action::Wait { package, .. }, _) => {
+                assert_eq!(*package, headers_package(k));
+                self.kernel(k).note.waiting = Some(package.clone());
+                true
+            }
+            (Action::Depmod { .. }, _) => {
+                self.machine.clock += 1;
+                let clock = self.machine.clock;
+                let kernel = self.kernel(k);
+                (kernel.note.depmod_due, kernel.note.depmod_left) = (false, None);
+                kernel.indexed = Some(clock);
+                true
+            }
+            (Action::Initramfs { .. }, _) => {
+                self.machine.clock += 1;
+                let (clock, depmod) = (self.machine.clock, self.options.depmod);
+                let kernel = self.kernel(k);
+                assert!(kernel.image, "an initramfs for a kernel that is not there");
+                let left = kernel.note.depmod_left.is_some();
+                assert!(!kernel.note.depmod_due || left || !depmod, "depmod comes first");
+                if kernel.note.initramfs.take().is_some() {
+                    kernel.initramfs = Some(clock);
+                }
+                true
+            }
+            (Action::Sweep { .. }, _) => {
+                self.machine.verdicts.retain(|(_, at), _| *at != k);
+                let residue = self.machine.residue(k);
+                let kernel = self.kernel(k);
+                if residue {
+                    (kernel.dir, kernel.indexed) = (false, None);
+                }
+                let removed = kernel.note.removed && kernel.image;
+                kernel.note = Note { removed, ..Note::default() };
+                true
+            }
+            (other, _) => panic!("nobody asked for this: {other}"),
+        }
+    }
+
+    fn build(&mut self, m: M, k: K) -> bool {
+        let machine = &mut *self.machine;
+        assert!(machine.modules[&m].present && !machine.modules[&m].conf.refuses(k), "{m:?} cannot be built");
+        let made = machine.now(m, k).expect("it is judged");
+        learn(machine, &made);
+        let provisional = machine.toolchain_broken || machine.compiler_gone;
+        if provisional || machine.fails(&made) {
+            machine.verdicts.insert((m, k), Verdict { made, provisional });
+            return false;
+        }
+        machine.tokens += 1;
+        let old = machine.builds.get(&(m, k)).and_then(|b| b.written.clone());
+        let written = Written {
+            files: old.is_some_and(|w| w.files),
+            without_image: !machine.kernels[usize::from(k)].image,
+            ..Written::default()
+        };
+        let build = Build {
+            made,
+            written: Some(written),
+            fits_kernel: true,
+            loaded: false,
+            outdated: false,
+            token: machine.tokens,
+        };
+        machine.builds.insert((m, k), build);
+        machine.verdicts.remove(&(m, k));
+        true
+    }
+
+    fn adopt(&mut self, (m, k): (M, K)) -> bool {
+        let mut made = self.machine.now(m, k).expect("it is judged");
+        let without_image = !self.machine.kernels[usize::from(k)].image;
+        let files = self.machine.installed(m.0, k) == Some(m);
+        let build = self.machine.builds.get_mut(&(m, k)).expect("there is a build");
+        assert!(build.written.is_none() && build.fits_kernel && (build.loaded || !build.outdated));
+        made.key = made.key.filter(|key| build.made.key == Some(*key));
+        build.made = made.clone();
+        build.written = Some(Written { files, without_image, ..Written::default() });
+        // What is installed is taken as it is, too.
+        let token = build.token;
+        if let Some(active) = self.machine.active.get_mut(&(m.0, k)).filter(|a| a.m == m) {
+            (active.token, active.whole) = (token, true);
+        }
+        learn(self.machine, &made);
+        true
+    }
+
+    fn resign(&mut self, m: M, k: K, reinstall: bool) -> bool {
+        let now = self.machine.now(m, k).expect("it is judged");
+        assert!(!reinstall || self.machine.intact(m, k));
+        if now.key == Some(UNUSABLE) {
+            learn(self.machine, &now);
+            self.machine.verdicts.insert((m, k), Verdict { made: now, provisional: false });
+            return false;
+        }
+        self.machine.verdicts.remove(&(m, k));
+        self.machine.tokens += 1;
+        let token = self.machine.tokens;
+        let build = self.machine.builds.get_mut(&(m, k)).expect("there is a build");
+        (build.made.key, build.token) = (now.key, token);
+        if reinstall {
+            self.machine.active.get_mut(&(m.0, k)).expect("it is installed").token = token;
+            self.lags(m.0, k);
+        }
+        true
+    }
+
+    fn install(&mut self, m: M, k: K) -> bool {
+        let machine = &mut *self.machine;
+        let newer_there = machine.kernel_has.contains(&(m.0, k));
+        let build = machine.builds.get_mut(&(m, k)).expect("what is installed was built");
+        assert!(build.fits_kernel, "a module of another kernel");
+        if newer_there {
+            if let Some(written) = &mut build.written {
+                written.refused = true;
+            }
+            return false;
+        }
+        if let Some(written) = &mut build.written {
+            (written.files, written.refused) = (true, false);
+        }
+        let token = build.token;
+        self.files_change(m.0, k);
+        self.machine.active.insert((m.0, k), Active { m, token, whole: true });
+        self.kernel(k).dir = true;
+        true
+    }
+}
+
+/// A key that cannot sign.
+pub const UNUSABLE: u8 = 3;

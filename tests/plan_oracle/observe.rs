@@ -1,0 +1,236 @@
+//! What the program would see of a machine.
+
+use std::collections::BTreeMap;
+
+use dkms_hook::abi::{Fit, Misfit};
+use dkms_hook::error::Error;
+use dkms_hook::ids::{Arch, Cell, KernelRelease, ModuleId};
+use dkms_hook::inputs::{Headers, Inputs};
+use dkms_hook::record::{
+    FORMAT, Facts, FailureNote, InitramfsDue, InstalledFile, Kept, KernelNote, Overrides, Record, Verdict,
+};
+use dkms_hook::system::{self, CellView, FromArchive, Now, Source, System};
+
+use crate::machine::{
+    Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Registered, VERSIONS, has_symbol_versions, same_symbols,
+};
+
+pub fn arch() -> Arch {
+    Arch::new("x86_64").unwrap()
+}
+
+pub fn release(k: K) -> KernelRelease {
+    KernelRelease::new(KERNELS[usize::from(k)]).unwrap()
+}
+
+pub fn id(m: M) -> ModuleId {
+    ModuleId::new(NAMES[usize::from(m.0)], VERSIONS[usize::from(m.1)]).unwrap()
+}
+
+/// The kernel of a release.
+pub fn k_of(release: &KernelRelease) -> K {
+    KERNELS.iter().position(|r| *r == release.as_str()).unwrap() as K
+}
+
+/// The module version of an id.
+pub fn m_of(id: &ModuleId) -> M {
+    let name = NAMES.iter().position(|n| *n == id.name.as_str()).unwrap();
+    M(name as u8, VERSIONS.iter().position(|v| *v == id.version.as_str()).unwrap() as u8)
+}
+
+pub fn headers_package(k: K) -> String {
+    format!("linux-headers-{}", KERNELS[usize::from(k)])
+}
+
+fn headers(revision: u8) -> Headers {
+    Headers { version: Some(format!("#{} SMP", revision / 2)), content: format!("headers {revision}") }
+}
+
+/// What the program would write down of something made from this.
+pub fn inputs(machine: &Machine, made: &Made) -> Inputs {
+    let depends = made
+        .deps
+        .iter()
+        .map(|(name, print)| (NAMES[usize::from(*name)].to_owned(), machine.fingerprints[print].clone()));
+    Inputs {
+        source: format!("source {}", made.source),
+        conf: format!("{:?} {:?}", made.m, made.conf),
+        overrides: format!("patches {}", made.patches),
+        headers: headers(made.headers),
+        compiler: match made.compiler {
+            GONE => "gcc-14".to_owned(),
+            version => format!("gcc-14 14.{version}"),
+        },
+        rustc: None,
+        compression: ["xz", "zst"][usize::from(made.compression)].to_owned(),
+        signing: made.key.map(|key| format!("key {key}")),
+        depends: depends.collect(),
+    }
+}
+
+fn facts(conf: &Conf, k: K) -> Facts {
+    Facts {
+        modules: Vec::new(),
+        autoinstall: !conf.manual,
+        depends: conf.needs.iter().map(|n| NAMES[usize::from(*n)].to_owned()).collect(),
+        depends_rebuild: false,
+        exclusion: conf.refuses(k).then(|| "its BUILD_EXCLUSIVE_KERNEL does not match".to_owned()),
+    }
+}
+
+/// The whole machine, as a run sees it that is about these kernels (all when `None`).
+pub fn observe(machine: &Machine, named: Option<&[K]>) -> System {
+    let mut system = System {
+        arch: Some(arch()),
+        autoinstall_disabled: machine.no_autoinstall,
+        modules: machine.modules.iter().map(|(m, known)| (id(*m), source(known))).collect(),
+        ..System::default()
+    };
+    let all: Vec<K> = (0..KERNELS.len() as K).collect();
+    for k in named.unwrap_or(&all).iter().copied().filter(|k| machine.knows(*k)) {
+        system.kernels.insert(release(k), kernel(machine, k));
+        for m in machine.modules.keys() {
+            system
+                .cells
+                .insert(Cell { module: id(*m), kernel: release(k), arch: arch() }, view(machine, *m, k));
+        }
+    }
+    system
+}
+
+fn source(known: &Registered) -> Source {
+    if known.present { Source::Added } else { Source::Dangling("/usr/src/gone".into()) }
+}
+
+fn kernel(machine: &Machine, k: K) -> system::Kernel {
+    let known = &machine.kernels[usize::from(k)];
+    let due = known.note.initramfs.as_ref().map(|due| InitramfsDue {
+        since: due.since,
+        always: due.always,
+        modules: due.modules.iter().map(|n| NAMES[usize::from(*n)].to_owned()).collect(),
+    });
+    system::Kernel {
+        image: known.image,
+        headers: known.headers.is_some(),
+        indexed: known.indexed.is_some(),
+        indexed_at: known.indexed,
+        headers_package: headers_package(k),
+        note: KernelNote {
+            waiting: known.note.waiting.clone(),
+            removed: known.note.removed,
+            boot_entry_removed: known.note.no_boot_entry,
+            depmod_due: known.note.depmod_due,
+            depmod_left_at: known.note.depmod_left,
+            initramfs_due: due,
+        },
+        residue: machine.residue(k),
+        initramfs: known.initramfs,
+    }
+}
+
+fn view(machine: &Machine, m: M, k: K) -> CellView {
+    let known = &machine.modules[&m];
+    let build = machine.builds.get(&(m, k));
+    let now = if machine.kernels[usize::from(k)].headers.is_none() {
+        Now::NoHeaders
+    } else {
+        match machine.now(m, k) {
+            None => Now::Unreadable(Error::new(8, "line 3")),
+            Some(made) => {
+                let inputs = inputs(machine, &made).into();
+                Now::Judged { facts: facts(&known.conf, k), inputs, stamp: String::new() }
+            }
+        }
+    };
+    let written = build.and_then(|b| b.written.as_ref().map(|w| (b, w)));
+    let record = written.map(|(build, written)| Record {
+        format: FORMAT,
+        inputs: inputs(machine, &build.made).into(),
+        kept: written.kept.map(|revision| Kept { headers: headers(revision), symbols: 5 }),
+        stamp: String::new(),
+        facts: facts(&build.made.conf, k),
+        installed: if written.files {
+            vec![InstalledFile::planned("/lib/modules/x.ko".into(), "x.ko")]
+        } else {
+            Vec::new()
+        },
+        refused: written.refused.then(|| "the kernel has a newer one".to_owned()),
+        without_image: written.without_image,
+        overrides: Overrides::default(),
+    });
+    let foreign = build.filter(|b| b.written.is_none());
+    let installed = machine.installed(m.0, k) == Some(m);
+    CellView {
+        directive: None,
+        built: build.is_some(),
+        installed,
+        intact: record.is_none() || machine.intact(m, k),
+        record,
+        verdict: machine.verdicts.get(&(m, k)).map(|verdict| Verdict {
+            format: FORMAT,
+            inputs: inputs(machine, &verdict.made),
+            stamp: String::new(),
+            facts: facts(&verdict.made.conf, k),
+            failure: Some(failure(verdict.provisional)),
+        }),
+        loaded: foreign.filter(|b| b.loaded).map(|_| FromArchive {
+            autoinstall: now == Now::NoHeaders && known.present && !known.conf.broken && !known.conf.manual,
+        }),
+        vermagic_matches: foreign.is_some_and(|b| b.fits_kernel),
+        fit: fit(machine, m, k, installed),
+        now,
+    }
+}
+
+/// How a build stands to the headers, where that is looked at.
+fn fit(machine: &Machine, m: M, k: K, installed: bool) -> Option<Fit> {
+    let build = machine.builds.get(&(m, k))?;
+    let now = machine.now(m, k)?;
+    let symbols = || match has_symbol_versions(k) {
+        false => Fit::Unknown,
+        true if same_symbols(build.made.headers, now.headers) => Fit::Fits { symbols: 5 },
+        true => Fit::Not(Misfit::Vermagic { word: "SMP".to_owned(), missing: true }),
+    };
+    match &build.written {
+        None if !build.fits_kernel => None,
+        None if build.outdated && !build.loaded => {
+            Some(Fit::Not(Misfit::SourceIsNewer { file: "a.c".into() }))
+        }
+        None => Some(symbols()),
+        Some(written) if written.kept == Some(now.headers) => Some(Fit::Fits { symbols: 5 }),
+        Some(_) if !installed => None,
+        Some(_) => crate::spec::only_headers_differ(&now, &build.made).then(symbols),
+    }
+}
+
+/// A failure, of the build or of the toolchain.
+fn failure(provisional: bool) -> FailureNote {
+    FailureNote {
+        code: 10,
+        what: "make failed".to_owned(),
+        first_errors: Vec::new(),
+        log: None,
+        hint: None,
+        when: 0,
+        provisional,
+        reported: false,
+    }
+}
+
+/// Fingerprints are made by the program; ours are only for looking them up.
+pub fn learn(machine: &mut Machine, made: &Made) {
+    let print = made.print();
+    if !machine.fingerprints.contains_key(&print) {
+        let fingerprint = inputs(machine, made).fingerprint();
+        machine.fingerprints.insert(print, fingerprint);
+    }
+}
+
+/// For each kernel, everything of a machine that its modules could tell: to compare trees.
+pub fn installed(machine: &Machine) -> BTreeMap<(u8, K), &Made> {
+    let at = |(name, k): &(u8, K)| {
+        let m = machine.installed(*name, *k)?;
+        Some(((*name, *k), &machine.builds[&(m, *k)].made))
+    };
+    machine.active.keys().filter_map(at).collect()
+}

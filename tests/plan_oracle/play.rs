@@ -1,0 +1,284 @@
+//! Plays sequences, and looks at every plan on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use dkms_hook::ids::Cell;
+use dkms_hook::plan::{self, Action, Options, Plan, plan};
+use dkms_hook::request::Request;
+
+use crate::apply::carry_out;
+use crate::events::{Event, Run};
+use crate::machine::{Conf, K, KERNELS, M, Machine, NAMES, Name};
+use crate::observe::{arch, id, installed, k_of, m_of, observe, release};
+use crate::spec::{Act, Ask, Duty, Expected, expected};
+
+/// What the program is asked.
+fn request(machine: &Machine, ask: Ask) -> (Request, Option<Vec<K>>) {
+    match ask {
+        Ask::Reconcile(k, retry) => {
+            let kernels = k.map(|k| vec![release(k)]);
+            (Request::Reconcile { kernels, retry }, k.map(|k| vec![k]))
+        }
+        Ask::Autoinstall(k) => (Request::Autoinstall { kernel: release(k), arch: arch() }, Some(vec![k])),
+        Ask::KernelLeft(k) => (Request::KernelRemoved { kernel: release(k) }, Some(vec![k])),
+        Ask::Remove(m) => {
+            let built: Vec<K> =
+                (0..KERNELS.len() as K).filter(|k| machine.builds.contains_key(&(m, *k))).collect();
+            let cells = built.iter().map(|k| (release(*k), arch())).collect();
+            (Request::Remove { module: id(m), cells }, None)
+        }
+    }
+}
+
+/// The plan for a machine.
+pub fn planned(machine: &Machine, ask: Ask, options: &Options) -> Plan {
+    let (request, kernels) = request(machine, ask);
+    plan(&observe(machine, kernels.as_deref()), &request, options)
+}
+
+fn name_of(text: &str) -> Name {
+    NAMES.iter().position(|n| *n == text).expect("a module") as Name
+}
+
+fn at(cell: &Cell) -> (M, K) {
+    (m_of(&cell.module), k_of(&cell.kernel))
+}
+
+/// What a plan says, without its order.
+fn said(plan: &Plan) -> Expected {
+    let mut out = Expected::default();
+    for step in &plan.steps {
+        let act = match &step.action {
+            Action::Build { cell, force: false } => Act::Build(at(cell).0, at(cell).1),
+            Action::Adopt { cell } => Act::Adopt(at(cell).0, at(cell).1),
+            Action::Keep { cell } => Act::Keep(at(cell).0, at(cell).1),
+            Action::Resign { cell, reinstall } => Act::Resign(at(cell).0, at(cell).1, *reinstall),
+            Action::Install { cell, force: false } => Act::Install(at(cell).0, at(cell).1),
+            Action::Uninstall { cell } => Act::Uninstall(at(cell).0, at(cell).1),
+            Action::Unbuild { cell } => Act::Unbuild(at(cell).0, at(cell).1),
+            Action::Forget { module } => Act::Forget(m_of(module)),
+            Action::Wait { kernel, .. } => Act::Wait(k_of(kernel)),
+            Action::Depmod { kernel } => Act::Depmod(k_of(kernel)),
+            Action::Initramfs { kernel, always, modules } => {
+                Act::Initramfs(k_of(kernel), *always, modules.iter().map(|n| name_of(n)).collect())
+            }
+            Action::Sweep { kernel } => Act::Sweep(k_of(kernel)),
+            other => panic!("nobody asked for this: {other:?}"),
+        };
+        assert!(out.acts.insert(act), "twice: {}", step.action);
+    }
+    for (kernel, duty) in &plan.settled {
+        let duty = match duty {
+            plan::Duty::Headers => Duty::Headers,
+            plan::Duty::Depmod => Duty::Depmod,
+            plan::Duty::Initramfs => Duty::Initramfs,
+        };
+        out.settled.insert((k_of(kernel), duty));
+    }
+    out
+}
+
+/// What must come before what, and be needed by it.
+fn check_order(machine: &Machine, plan: &Plan) {
+    let mut ended: BTreeMap<K, u8> = BTreeMap::new();
+    let mut installs: BTreeMap<(Name, K), usize> = BTreeMap::new();
+    let find = |wanted: &dyn Fn(&Action) -> bool| plan.steps.iter().position(|s| wanted(&s.action));
+    for (index, step) in plan.steps.iter().enumerate() {
+        assert!(step.needs.iter().all(|need| *need < index), "{} needs a later step", step.action);
+        let rank = match &step.action {
+            Action::Depmod { .. } => 1,
+            Action::Initramfs { .. } => 2,
+            Action::Sweep { .. } => 3,
+            _ => 0,
+        };
+        if let Some(kernel) = step.action.kernel() {
+            let before = ended.entry(k_of(kernel)).or_default();
+            assert!(*before <= rank, "{} comes too late", step.action);
+            *before = rank;
+        }
+        let needs = |other: Option<usize>, why: &str| {
+            if let Some(other) = other {
+                assert!(step.needs.contains(&other), "{}: {why}", step.action);
+            }
+        };
+        match &step.action {
+            Action::Install { cell, .. } => {
+                let built = find(&|a| matches!(a, Action::Build { cell: c, .. } if c == cell));
+                needs(built, "needs its build");
+                assert!(built.is_some() || machine.builds.contains_key(&at(cell)), "{}", step.action);
+                installs.insert((at(cell).0.0, at(cell).1), index);
+            }
+            Action::Unbuild { cell } => {
+                needs(find(&|a| matches!(a, Action::Uninstall { cell: c } if c == cell)), "is installed");
+            }
+            Action::Initramfs { kernel, .. } => {
+                needs(find(&|a| matches!(a, Action::Depmod { kernel: k } if k == kernel)), "needs the index");
+            }
+            Action::Build { cell, .. } => {
+                let (m, k) = at(cell);
+                for d in machine.modules[&m].conf.needs.iter().filter(|d| **d != m.0) {
+                    let later = plan.steps.iter().skip(index).any(
+                        |s| matches!(&s.action, Action::Install { cell: c, .. } if at(c).0.0 == *d && at(c).1 == k),
+                    );
+                    let round = goes_round(machine, m, k, *d);
+                    assert!(!later || round, "{} comes before {}", step.action, NAMES[usize::from(*d)]);
+                    if !round {
+                        needs(installs.get(&(*d, k)).copied(), "needs what it depends on");
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether some version of what a module depends on depends on the module in turn.
+fn goes_round(machine: &Machine, m: M, _: K, dep: Name) -> bool {
+    let mut found = BTreeSet::from([dep]);
+    for _ in NAMES {
+        let more: Vec<Name> = found
+            .iter()
+            .flat_map(|n| {
+                machine.versions(*n).flat_map(|(_, known)| known.conf.needs.clone()).collect::<Vec<_>>()
+            })
+            .collect();
+        found.extend(more);
+    }
+    found.contains(&m.0)
+}
+
+/// Plans, compares with the specification, and carries out.
+fn run(machine: &mut Machine, run: &Run) {
+    let options = run.options();
+    let known = matches!(run.ask, Ask::Remove(m) if machine.modules.contains_key(&m));
+    if matches!(run.ask, Ask::Remove(_)) && !known {
+        return;
+    }
+    let made = planned(machine, run.ask, &options);
+    assert_eq!(made, planned(machine, run.ask, &options), "the same machine, the same plan");
+    let spec = expected(machine, run.ask, &options);
+    let said = said(&made);
+    let missing: Vec<&Act> = spec.acts.difference(&said.acts).collect();
+    let surplus: Vec<&Act> = said.acts.difference(&spec.acts).collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "{run:?}\nnot planned: {missing:?}\nnot wanted: {surplus:?}"
+    );
+    assert_eq!(said.settled, spec.settled, "duties that are done with");
+    check_order(machine, &made);
+    let cut = run.cut.map(usize::from);
+    let went = carry_out(machine, &made, &options, cut);
+    if cut.is_some() {
+        return;
+    }
+    if went.failed.is_empty() {
+        let there = installed(machine);
+        for (at, wanted) in &spec.wanted {
+            let found = there.get(at).map(|made| (made.m, made.print()));
+            assert_eq!(found, Some((wanted.m, wanted.print())), "what is installed is not what was wanted");
+        }
+    }
+    if matches!(run.ask, Ask::Remove(_)) {
+        return;
+    }
+    // Once more; not to be tried again by itself is what failed.
+    let ask = match run.ask {
+        Ask::Reconcile(k, _) => Ask::Reconcile(k, false),
+        other => other,
+    };
+    let options = Options { retry_provisional: false, ..options };
+    let mut again = planned(machine, ask, &options);
+    if !went.failed.is_empty() && !matches!(ask, Ask::Autoinstall(_)) {
+        // What was left out for a failure may do with the builds that are there.
+        carry_out(&mut machine.clone(), &again, &options, None);
+        let mut probe = machine.clone();
+        carry_out(&mut probe, &again, &options, None);
+        again = planned(&probe, ask, &options);
+    } else if matches!(ask, Ask::Autoinstall(_)) && !went.failed.is_empty() {
+        return;
+    }
+    assert!(again.is_empty() && again.settled.is_empty(), "{run:?}\nand then again: {:?}", steps(&again));
+}
+
+fn steps(plan: &Plan) -> Vec<String> {
+    let text = |step: &plan::Step| format!("{} ({})", step.action, step.reason);
+    plan.steps.iter().map(text).chain(plan.settled.iter().map(|s| format!("settled {s:?}"))).collect()
+}
+
+/// Plays a sequence from an empty machine.
+pub fn play(events: &[Event]) -> Machine {
+    let mut machine = Machine::default();
+    for event in events {
+        match event {
+            Event::Run(call) => run(&mut machine, call),
+            event => event.happen(&mut machine),
+        }
+    }
+    machine
+}
+
+/// Why something fails, if it does.
+pub fn failure(test: impl FnOnce()) -> Option<String> {
+    let panic = catch_unwind(AssertUnwindSafe(test)).err()?;
+    let text = panic.downcast_ref::<String>().cloned();
+    Some(text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default())
+}
+
+/// Takes away from a failing sequence whatever it fails without.
+pub fn shrink(mut events: Vec<Event>, fails: impl Fn(&[Event]) -> bool) -> Vec<Event> {
+    loop {
+        let before = events.clone();
+        for index in (0..events.len()).rev() {
+            let mut fewer = events.clone();
+            fewer.remove(index);
+            if fails(&fewer) {
+                events = fewer;
+            }
+        }
+        for index in 0..events.len() {
+            for plainer in plainer(&events[index]) {
+                let mut other = events.clone();
+                other[index] = plainer;
+                if fails(&other) {
+                    events = other;
+                }
+            }
+        }
+        if events == before {
+            return events;
+        }
+    }
+}
+
+/// The same event, with less to it.
+fn plainer(event: &Event) -> Vec<Event> {
+    match event {
+        Event::Run(run) => {
+            let fewer = (0..8).filter(|bit| run.bits >> bit & 1 == 1).map(|bit| run.bits & !(1 << bit));
+            let uncut = run.cut.map(|_| Run { cut: None, ..run.clone() });
+            fewer.map(|bits| Run { bits, ..run.clone() }).chain(uncut).map(Event::Run).collect()
+        }
+        Event::Add(m, source, conf) => {
+            plainer_conf(conf).into_iter().map(|conf| Event::Add(*m, *source, conf)).collect()
+        }
+        Event::Edit(m, conf) => plainer_conf(conf).into_iter().map(|conf| Event::Edit(*m, conf)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn plainer_conf(conf: &Conf) -> Vec<Conf> {
+    let mut out = vec![
+        Conf { manual: false, ..conf.clone() },
+        Conf { broken: false, ..conf.clone() },
+        Conf { refuses: 0, ..conf.clone() },
+        Conf { text: 0, ..conf.clone() },
+    ];
+    for index in 0..conf.needs.len() {
+        let mut fewer = conf.clone();
+        fewer.needs.remove(index);
+        out.push(fewer);
+    }
+    out.retain(|other| other != conf);
+    out
+}
