@@ -159,7 +159,6 @@ fn write_records(observer: &Observer<'_>) {
             facts,
             installed: vec![file],
             refused: None,
-            kept: None,
             without_image: false,
             overrides: dkms_hook::record::Overrides::default(),
         };
@@ -218,7 +217,6 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
         compiler: "gcc-14 14.2.0".to_owned(),
         rustc: None,
         compression: "xz".to_owned(),
-        rustc: None,
         signing: None,
         depends: Default::default(),
     };
@@ -242,7 +240,6 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 facts: facts.clone(),
                 installed: Vec::new(),
                 refused: None,
-                kept: None,
                 without_image: false,
                 overrides: dkms_hook::record::Overrides::default(),
             };
@@ -262,7 +259,6 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 fit: None,
                 directive: None,
                 loaded: None,
-                fit: None,
             };
             system.cells.insert(Cell { module: id.clone(), kernel: release(k), arch: x86_64() }, view);
         }
