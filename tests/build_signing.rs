@@ -50,7 +50,7 @@ fn a_key_pair_is_made_once_and_signs() {
     assert_eq!(fs::metadata(root.path(KEY)).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(root.read(KEY).contains("PRIVATE KEY"));
     assert_eq!(fs::read(root.path(CERTIFICATE)).unwrap()[0], 0x30, "DER");
-    assert_eq!(root.names("/var/lib/dkms"), ["hello", "mok.key", "mok.pub"]);
+    assert_eq!(root.names("/var/lib/dkms"), [".dkms-hook", "hello", "mok.key", "mok.pub"]);
 
     // Signed after stripping and before compression, and still a module.
     let bytes = run.module_bytes("hello.ko.xz");
