@@ -202,8 +202,8 @@ pub struct KernelNote {
     /// Files below `/lib/modules/K` changed and depmod has not run since.
     #[serde(default)]
     pub depmod_due: bool,
-    /// Who called that run runs depmod right after it: an index made since then, in nanoseconds
-    /// since the epoch, is up to date.
+    /// Who called that run runs depmod right after it: an index newer than the one of then is up to
+    /// date. That one's modification time in nanoseconds since the epoch, 0 where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depmod_left_at: Option<i64>,
     /// Modules changed and the initramfs may still hold the old ones.

@@ -1,12 +1,14 @@
 //! Changes to what we remember of kernels: the journal that lets a later run finish this one's work.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::error::Result;
 use crate::ids::KernelRelease;
 use crate::layout::Layout;
 use crate::record::{InitramfsDue, KernelNote};
 use crate::store;
+use crate::system::kernels;
 
 /// The note on a kernel; empty when there is none.
 pub fn kernel_note(layout: &Layout, kernel: &KernelRelease) -> KernelNote {
@@ -47,12 +49,16 @@ pub fn depmod_lags(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
     update(layout, kernel, |note| (note.depmod_due, note.depmod_left_at) = (true, None))
 }
 
-/// Writes down that whoever called this run makes an index that is due from now on.
+/// Writes down that whoever called this run makes an index that is due from now on: with the time
+/// of the one that is there, by which the new one is told. (Not the time of day: a quick depmod's
+/// index may bear the same.)
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn depmod_follows(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
-    update(layout, kernel, |note| note.depmod_left_at = note.depmod_due.then(now_nanos))
+    let index = || std::fs::metadata(layout.kernel(kernel).join("modules.dep"));
+    let made = || index().map_or(0, |file| kernels::mtime(&file));
+    update(layout, kernel, |note| note.depmod_left_at = note.depmod_due.then(made))
 }
 
 /// Writes down that the index is up to date.
@@ -79,10 +85,11 @@ pub fn initramfs_lags(layout: &Layout, kernel: &KernelRelease, modules: &[&str],
     })
 }
 
-/// Nanoseconds since the epoch.
+/// Nanoseconds since the epoch, by the clock of files' timestamps: it lags behind the precise one
+/// by up to a tick, so a file made after this moment is never older than it.
 pub fn now_nanos() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+    let clock = ClockId::CLOCK_REALTIME_COARSE;
+    clock_gettime(clock).map_or(0, |now| now.num_nanoseconds())
 }
 
 #[cfg(test)]
