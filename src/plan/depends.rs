@@ -87,7 +87,9 @@ impl<'a> Planner<'a> {
         self.chosen(place, arch).is_some_and(|(view, _)| {
             let sound = match self.standing(view) {
                 Standing::Fresh | Standing::Adoptable => true,
-                Standing::Stale(change) => matches!(change, Change::Dependency { .. } | Change::Signing),
+                Standing::Stale(change) => {
+                    matches!(change, Change::Dependency { .. } | Change::Signing { .. })
+                }
                 _ => false,
             };
             view.installed && view.intact && sound

@@ -243,7 +243,7 @@ impl<'a> Planner<'a> {
 
     /// Why a build is stale, with what is known beside the input that changed.
     pub(super) fn stale(view: &CellView, change: &Change) -> Reason {
-        if let (Change::Conf, Some(change)) = (change, &view.directive) {
+        if let (Change::Conf { .. }, Some(change)) = (change, &view.directive) {
             return Reason::Directive { change: change.clone() };
         }
         match (change, &view.fit) {
@@ -254,11 +254,11 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// True when a build bears the signature of another key than the present one.
-    pub(super) fn signing_changed(view: &CellView) -> bool {
+    /// The change of key, where a build bears the signature of another than the present one.
+    pub(super) fn signing_change(view: &CellView) -> Option<Change> {
         match (&view.now, &view.record) {
-            (Now::Judged { inputs, .. }, Some(record)) => inputs.signing_changed(&record.inputs),
-            _ => false,
+            (Now::Judged { inputs, .. }, Some(record)) => inputs.signing_change(&record.inputs),
+            _ => None,
         }
     }
 

@@ -226,7 +226,7 @@ impl<'a> Planner<'a> {
             // What it depends on may change in this very run: that is compared below.
             Standing::Stale(change @ Change::Dependency { .. }) => (Standing::Fresh, Some(change)),
             // Nothing need be compiled for that.
-            Standing::Stale(Change::Signing) => (Standing::Fresh, None),
+            Standing::Stale(Change::Signing { .. }) => (Standing::Fresh, None),
             other => (other, None),
         };
         let Dependencies { steps: needs, builds } = match self.depends(cell, facts, retry) {
@@ -284,14 +284,14 @@ impl<'a> Planner<'a> {
         // That a build for these headers failed is forgotten with it.
         let kept = self.keep_step(cell, view);
         let mut install = !view.installed || !view.intact;
-        if Self::signing_changed(view) {
+        if let Some(change) = Self::signing_change(view) {
             match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry && !kept) {
                 Some(failure) => {
                     let failure = Box::new(failure.clone());
                     self.note(Note::FailedBefore { cell: cell.clone(), failure });
                 }
                 None => {
-                    install |= self.resign_step(cell, view, Reason::Stale { change: Change::Signing }).1;
+                    install |= self.resign_step(cell, view, Reason::Stale { change }).1;
                 }
             }
         }
@@ -363,7 +363,7 @@ pub(super) fn adopted(view: &CellView) -> Reason {
 /// it depends on cannot, nor can the signing key.
 fn refuses_anew(standing: &Standing) -> bool {
     matches!(standing, Standing::Stale(change)
-        if !matches!(change, Change::Dependency { .. } | Change::Signing))
+        if !matches!(change, Change::Dependency { .. } | Change::Signing { .. }))
 }
 
 pub(super) fn ready(after: Option<usize>, build: BuildOf<'_>) -> Provision<'_> {
