@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::time::Instant;
 
+pub mod ancestors;
 mod inheritance;
 
 pub use inheritance::{
