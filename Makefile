@@ -5,6 +5,7 @@
 #   make install    DESTDIR, PREFIX (/usr), HOOKS (auto, apt, dnf, pacman, none)
 #   make deb        a Debian package in target/packages/
 #   make rpm        an rpm for Fedora and its relatives in target/packages/
+#   make srpm       the source rpm that rpmbuild --rebuild makes it of
 #   make pacman     a package for Arch and its relatives in target/packages/ (makepkg)
 #   make test       all tests, the ones in real Debian roots included
 #   make demo       a kernel upgrade in a throw-away root
@@ -20,6 +21,7 @@ MANDIR     ?= $(PREFIX)/share/man
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 ALPMDIR    ?= $(PREFIX)/share/libalpm/hooks
 KINSTDIR   ?= $(PREFIX)/lib/kernel/install.d
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 # Where Python packages of the distribution are, for the plugin of dnf 4; empty without Python.
 PYTHONDIR  ?= $(shell scripts/python-dir)
 HOOKS      ?= auto
@@ -38,7 +40,7 @@ PLACE      := sed -e 's,/usr/sbin/dkms,$(SBINDIR)/dkms,g' -e 's,/var/lib/dkms,$(
 place       = $(PLACE) $(1) > '$(DESTDIR)$(2)' && chmod $(3) '$(DESTDIR)$(2)'
 
 .PHONY: all build install install-program install-hooks-apt install-hooks-dnf \
-        install-dnf4 install-hooks-pacman install-hooks-none deb stage-deb rpm pacman \
+        install-dnf4 install-hooks-pacman install-hooks-none deb stage-deb rpm srpm pacman \
         test demo bench fmt lint clean
 
 all: build
@@ -91,9 +93,10 @@ install-hooks-apt:
 
 # Fedora and its relatives. rpm's file triggers exist only in the package: `make rpm`.
 install-hooks-dnf:
-	$(INSTALL) -d '$(DESTDIR)$(KINSTDIR)' '$(DESTDIR)$(SYSCONFDIR)/dnf/libdnf5-plugins/actions.d'
+	$(INSTALL) -d '$(DESTDIR)$(KINSTDIR)' '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(SYSCONFDIR)/dnf/libdnf5-plugins/actions.d'
 	$(call place,kernel-install.d/40-dkms.install,$(KINSTDIR)/40-dkms.install,755)
 	$(call place,dnf/dkms-hook.actions,$(SYSCONFDIR)/dnf/libdnf5-plugins/actions.d/dkms-hook.actions,644)
+	$(call place,systemd/dkms.service,$(UNITDIR)/dkms.service,644)
 	@[ -z '$(PYTHONDIR)' ] || $(MAKE) --no-print-directory install-dnf4 PYTHONDIR='$(PYTHONDIR)'
 
 install-dnf4:
@@ -118,6 +121,9 @@ deb: build
 
 rpm: build
 	scripts/build-rpm '$(BINARY)' target/stage/rpm target/packages
+
+srpm:
+	scripts/build-srpm target/stage/srpm target/packages
 
 pacman: build
 	scripts/build-pacman '$(BINARY)' target/stage/pacman target/packages

@@ -22,7 +22,7 @@ use whole_system::whole_system;
 
 const K: &str = "6.12.1-200.toy.x86_64";
 
-const SCENARIOS: [(&str, fn()); 11] = [
+const SCENARIOS: [(&str, fn()); 16] = [
     ("fedora_kernel_and_headers_in_one_transaction", fedora_kernel_and_headers_in_one_transaction),
     ("fedora_headers_a_day_later", fedora_headers_a_day_later),
     ("fedora_reinstalled_and_removed", fedora_reinstalled_and_removed),
@@ -32,8 +32,13 @@ const SCENARIOS: [(&str, fn()); 11] = [
     ("a_generator_that_fails_is_asked_again", a_generator_that_fails_is_asked_again),
     ("nobody_can_make_it", nobody_can_make_it),
     ("a_module_that_no_initramfs_holds", a_module_that_no_initramfs_holds),
+    ("scriptlets_of_rpm_leave_it_to_the_trigger", scriptlets_of_rpm_leave_it_to_the_trigger),
+    ("a_module_that_fails_in_a_scriptlet", a_module_that_fails_in_a_scriptlet),
     ("arch_headers_without_their_kernel", arch_headers_without_their_kernel),
     ("debian_calls_kernel_install_itself", debian_calls_kernel_install_itself),
+    ("booster_makes_its_own_file", booster_makes_its_own_file),
+    ("mkinitfs_makes_the_file_of_the_flavour", mkinitfs_makes_the_file_of_the_flavour),
+    ("sdbootutil_makes_a_new_file_beside_the_old_one", sdbootutil_makes_a_new_file_beside_the_old_one),
 ];
 
 fn main() -> ExitCode {
@@ -305,6 +310,75 @@ fn a_module_that_no_initramfs_holds() {
     assert_eq!(counts(&root, ["lsinitrd", "kernel-install", "dracut"]), [1, 1, 0]);
 }
 
+/// Runs lines as rpm runs a scriptlet: a file for the shell.
+fn rpm_scriptlet(root: &FakeRoot, lines: &str) -> Answer {
+    root.write("/var/tmp/rpm-tmp.Ab12Cd", format!("{lines}\n"));
+    scriptlet(root, "/bin/sh /var/tmp/rpm-tmp.Ab12Cd 1; status=$?; : not the last command; exit $status")
+}
+
+/// A Fedora with a kernel, its headers and an initramfs, where `dkms` is there for scripts, and a module
+/// that is not installed yet.
+fn fedora_for_packages() -> FakeRoot {
+    let root = fedora("bls");
+    install_image(&root);
+    ToyKernel::new(K).install_headers(&root);
+    std::os::unix::fs::symlink("dkms-hook", root.path("/usr/sbin/dkms")).unwrap();
+    posttrans(&root);
+    ToyModule::new("late", "1").register(&root);
+    root.write("/etc/dracut.conf.d/late.conf", "add_drivers+=\" late other \"\n");
+    root.take_calls();
+    root.take_make_calls();
+    root
+}
+
+fn scriptlets_of_rpm_leave_it_to_the_trigger() {
+    let root = fedora_for_packages();
+    let install = format!("dkms build late/1 -k {K} && dkms install late/1 -k {K}");
+    // `make install` brings no triggers: it is made at once.
+    rpm_scriptlet(&root, &install);
+    assert_eq!(counts(&root, ["depmod", "kernel-install"]), [2, 1]);
+    rpm_scriptlet(&root, "dkms remove late/1 --all && dkms add /usr/src/late-1");
+    root.take_calls();
+
+    root.write("/usr/lib/dkms/rpm-triggers", "");
+    ToyModule::new("other", "1").register(&root);
+    rpm_scriptlet(&root, &install);
+    rpm_scriptlet(&root, &install.replace("late", "other"));
+    assert_eq!(counts(&root, ["depmod", "kernel-install", "dracut"]), [2, 0, 0], "modules can be loaded");
+    event(&root, "rpm in", &["/usr/src/late-1/dkms.conf"], &[]).says("Making the initramfs");
+    assert_eq!(counts(&root, ["kernel-install", "50-dracut.install"]), [1, 1], "once for both");
+    holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
+    assert!(root.read(format!("/boot/toy/{K}/initrd")).contains("/other.ko"));
+
+    rpm_scriptlet(&root, "dkms remove late/1 --all");
+    assert_eq!(counts(&root, ["kernel-install"]), [0]);
+    event(&root, "rpm out", &[], &[]);
+    assert_eq!(counts(&root, ["kernel-install"]), [1]);
+    assert!(!root.read(format!("/boot/toy/{K}/initrd")).contains("/late.ko"));
+    // A person is not made to wait.
+    scriptlet(&root, "dkms uninstall other/1 --all");
+    assert_eq!(counts(&root, ["kernel-install"]), [1]);
+}
+
+fn a_module_that_fails_in_a_scriptlet() {
+    let root = fedora_for_packages();
+    root.write("/usr/lib/dkms/rpm-triggers", "");
+    ToyModule::new("bad", "1")
+        .make("echo tried >> /var/log/tried; echo no such thing; exit 2")
+        .register(&root);
+    let each =
+        format!("dkms build bad/1 -k {K}; echo built: $?; dkms install bad/1 -k {K}; echo installed: $?");
+    let answer = rpm_scriptlet(&root, &each);
+    answer.says("built: 10").says("installed: 10").says("no such thing");
+    assert_eq!(root.read("/var/log/tried"), "tried\n", "not compiled twice");
+    let end = event(&root, "rpm in", &["/usr/src/bad-1/dkms.conf"], &[]);
+    end.says("bad/1").says("/var/lib/dkms/").says(".log");
+    assert_eq!(root.read("/var/log/tried"), "tried\n");
+    // A person who asks for it is another matter.
+    scriptlet(&root, &format!("dkms install bad/1 -k {K} || :"));
+    assert_eq!(root.read("/var/log/tried"), "tried\ntried\n");
+}
+
 fn arch_headers_without_their_kernel() {
     let root = fedora("other");
     root.write("/etc/os-release", "ID=arch\n");
@@ -360,4 +434,67 @@ fn debian_calls_kernel_install_itself() {
     assert_eq!(counts(&root, ["update-initramfs", "kernel-install"]), [1, 1]);
     assert_eq!(root.take_make_calls().len(), 1);
     assert!(root.read(format!("/boot/toy/{K}/initrd.img-{K}")).contains("hello.ko"));
+}
+
+/// A system of this distribution with one generator, whose stand-in does this, and no plugin that makes an
+/// initramfs; with a kernel that waits for its headers.
+fn with_generator(id: &str, name: &str, text: &str) -> FakeRoot {
+    let root = fedora("other");
+    root.write("/etc/os-release", format!("ID={id}\n"));
+    for path in ["/usr/sbin/dracut", "/usr/sbin/lsinitrd", "/usr/lib/kernel/install.d/50-dracut.install"] {
+        std::fs::remove_file(root.path(path)).unwrap();
+    }
+    root.write_script(format!("/usr/sbin/{name}"), &format!("#!/bin/sh\n{CALLS}{LIST}{text}\n"));
+    install_image(&root);
+    root
+}
+
+fn booster_makes_its_own_file() {
+    let root = with_generator(
+        "arch",
+        "booster",
+        "[ \"$1 $2 $3\" = 'build --force --kernel-version' ] && list $4 > $5",
+    );
+    root.write(format!("/lib/modules/{K}/pkgbase"), "linux-toy\n");
+    root.write("/boot/booster-linux-toy.img", "");
+    ToyKernel::new(K).install_headers(&root);
+    let headers = format!("usr/lib/modules/{K}/build/include/");
+    event(&root, "pacman install", &[&headers], &[]);
+    event(&root, "pacman initramfs", &[&headers], &[]).says("Making the initramfs");
+    assert_eq!(counts(&root, ["booster"]), [1]);
+    let text = root.read("/boot/booster-linux-toy.img");
+    assert!(text.contains("updates/dkms/hello.ko"), "{text}");
+    assert!(!root.path("/boot/initramfs-linux-toy.img").exists());
+    event(&root, "pacman initramfs", &[&headers], &[]);
+    assert_eq!(counts(&root, ["booster"]), [0]);
+}
+
+fn mkinitfs_makes_the_file_of_the_flavour() {
+    let root = with_generator("alpine", "mkinitfs", "[ $1 = -o ] && list $3 > $2");
+    root.write("/usr/share/kernel/lts/kernel.release", format!("{K}\n"));
+    root.write("/boot/initramfs-lts", "");
+    root.write("/boot/initramfs-edge", "");
+    ToyKernel::new(K).install_headers(&root);
+    let mut all = root.program(Face::Hook);
+    finish(all.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")).expect(0).says("Making the initramfs");
+    assert_eq!(counts(&root, ["mkinitfs"]), [1]);
+    assert!(root.read("/boot/initramfs-lts").contains("/hello.ko"));
+    assert_eq!(root.read("/boot/initramfs-edge"), "", "of another kernel");
+    assert_eq!(root.names("/var/lib/dkms/.dkms-hook/kernels"), [""; 0]);
+}
+
+fn sdbootutil_makes_a_new_file_beside_the_old_one() {
+    let place = format!("/boot/efi/toy/{K}");
+    let text = format!("[ \"$1 $2\" = '--no-reuse-initrd add-kernel' ] && list $3 > {place}/initrd-new");
+    let root = with_generator("opensuse-tumbleweed", "sdbootutil", &text);
+    root.write_script("/usr/sbin/dracut", &format!("#!/bin/sh\n{CALLS}"));
+    root.write("/boot/efi/EFI/systemd/installed_by_sdbootutil", "");
+    root.write(format!("{place}/initrd-old"), "of a snapshot");
+    ToyKernel::new(K).install_headers(&root);
+    event(&root, "rpm in", &[], &[]).says("Making the initramfs");
+    assert_eq!(counts(&root, ["sdbootutil", "dracut"]), [1, 0]);
+    assert!(root.read(format!("{place}/initrd-new")).contains("/hello.ko"));
+    assert_eq!(root.read(format!("{place}/initrd-old")), "of a snapshot");
+    event(&root, "rpm in", &[], &[]);
+    assert_eq!(counts(&root, ["sdbootutil", "dracut"]), [0, 0]);
 }

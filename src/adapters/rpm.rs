@@ -9,7 +9,21 @@ use crate::adapters::in_line;
 use crate::error::Result;
 use crate::machine::Machine;
 use crate::plan::Options;
+use crate::process::ancestors;
 use crate::report::{Report, summary};
+use crate::root::Root;
+
+/// True while a package's scriptlet runs. rpm sets no variable that says so; it gives the script to the
+/// interpreter in a file of this name, and that is what there is.
+pub fn in_scriptlet() -> bool {
+    ancestors::run_script_named("rpm-tmp.")
+}
+
+/// True when our package, and with it its file triggers, is installed: it brings this file, which an
+/// installation without a package does not have.
+pub fn has_triggers(root: &Root) -> bool {
+    root.path("/usr/lib/dkms/rpm-triggers").is_file()
+}
 
 /// `%transfiletriggerin`: files came. `paths` are those below the trigger's prefixes.
 ///

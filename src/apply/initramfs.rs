@@ -38,10 +38,13 @@ pub fn mend(
             told = true;
         }
         match run(&order) {
-            Ok(()) if boot::oldest(layout, kernel).is_none_or(|made| made > due.since) => {
-                return forget(layout, kernel);
+            Ok(()) => {
+                let made =
+                    if order.beside { boot::newest(layout, kernel) } else { boot::oldest(layout, kernel) };
+                if made.is_none_or(|made| made > due.since) {
+                    return forget(layout, kernel);
+                }
             }
-            Ok(()) => {}
             Err(error) => failed = Some(error),
         }
     }
@@ -95,6 +98,8 @@ const WISHES: &[&str] = &[
     "/etc/mkinitcpio.conf",
     "/etc/mkinitcpio.conf.d",
     "/etc/mkinitcpio.d",
+    "/etc/booster.yaml",
+    "/etc/mkinitfs",
     "/etc/modules-load.d",
     "/etc/modules",
 ];

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::ids::ModuleId;
 use crate::layout::Layout;
+use crate::process::ancestors;
 use crate::store;
 
 /// A package manager's process.
@@ -82,22 +83,12 @@ fn save(layout: &Layout, notes: &[Note]) -> Result<()> {
 
 /// Our parent is the shell of a package's script; its parent is rpm.
 fn grandparent() -> Option<Process> {
-    let (parent, _) = stat(std::process::id())?;
-    let (grandparent, _) = stat(parent)?;
-    process(grandparent)
+    let parent = ancestors::find(ancestors::own()?.parent)?;
+    process(parent.parent)
 }
 
 fn process(pid: u32) -> Option<Process> {
-    stat(pid).map(|(_, started)| Process { pid, started })
-}
-
-/// Parent and start of a process.
-fn stat(pid: u32) -> Option<(u32, u64)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the name in parentheses, which may hold anything.
-    let (_, rest) = text.rsplit_once(')')?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    Some((fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
+    ancestors::find(pid).map(|found| Process { pid, started: found.started })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::adapters::dpkg;
+use crate::adapters::{dpkg, rpm};
 use crate::apply::build::copy_tree;
 use crate::apply::recover::TEMPORARY;
 use crate::apply::run::{Done, Flags};
@@ -30,15 +30,32 @@ mod archives;
 pub struct Worker {
     machine: Machine,
     report: Console,
-    /// Called by a package's script, not by a person: failures are told at the end, are not tried
-    /// twice, and the initramfs is left to our trigger.
-    in_package: bool,
+    caller: Caller,
+}
+
+/// Who runs the command. In a package's script failures are told at the end, are not tried twice, and the
+/// initramfs is left to our trigger, where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Person,
+    Dpkg,
+    Rpm,
+}
+
+impl Caller {
+    fn here() -> Self {
+        match () {
+            () if dpkg::in_maintainer_script() => Self::Dpkg,
+            () if rpm::in_scriptlet() => Self::Rpm,
+            () => Self::Person,
+        }
+    }
 }
 
 impl Worker {
     /// Works on a machine, telling progress to `report`.
     pub fn new(machine: Machine, report: Console) -> Self {
-        Self { machine, report, in_package: dpkg::in_maintainer_script() }
+        Self { machine, report, caller: Caller::here() }
     }
 
     /// What the command line and the environment say instead of the files. Paths become absolute: they
@@ -226,12 +243,18 @@ impl Engine for Worker {
     }
 
     fn run(&mut self, request: &Request, options: &Options) -> Outcome {
-        let triggered = self.in_package && dpkg::has_trigger(&self.machine.layout.root);
+        let root = &self.machine.layout.root;
+        let triggered = match self.caller {
+            Caller::Person => false,
+            Caller::Dpkg => dpkg::has_trigger(root),
+            Caller::Rpm => rpm::has_triggers(root),
+        };
+        let in_package = self.caller != Caller::Person;
         let plan_options = crate::plan::Options {
             depmod: !options.no_depmod,
             initramfs: if triggered { InitramfsDuty::Later } else { InitramfsDuty::Now },
             retry_provisional: !triggered,
-            heed_failures: self.in_package,
+            heed_failures: in_package,
             modprobe: options.modprobe_on_install.then(|| self.machine.running_kernel()).flatten(),
             ..crate::plan::Options::default()
         };
@@ -241,7 +264,7 @@ impl Engine for Worker {
             force_install: options.rpm_safe_upgrade,
             no_weak_modules: false,
             verbose: options.verbose || self.machine.framework.verbose,
-            interactive: !self.in_package,
+            interactive: !in_package,
         };
         if let Err(error) = self.tombstone(request) {
             return error.into();
@@ -252,7 +275,7 @@ impl Engine for Worker {
                 Err(error) => return error.into(),
             };
         let outcome = self.outcome(request, &ran);
-        if self.in_package && !outcome.changed.is_empty() {
+        if self.caller == Caller::Dpkg && !outcome.changed.is_empty() {
             dpkg::activate_trigger(&self.machine.layout.root);
         }
         outcome
@@ -334,7 +357,7 @@ impl Engine for Worker {
 
     fn key_pair(&mut self, target: Option<&Target>) -> Result<KeyPair> {
         let pair = self.machine.pair(target.map(|target| &target.kernel))?;
-        let flags = Flags { interactive: !self.in_package, ..Flags::default() };
+        let flags = Flags { interactive: self.caller == Caller::Person, ..Flags::default() };
         let made = self.machine.make_pair(&pair, flags.may_ask(), &self.report);
         let next = self.machine.next_for(&pair);
         Ok(KeyPair { lines: pair.lines(), made, next })

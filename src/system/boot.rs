@@ -42,8 +42,13 @@ pub fn files(layout: &Layout, release: &KernelRelease) -> Vec<BootFile> {
             found.push(BootFile { kind, path });
         }
     };
-    let names =
-        [format!("initrd.img-{release}"), format!("initramfs-{release}.img"), format!("initrd-{release}")];
+    let mut names = vec![
+        format!("initrd.img-{release}"),
+        format!("initramfs-{release}.img"),
+        format!("initrd-{release}"),
+        format!("booster-{release}.img"),
+    ];
+    names.extend(flavour(layout, release).map(|flavour| format!("initramfs-{flavour}")));
     for name in names {
         add(Kind::Plain, root.path(Path::new("/boot").join(name)));
     }
@@ -77,6 +82,27 @@ pub fn oldest(layout: &Layout, release: &KernelRelease) -> Option<i64> {
     files(layout, release).iter().filter_map(|f| std::fs::metadata(&f.path).ok()).map(|m| mtime(&m)).min()
 }
 
+/// Modification time of the newest of them, as [`oldest`].
+pub fn newest(layout: &Layout, release: &KernelRelease) -> Option<i64> {
+    files(layout, release).iter().filter_map(|f| std::fs::metadata(&f.path).ok()).map(|m| mtime(&m)).max()
+}
+
+/// The directories of boot loaders: `$BOOT/EFI/*`.
+pub fn loaders(layout: &Layout) -> Vec<PathBuf> {
+    let dirs = PLACES.iter().map(|place| layout.root.path(Path::new(place).join("EFI")));
+    dirs.flat_map(|dir| read_dir(&dir)).map(|entry| entry.path()).collect()
+}
+
+/// The flavour of a kernel of Alpine's, which its files in `/boot` are called by
+/// (`/usr/share/kernel/FLAVOUR/kernel.release`).
+pub fn flavour(layout: &Layout, release: &KernelRelease) -> Option<String> {
+    let mut flavours = read_dir(&layout.root.path("/usr/share/kernel")).into_iter();
+    flavours.find_map(|entry| {
+        let text = std::fs::read_to_string(entry.path().join("kernel.release")).ok()?;
+        (text.trim() == release.as_str()).then(|| entry.file_name().into_string().ok()).flatten()
+    })
+}
+
 /// The name of the package that a kernel of Arch's comes from, which is what its files in `/boot` are
 /// called by (`/usr/lib/modules/R/pkgbase`).
 pub fn package_base(layout: &Layout, release: &KernelRelease) -> Option<String> {
@@ -86,7 +112,8 @@ pub fn package_base(layout: &Layout, release: &KernelRelease) -> Option<String> 
     (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
 }
 
-/// The files of Arch's kernels: those that the preset of mkinitcpio(8) names, or the usual one. The
+/// The files of Arch's kernels: those that the preset of mkinitcpio(8) names, or the usual one, and
+/// booster's. The
 /// fallback image is left out: it has everything from the start, and presets of today make none.
 fn of_package(layout: &Layout, release: &KernelRelease) -> Vec<PathBuf> {
     let Some(base) = package_base(layout, release) else { return Vec::new() };
@@ -95,6 +122,7 @@ fn of_package(layout: &Layout, release: &KernelRelease) -> Vec<PathBuf> {
     if named.is_empty() {
         named.push(format!("/boot/initramfs-{base}.img").into());
     }
+    named.push(format!("/boot/booster-{base}.img").into());
     named
 }
 
@@ -158,12 +186,17 @@ mod tests {
             format!("/boot/initrd.img-{K}"),
             format!("/boot/initramfs-{K}.img"),
             format!("/boot/initrd-{K}"),
+            format!("/boot/booster-{K}.img"),
+            "/boot/initramfs-lts".to_owned(),
             format!("/boot/0123456789abcdef0123456789abcdef/{K}/initrd"),
             format!("/efi/fedora/{K}/initrd.img-{K}"),
             format!("/efi/EFI/Linux/0123456789abcdef0123456789abcdef-{K}+3-0.efi"),
             format!("/boot/efi/EFI/Linux/linux-{K}-0123456789abcdef0123456789abcdef-1.efi"),
         ];
         all.iter().for_each(|path| write(&layout, path, ""));
+        write(&layout, "/usr/share/kernel/lts/kernel.release", &format!("{K}\n"));
+        write(&layout, "/usr/share/kernel/edge/kernel.release", "6.12.2-0-edge\n");
+        write(&layout, "/boot/initramfs-edge", "");
         write(&layout, &format!("/boot/fedora/{K}/linux"), "");
         write(&layout, &format!("/boot/EFI/Linux/fedora-{K}.rt.efi"), "");
         let mut found = names(&layout, K);
@@ -182,6 +215,7 @@ mod tests {
         old.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(7)).unwrap();
         write(&layout, &format!("/boot/fedora/{K}/initrd"), "");
         assert_eq!(oldest(&layout, &KernelRelease::new(K).unwrap()), Some(7_000_000_000));
+        assert!(newest(&layout, &KernelRelease::new(K).unwrap()) > Some(7_000_000_000));
         assert_eq!(oldest(&layout, &KernelRelease::new("6.1").unwrap()), None);
     }
 
@@ -200,6 +234,8 @@ mod tests {
                       odd_image=\"$x\"\n";
         write(&layout, "/etc/mkinitcpio.d/linux.preset", preset);
         assert_eq!(names(&layout, k), ["/efi/EFI/Linux/arch-linux.efi"]);
+        write(&layout, "/boot/booster-linux.img", "");
+        assert_eq!(names(&layout, k), ["/efi/EFI/Linux/arch-linux.efi", "/boot/booster-linux.img"]);
         write(&layout, &format!("/usr/lib/modules/{k}/pkgbase"), "../../etc\n");
         assert!(names(&layout, k).is_empty());
     }

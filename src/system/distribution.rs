@@ -103,7 +103,10 @@ impl HeadersPackage {
     }
 }
 
-use Generator::{AlpmDracut, AlpmMkinitcpio, Dracut, KernelInstall, Mkinitcpio, UpdateInitramfs};
+use Generator::{
+    AlpmDracut, AlpmMkinitcpio, Booster, Dracut, KernelInstall, Mkinitcpio, Mkinitfs, Sdbootutil,
+    UpdateInitramfs,
+};
 
 const TABLE: &[Row] = &[
     Row {
@@ -139,7 +142,7 @@ const TABLE: &[Row] = &[
         destination: Some("/updates"),
         headers_package: HeadersPackage::FlavourDevel,
         weak_modules: Some(WeakModules::Suse),
-        generators: &[Dracut, KernelInstall],
+        generators: &[Sdbootutil, Dracut, KernelInstall],
         every_module: false,
     },
     Row {
@@ -148,7 +151,7 @@ const TABLE: &[Row] = &[
         destination: Some("/updates/dkms"),
         headers_package: HeadersPackage::PackageHeaders,
         weak_modules: None,
-        generators: &[AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Dracut],
+        generators: &[AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Booster, Dracut],
         every_module: true,
     },
     Row {
@@ -163,8 +166,17 @@ const TABLE: &[Row] = &[
 ];
 
 /// What a distribution without a row may use.
-const GENERATORS: &[Generator] =
-    &[UpdateInitramfs, AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Dracut];
+const GENERATORS: &[Generator] = &[
+    UpdateInitramfs,
+    AlpmMkinitcpio,
+    AlpmDracut,
+    KernelInstall,
+    Mkinitcpio,
+    Sdbootutil,
+    Booster,
+    Mkinitfs,
+    Dracut,
+];
 
 /// A distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]

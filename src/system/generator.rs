@@ -27,6 +27,12 @@ pub enum Generator {
     AlpmDracut,
     /// mkinitcpio(8) with the preset of the kernel's package.
     Mkinitcpio,
+    /// openSUSE's, which has dracut make it and gives it a name of its own beside the old one.
+    Sdbootutil,
+    /// booster(1), into the file that is there.
+    Booster,
+    /// Alpine's mkinitfs(1), into the file that is there.
+    Mkinitfs,
     /// dracut(8), into the file that is there.
     Dracut,
 }
@@ -40,6 +46,9 @@ pub struct Order {
     pub args: Vec<String>,
     /// What it reads.
     pub input: Option<String>,
+    /// The new file is beside the old ones, which boot entries of other snapshots go on using: the newest
+    /// tells whether it was made.
+    pub beside: bool,
 }
 
 /// What matters of the environment of this process.
@@ -72,7 +81,7 @@ impl Generator {
         let order = |program: &str, args: &[&str]| Order {
             program: program.to_owned(),
             args: args.iter().map(ToString::to_string).collect(),
-            input: None,
+            ..Order::default()
         };
         match self {
             // With `-k` it acts at once even in a maintainer script; plain `-u` is put off and takes only
@@ -106,6 +115,23 @@ impl Generator {
                 let in_use = preset && has_program(root, "mkinitcpio");
                 in_use.then(|| order("mkinitcpio", &["-p", &base]))
             }
+            Self::Sdbootutil => {
+                let in_use = has_sdbootutil(layout) && has_program(root, "sdbootutil");
+                let args = ["--no-reuse-initrd", "add-kernel", release.as_str()];
+                in_use.then(|| Order { beside: true, ..order("sdbootutil", &args) })
+            }
+            Self::Booster => {
+                let file = plain_file(layout, release, |name| name.starts_with("booster-"))?;
+                let args = ["build", "--force", "--kernel-version", release.as_str(), &file];
+                has_program(root, "booster").then(|| order("booster", &args))
+            }
+            Self::Mkinitfs => {
+                let own = format!("initramfs-{}", boot::flavour(layout, release)?);
+                let file = plain_file(layout, release, |name| name == own)?;
+                has_program(root, "mkinitfs").then(|| order("mkinitfs", &["-o", &file, release.as_str()]))
+            }
+            // Those of sdbootutil are named by what is in them.
+            Self::Dracut if has_sdbootutil(layout) => None,
             Self::Dracut => {
                 let files = boot::files(layout, release);
                 let file = files.iter().find(|f| f.kind != Kind::Unified)?;
@@ -128,7 +154,19 @@ fn alpm(layout: &Layout, release: &KernelRelease, script: &str) -> Option<Order>
     // To mkinitcpio's script, another file than the image means every kernel there is.
     let input = if word { path("vmlinuz") } else { path("pkgbase") + &path("vmlinuz") };
     let args = if word { vec!["install".to_owned()] } else { Vec::new() };
-    Some(Order { program, args, input: Some(input) })
+    Some(Order { program, args, input: Some(input), beside: false })
+}
+
+/// The file in `/boot` with an initramfs of a kernel whose name is like this, as seen from inside the root.
+fn plain_file(layout: &Layout, release: &KernelRelease, like: impl Fn(&str) -> bool) -> Option<String> {
+    let files = boot::files(layout, release).into_iter().filter(|f| f.kind == Kind::Plain);
+    let mut paths = files.map(|f| layout.shown(&f.path).display().to_string());
+    paths.find(|path| path.rsplit('/').next().is_some_and(&like))
+}
+
+/// True when sdbootutil has installed the boot loader: that is the mark by which it knows.
+fn has_sdbootutil(layout: &Layout) -> bool {
+    boot::loaders(layout).iter().any(|dir| dir.join("installed_by_sdbootutil").is_file())
 }
 
 /// The image of a kernel, as seen from inside the root.
@@ -183,8 +221,23 @@ mod tests {
     #[test]
     fn what_is_not_installed_is_not_in_use() {
         let (_dir, layout) = place(&["/lib/modules/6.12.1-1/vmlinuz", "/boot/initramfs-6.12.1-1.img"]);
-        use Generator::{AlpmDracut, AlpmMkinitcpio, Dracut, KernelInstall, Mkinitcpio, UpdateInitramfs};
-        for generator in [UpdateInitramfs, KernelInstall, AlpmMkinitcpio, AlpmDracut, Mkinitcpio, Dracut] {
+        write(&layout, "/boot/efi/EFI/systemd/installed_by_sdbootutil", "");
+        write(&layout, "/usr/share/kernel/lts/kernel.release", K);
+        write(&layout, "/boot/initramfs-lts", "");
+        write(&layout, "/boot/booster-6.12.1-1.img", "");
+        use Generator::*;
+        let all = [
+            UpdateInitramfs,
+            KernelInstall,
+            AlpmMkinitcpio,
+            AlpmDracut,
+            Mkinitcpio,
+            Sdbootutil,
+            Booster,
+            Mkinitfs,
+            Dracut,
+        ];
+        for generator in all {
             assert_eq!(order(&layout, generator), None, "{generator:?}");
         }
     }
@@ -233,5 +286,34 @@ mod tests {
         write(&layout, "/boot/initrd-6.12.1-1", "");
         let expected = "dracut --quiet --force /boot/initrd-6.12.1-1 6.12.1-1";
         assert_eq!(order(&layout, Generator::Dracut).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn those_that_know_their_file_by_its_name() {
+        let (_dir, layout) = place(&["/usr/bin/booster", "/sbin/mkinitfs", "/boot/initramfs-6.12.1-1.img"]);
+        write(&layout, "/usr/share/kernel/edge/kernel.release", "6.12.2-0-edge\n");
+        write(&layout, "/boot/initramfs-edge", "");
+        write(&layout, "/boot/initramfs-lts", "");
+        assert_eq!(order(&layout, Generator::Booster), None);
+        assert_eq!(order(&layout, Generator::Mkinitfs), None);
+        write(&layout, "/lib/modules/6.12.1-1/pkgbase", "linux-zen\n");
+        write(&layout, "/boot/booster-linux-zen.img", "");
+        let expected = "booster build --force --kernel-version 6.12.1-1 /boot/booster-linux-zen.img";
+        assert_eq!(order(&layout, Generator::Booster).as_deref(), Some(expected));
+        write(&layout, "/usr/share/kernel/lts/kernel.release", "6.12.1-1\n");
+        let expected = "mkinitfs -o /boot/initramfs-lts 6.12.1-1";
+        assert_eq!(order(&layout, Generator::Mkinitfs).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn sdbootutil_where_it_has_installed_the_boot_loader_and_then_no_dracut() {
+        let (_dir, layout) =
+            place(&["/usr/bin/sdbootutil", "/usr/bin/dracut", "/boot/efi/suse/6.12.1-1/initrd-1f2e"]);
+        assert_eq!(order(&layout, Generator::Sdbootutil), None);
+        assert!(order(&layout, Generator::Dracut).is_some());
+        write(&layout, "/boot/efi/EFI/opensuse/installed_by_sdbootutil", "");
+        let expected = "sdbootutil --no-reuse-initrd add-kernel 6.12.1-1";
+        assert_eq!(order(&layout, Generator::Sdbootutil).as_deref(), Some(expected));
+        assert_eq!(order(&layout, Generator::Dracut), None);
     }
 }

@@ -11,7 +11,16 @@ use crate::root::Root;
 const PLACES: [&str; 2] = ["/etc/kernel/install.d", "/usr/lib/kernel/install.d"];
 
 /// Plugins that make an initramfs themselves. (55-initrd.install of Debian only copies one.)
-const GENERATORS: [&str; 3] = ["50-dracut.install", "50-mkinitcpio.install", "50-ukify-booster.install"];
+const GENERATORS: [&str; 8] = [
+    "50-booster.install",
+    "50-dracut.install",
+    "50-mkinitcpio.install",
+    "50-mkosi-initrd.install",
+    "50-mkosi.install",
+    "50-sdbootutil.install",
+    "50-ukify-booster.install",
+    "60-booster.install",
+];
 
 /// The plugins that are in effect, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,0 +1,114 @@
+//! What a child process gets from us beside its arguments: nothing but the three standard files is open (a
+//! package manager's own pipes stay with us: a compiler daemon that kept one open would hang it), umask
+//! 022, and none of the variables that would bend a kernel build.
+
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Once, OnceLock};
+
+/// The variable by which a nested call of this program recognises that an ancestor of it holds the
+/// lock: that ancestor's process id.
+pub const PARENT_VARIABLE: &str = "DKMS_HOOK_PARENT";
+
+/// Variables of the caller that no child sees: they would change what a build produces. DKMS
+/// clears the first five.
+const CLEARED: [&str; 5] = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"];
+
+/// What a make that runs us tells its children; its job server is not open in ours.
+const FROM_MAKE: [&str; 5] = ["MAKELEVEL", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES"];
+
+static LOCK_HOLDER: AtomicU32 = AtomicU32::new(0);
+static PREPARED: Once = Once::new();
+static TEMPORARY: OnceLock<PathBuf> = OnceLock::new();
+static FORGOTTEN: OnceLock<Vec<&'static str>> = OnceLock::new();
+
+/// From now on no child sees these variables: they speak of the world outside a root that this
+/// process has entered. Only the first call counts.
+pub fn forget_variables(names: &[&'static str]) {
+    let _ = FORGOTTEN.set(names.to_vec());
+}
+
+/// Says who holds the lock, when it is an ancestor and not this process.
+pub fn set_lock_holder(pid: u32) {
+    LOCK_HOLDER.store(pid, Ordering::Relaxed);
+}
+
+/// Gives a child its variables, as far as they do not depend on which child it is.
+pub(super) fn set_variables(command: &mut Command) {
+    for name in CLEARED {
+        command.env_remove(name);
+    }
+    for name in FORGOTTEN.get().into_iter().flatten() {
+        command.env_remove(name);
+    }
+    if std::env::var_os(FROM_MAKE[0]).is_some() {
+        for name in FROM_MAKE {
+            command.env_remove(name);
+        }
+    }
+    let holder = match LOCK_HOLDER.load(Ordering::Relaxed) {
+        0 => std::process::id(),
+        pid => pid,
+    };
+    command.env(PARENT_VARIABLE, holder.to_string());
+    if let Some(dir) = TEMPORARY.get() {
+        command.env("TMPDIR", dir);
+    }
+}
+
+/// Makes this process one whose files and children owe nothing to its caller: umask 022, and no open
+/// files but the standard ones. Once is enough.
+pub fn prepare() {
+    PREPARED.call_once(prepare_inheritance);
+}
+
+fn prepare_inheritance() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let open: Vec<i32> = match std::fs::read_dir("/proc/self/fd") {
+        Ok(entries) => entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect(),
+        // A package manager's scripts in a chroot may have no /proc. It has not many files open.
+        Err(_) => (3..256).collect(),
+    };
+    for fd in open.into_iter().filter(|fd| *fd > 2) {
+        // SAFETY: the number is used for one fcntl() that only sets a flag, and refuses a number that
+        // is no open file. Files that this process opens itself have the flag already, so it does not
+        // matter if another thread closes or reopens this number meanwhile.
+        #[allow(unsafe_code)]
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let _ = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
+    }
+}
+
+/// Sees to it that there is a directory for temporary files, for us and our children. TMPDIR may name one
+/// that only a login session has (pam_tmpdir), while rpm gives its scriptlets a /tmp of their own.
+pub fn find_temporary_directory() {
+    if std::env::temp_dir().is_dir() {
+        return;
+    }
+    if let Some(dir) = ["/tmp", "/var/tmp", "/run"].iter().map(Path::new).find(|dir| dir.is_dir()) {
+        // Only the first call counts.
+        let _ = tempfile::env::override_temp_dir(dir);
+        let _ = TEMPORARY.set(dir.to_path_buf());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::process::Process;
+
+    #[test]
+    fn a_child_knows_who_holds_the_lock_and_reads_nothing() {
+        let got = Process::bash("echo $DKMS_HOOK_PARENT; umask; cat").capture().unwrap();
+        let text = String::from_utf8(got.stdout).unwrap();
+        assert_eq!(text, format!("{}\n0022\n", std::process::id()));
+    }
+
+    #[test]
+    fn only_the_standard_files_are_open_in_a_child() {
+        let got = Process::new("ls").arg("/proc/self/fd").capture().unwrap();
+        // The fourth is the directory that ls lists.
+        assert_eq!(String::from_utf8_lossy(&got.stdout), "0\n1\n2\n3\n");
+    }
+}
