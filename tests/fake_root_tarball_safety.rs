@@ -117,6 +117,24 @@ fn what_would_get_out_is_refused_whole() {
 }
 
 #[test]
+fn a_link_that_takes_the_place_of_a_directory_of_links_leads_nowhere() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    fs::create_dir_all(path("outside")).unwrap();
+    fs::write(path("outside/victim"), "untouched").unwrap();
+    fs::create_dir_all(path("one/z")).unwrap();
+    symlink("x", path("one/z/victim")).unwrap();
+    fs::create_dir_all(path("two")).unwrap();
+    symlink(path("outside"), path("two/z")).unwrap();
+    let file = path("links.tar");
+    for (mode, from, member) in [("-cf", "one", "z/victim"), ("-rf", "two", "z")] {
+        finish(Command::new("tar").arg(mode).arg(&file).arg("-C").arg(path(from)).arg(member)).expect(0);
+    }
+    refused(file.to_str().unwrap(), 7, "another lies behind it");
+    assert_eq!(fs::read_to_string(path("outside/victim")).unwrap(), "untouched");
+}
+
+#[test]
 fn builds_that_are_not_what_they_seem_are_refused() {
     let rename = |from: &str, to: &str, text: &str| {
         let tampered = Tampered::new();

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Read};
+use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -160,6 +161,12 @@ impl Place<'_> {
             EntryType::Symlink => {
                 if self.into.join(&path).is_dir() {
                     return Err(refuse("is there twice"));
+                }
+                // It would be made before those, which would then be made behind it.
+                let below = (Bound::Excluded(path.as_path()), Bound::Unbounded);
+                if self.links.range::<Path, _>(below).next().is_some_and(|(link, _)| link.starts_with(&path))
+                {
+                    return Err(refuse("is a link, and another lies behind it"));
                 }
                 self.links.insert(path, PathBuf::from(OsStr::from_bytes(link)));
                 Ok(())

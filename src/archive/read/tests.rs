@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::archive::{Format, Packer, Writer};
 
@@ -96,6 +98,8 @@ fn a_member_that_would_leave_its_directory_is_refused() {
         (Crafted::default().pax("path", "../new").file("short", "x"), ".."),
         (Crafted::default().link("d", "..").file("d/victim", "x"), "behind a link"),
         (Crafted::default().link("d/e", "../..").file("d/e/f/victim", "x"), "behind a link"),
+        (Crafted::default().link("d/victim", "x").link("d", ".."), "behind it"),
+        (Crafted::default().link("a/b/c", "x").link("a-b", "x").link("a", "../.."), "behind it"),
         (Crafted::default().link("d", "..").raw(b"d/", EntryType::Directory, b"", 0o755, b""), "twice"),
         (Crafted::default().raw(b"d/", EntryType::Directory, b"", 0o755, b"").link("d", ".."), "twice"),
         (Crafted::default().hard("h", "../victim"), "hard link"),
@@ -148,6 +152,56 @@ fn links_are_checked_where_the_tree_goes() {
     let scene = Scene::new();
     scene.unpack(&Crafted::default().link("top", "inner").file("inner/f", "").end()).unwrap();
     assert!(check_links(&scene.place().join("top")).is_err(), "the top itself must be no link");
+}
+
+/// A few names, so that members meet: every pair of kinds, in every order, on and below one another.
+fn member() -> impl Strategy<Value = (usize, usize, usize)> {
+    (0..6usize, 0..6usize, 0..4usize)
+}
+
+const PLACES: [&str; 6] = ["a", "b", "a/b", "a/victim", "b/victim", "a/./b/"];
+const TARGETS: [&str; 4] = ["..", "b", "../victim", "a/victim"];
+
+proptest! {
+    /// Whatever the order: nothing outside is touched (see [`Scene::unpack`]).
+    #[test]
+    fn no_order_of_members_leads_out(members in proptest::collection::vec(member(), 2..7)) {
+        let mut archive = Crafted::default();
+        for (kind, name, target) in members {
+            let (name, target) = (PLACES[name], TARGETS[target]);
+            archive = match kind {
+                0 => archive.file(name, "x"),
+                1 => archive.raw(name.as_bytes(), EntryType::Directory, b"", 0o777, b""),
+                2 => archive.hard(name, target),
+                _ => archive.link(name, target),
+            };
+        }
+        let scene = Scene::new();
+        let _ = scene.unpack(&archive.end());
+    }
+
+    /// Whatever the bytes: an answer, and nothing outside.
+    #[test]
+    fn damage_anywhere_is_an_answer(
+        changes in proptest::collection::vec((0..6usize * 512, any::<u8>()), 1..6),
+        fix in any::<bool>(),
+    ) {
+        let archive = Crafted::default().pax("path", "b/c").file("x", "content").long_name("d/e").link("x", "f");
+        let mut bytes = archive.file("g", &"y".repeat(700)).end();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if fix {
+                // With a check sum that is right again, the change is looked at.
+                let start = at / 512 * 512;
+                let mut header = Header::new_gnu();
+                header.as_mut_bytes().copy_from_slice(&bytes[start..start + 512]);
+                header.set_cksum();
+                bytes[start..start + 512].copy_from_slice(header.as_bytes());
+            }
+        }
+        let _ = Scene::new().unpack(&bytes);
+    }
 }
 
 #[test]
