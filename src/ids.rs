@@ -24,8 +24,13 @@ fn component(what: &'static str, text: &str) -> Result<(), BadName> {
     if text.is_empty() {
         return Err(BadName::Empty(what));
     }
-    let bad = text == "." || text == ".." || text.contains('/') || text.chars().any(|c| c.is_control());
-    if bad { Err(BadName::NotAComponent(what, text.to_owned())) } else { Ok(()) }
+    if is_component(text) { Ok(()) } else { Err(BadName::NotAComponent(what, text.to_owned())) }
+}
+
+/// True for one path component of printable characters: it leaves no directory, and can be shown on a
+/// terminal, whoever it comes from.
+pub fn is_component(text: &str) -> bool {
+    !matches!(text, "" | "." | "..") && !text.contains('/') && !text.chars().any(|c| c.is_control())
 }
 
 macro_rules! name_type {

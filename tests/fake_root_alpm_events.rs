@@ -242,6 +242,21 @@ fn a_module_without_autoinstall_is_installed_where_it_always_was() {
 }
 
 #[test]
+fn targets_that_name_no_directory_of_sources_are_none() {
+    let root = installed();
+    let text = ToyModule::new("odd", "1.0").conf_text();
+    root.write("/usr/dkms.conf", &text);
+    root.write("/usr/src/dkms.conf", &text);
+    let before = root.snapshot();
+    for words in ["pacman incoming", "pacman install", "pacman remove"] {
+        let odd = [conf(".."), conf("."), "usr/src//dkms.conf".to_owned(), conf("\u{1b}[31mred-1")];
+        let ran = root.event(words, &odd).expect(0);
+        assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""), "{words}");
+    }
+    root.assert_untouched(&before);
+}
+
+#[test]
 fn lost_and_doubled_calls() {
     // The hook for what went was lost with a kernel: the next for what came sees it.
     let root = installed();

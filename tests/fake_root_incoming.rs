@@ -11,9 +11,10 @@ mod toy_kernel;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use packages::{Made, Packed};
-use program::Answer;
+use program::{Answer, Face, finish};
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const K: &str = "6.12.1-toy";
@@ -163,6 +164,35 @@ fn nothing_is_said_of_other_packages_and_one_line_of_unreadable_ones() {
     assert!(ran.err.contains("none.deb: No such file"), "{}", ran.err);
     // What could be read is told all the same.
     assert!(ran.out.contains("will be built"), "{}", ran.out);
+}
+
+#[test]
+fn a_pipe_is_no_package_and_nobody_waits_for_its_writer() {
+    let stage = stage();
+    let pipe = stage.dir().join("pipe.rpm");
+    finish(Command::new("mkfifo").arg(&pipe)).expect(0);
+    let mut program = stage.root.program(Face::Hook);
+    program.arg("incoming").arg(&pipe);
+    // timeout(1) ends with 124 when it had to end a program that waits for ever.
+    let mut guarded = Command::new("timeout");
+    guarded.arg("60").arg(program.get_program()).args(program.get_args()).env_clear();
+    guarded.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    finish(&mut guarded).expect(0).says("pipe.rpm: it is no rpm");
+}
+
+#[test]
+fn what_a_package_calls_its_files_is_not_obeyed_by_a_terminal() {
+    let stage = stage();
+    let odd = ["red\u{1b}[31m-1.0", "two\nWarning: lines-1.0", "plain-1.0"];
+    let text = format!("dkms-hook: For kernel {NEW} will be built: base/2.0, hello/1.0, plain-1.0.\n");
+    let named =
+        |name: &str| odd.iter().fold(Made::new(name).kernel(NEW).headers(NEW), |m, dir| m.source(dir));
+    stage.says(&[named("kernel").unlisted().deb(stage.dir(), Packed::Plain)], &text, "");
+    stage.says(&[named("linux").unlisted().pacman(stage.dir(), Packed::Plain)], &text, "");
+    fs::write(stage.root.path("/etc/os-release"), "ID=arch\n").unwrap();
+    let evil = Made::new("linux\u{1b}[2J").kernel(NEW).pacman(stage.dir(), Packed::Zstd);
+    let ran = stage.incoming(&[], &[evil]);
+    assert!(!ran.err.contains('\u{1b}') && ran.err.contains("its name makes no sense"), "{:?}", ran.err);
 }
 
 #[test]

@@ -324,6 +324,18 @@ fn calls_that_make_no_sense_end_well_all_the_same() {
 }
 
 #[test]
+fn whoever_gives_paths_to_a_hook_gets_rid_of_them() {
+    // More than a pipe holds: a package manager that writes to nobody takes it for a failure.
+    let root = installed();
+    let before = root.snapshot();
+    let paths: Vec<String> = (0..20_000).map(|n| format!("/usr/src/kernels/{K}/include/{n}.h")).collect();
+    for words in ["rpm sideways", "rpm leaving", "pacman sideways", "pacman"] {
+        root.event(words, &paths).expect(0);
+    }
+    root.assert_untouched(&before);
+}
+
+#[test]
 fn the_plugin_ends_well_with_and_without_the_program() {
     let text = include_str!("../kernel-install.d/40-dkms.install");
     let root = FakeRoot::new();

@@ -4,19 +4,24 @@
 use std::path::{Path, PathBuf};
 
 use crate::machine::Machine;
-use crate::packages::Package;
 use crate::packages::incoming::{Here, Kernel, Transaction, look_ahead};
+use crate::packages::{Package, ReadError};
 use crate::plan::{self, Options};
 use crate::report::Report;
 use crate::request::Request;
 use crate::system::kernels;
 use crate::system::observe::Overrides;
 
-/// Looks into packages, all of one transaction. One that cannot be read is a line in the log: whether
-/// it is installed is for the package manager to say.
-pub fn transaction(paths: &[PathBuf]) -> Transaction {
+/// Looks into packages, all of one transaction. One that cannot be read is told and passed over:
+/// whether it is installed is for the package manager to say.
+pub fn transaction(paths: &[PathBuf], report: &dyn Report) -> Transaction {
     let read = |path: &PathBuf| {
-        Package::read(path).inspect_err(|error| log::warn!("{}: {error}", path.display())).ok()
+        let told = |error: &ReadError| {
+            // What is damaged may be quoted in it.
+            let text = format!("{}: {error}", path.display()).replace(|c: char| c.is_control(), "?");
+            report.warning(&format!("dkms-hook: {text}; not looked into."));
+        };
+        Package::read(path).inspect_err(told).ok()
     };
     Transaction::of(&paths.iter().filter_map(read).collect::<Vec<_>>())
 }
@@ -47,7 +52,7 @@ pub fn kernels(machine: &Machine, transaction: &Transaction) -> Vec<Kernel> {
 
 /// Tells a person what packages that are about to be installed mean for modules.
 pub fn announce(machine: &Machine, paths: &[PathBuf], report: &dyn Report) {
-    tell(machine, &transaction(paths), report);
+    tell(machine, &transaction(paths, report), report);
 }
 
 /// Tells a person what a transaction means for modules; nothing when it has nothing to do with kernels,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::adapters::{in_line, incoming};
 use crate::error::Result;
-use crate::ids::ModuleId;
+use crate::ids::{ModuleId, is_component};
 use crate::machine::Machine;
 use crate::packages::incoming::Transaction;
 use crate::plan::{InitramfsDuty, Options};
@@ -78,7 +78,7 @@ fn before_the_generator() -> Options {
 fn sources(targets: &[String]) -> impl Iterator<Item = &str> {
     targets.iter().filter_map(|target| {
         let dir = target.trim_start_matches('/').strip_prefix("usr/src/")?.strip_suffix("/dkms.conf")?;
-        (!dir.contains('/')).then_some(dir)
+        is_component(dir).then_some(dir)
     })
 }
 

@@ -130,10 +130,12 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
         return Err(Error::new(exit::NOT_FOUND, text)
             .hint("see dkms-hook --help; what a command knows of them goes after it"));
     }
-    if let Some(Command::Event(event)) = &cli.command
-        && event.is_none_of_ours()
-    {
-        return Ok(0);
+    let mut input = Vec::new();
+    if let Some(Command::Event(event)) = &cli.command {
+        input = event.input();
+        if event.is_none_of_ours() {
+            return Ok(0);
+        }
     }
     let mut machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
     if let Some(rebuild) = cli.rebuild {
@@ -149,7 +151,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
         }
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
-        Some(Command::Event(event)) => event.carry_out(&machine, report).map(|()| 0),
+        Some(Command::Event(event)) => event.carry_out(&machine, &input, report).map(|()| 0),
         Some(Command::ModulePostinst { args }) => {
             let mut worker = Worker::new(machine, Console::new(false));
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());

@@ -38,7 +38,7 @@ impl Incoming {
             incoming::announce(machine, &self.paths, report);
             return Ok(0);
         }
-        let transaction = incoming::transaction(&self.paths);
+        let transaction = incoming::transaction(&self.paths, report);
         let kernels =
             if transaction.is_empty() { Vec::new() } else { incoming::kernels(machine, &transaction) };
         let json = Json { kernels, sources: transaction.sources.into_iter().collect() };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::ids::KernelRelease;
+use crate::ids::{KernelRelease, is_component};
 
 /// What in a package concerns kernels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Files {
         }
         if let Some(inside) = path.strip_prefix("usr/src/") {
             if let Some((dir, "dkms.conf")) = inside.split_once('/')
-                && !dir.is_empty()
+                && is_component(dir)
             {
                 self.brings.sources.insert(dir.to_owned());
             }
@@ -180,5 +180,7 @@ mod tests {
     fn sources_have_a_dkms_conf_at_their_top() {
         only(2, &[("usr/src/hello-1.0/dkms.conf", None)], &["hello-1.0"]);
         only(2, &[("usr/src/hello-1.0/sub/dkms.conf", None), ("usr/src//dkms.conf", None)], &[]);
+        // Names that lead elsewhere, or that a terminal would obey.
+        only(2, &[("usr/src/../dkms.conf", None), ("usr/src/a\x1b[2J-1/dkms.conf", None)], &[]);
     }
 }

@@ -106,6 +106,12 @@ pub fn look_ahead(
 ) -> Vec<Kernel> {
     let registered: BTreeSet<String> =
         plan.steps.iter().filter_map(|step| step.action.cell()).map(|cell| directory(&cell.module)).collect();
+    let mut builds: BTreeMap<&KernelRelease, Vec<String>> = BTreeMap::new();
+    for step in &plan.steps {
+        if let Action::Build { cell, .. } = &step.action {
+            builds.entry(&cell.kernel).or_default().push(cell.module.to_string());
+        }
+    }
     let about = |release: KernelRelease| {
         let on_disk = here(&release);
         let headers = match (transaction.headers.contains(&release), on_disk.headers) {
@@ -113,10 +119,7 @@ pub fn look_ahead(
             (false, true) => Headers::Here,
             (false, false) => Headers::Missing,
         };
-        let built = plan.steps.iter().filter_map(|step| match &step.action {
-            Action::Build { cell, .. } if cell.kernel == release => Some(cell.module.to_string()),
-            _ => None,
-        });
+        let built = builds.get(&release).into_iter().flatten().cloned();
         let coming = transaction.sources.iter().filter(|dir| !registered.contains(*dir)).cloned();
         let base = transaction.kernels.get(&release);
         let mut kernel = Kernel {

@@ -85,10 +85,11 @@ impl Package {
     /// # Errors
     /// See [`ReadError`].
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        let mut file = File::open(path)?;
-        if !file.metadata()?.is_file() {
+        // To open a pipe would be to wait for whoever writes to it.
+        if !std::fs::metadata(path)?.is_file() {
             return Err(ReadError::NotAPackage);
         }
+        let mut file = File::open(path)?;
         let mut head = Vec::new();
         Read::by_ref(&mut file).take(8).read_to_end(&mut head)?;
         file.rewind()?;

@@ -35,8 +35,13 @@ pub(super) fn read(file: File) -> Result<Package, ReadError> {
             files.add(&path, link.as_deref());
         }
     }
+    // Headers are called after it, in messages.
+    let name = field(&info, "pkgname", '=')?;
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "@._+-".contains(c)) {
+        return Err(ReadError::damaged("its name makes no sense"));
+    }
     Ok(Package {
-        name: field(&info, "pkgname", '=')?.to_owned(),
+        name: name.to_owned(),
         version: field(&info, "pkgver", '=')?.to_owned(),
         arch: field(&info, "arch", '=')?.to_owned(),
         kind: Kind::Pacman,

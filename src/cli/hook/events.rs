@@ -67,18 +67,23 @@ impl Event {
     pub(super) fn is_none_of_ours(&self) -> bool {
         match self {
             Self::KernelInstall { .. } => kernel_install::is_none_of_ours(),
-            Self::Rpm { words } if first(words) == "leaving" => {
-                // The transaction can still fail; what goes is seen when it has gone. rpm wants its list
-                // read all the same.
-                targets();
-                true
-            }
+            // The transaction can still fail; what goes is seen when it has gone.
+            Self::Rpm { words } => first(words) == "leaving",
             _ => false,
         }
     }
 
-    /// Does what the event asks for.
-    pub(super) fn carry_out(&self, machine: &Machine, report: &Console) -> Result<()> {
+    /// The lines that a package manager gives to the hook. They are read whatever becomes of the call:
+    /// one that writes to nobody takes that for a failure, or ends.
+    pub(super) fn input(&self) -> Vec<String> {
+        match self {
+            Self::Rpm { .. } | Self::Pacman { .. } => targets(),
+            Self::Deb { .. } | Self::KernelInstall { .. } | Self::Dnf5 => Vec::new(),
+        }
+    }
+
+    /// Does what the event asks for, with what [`Self::input`] gave.
+    pub(super) fn carry_out(&self, machine: &Machine, input: &[String], report: &Console) -> Result<()> {
         match self {
             Self::Deb { event, release, .. } => deb(machine, *event, release.as_deref(), report),
             Self::KernelInstall { words } => {
@@ -93,7 +98,7 @@ impl Event {
                 kernel_install::event(machine, verb, &kernel, &around, report)
             }
             Self::Rpm { words } => match first(words).as_str() {
-                "in" => rpm::files_came(machine, &targets(), report),
+                "in" => rpm::files_came(machine, input, report),
                 "out" => rpm::files_went(machine, report),
                 other => Err(unknown("rpm", other)),
             },
@@ -102,16 +107,13 @@ impl Event {
                 dnf5::announce(machine, &mut replies, &mut std::io::stdout(), &Beside)
             }
             Self::Pacman { words } => match first(words).as_str() {
-                "install" => pacman::installed(machine, &targets(), report),
-                "remove" => pacman::removed(machine, &targets(), report),
+                "install" => pacman::installed(machine, input, report),
+                "remove" => pacman::removed(machine, input, report),
                 "incoming" => {
-                    pacman::incoming(machine, &targets(), report);
+                    pacman::incoming(machine, input, report);
                     Ok(())
                 }
-                "initramfs" => {
-                    targets();
-                    pacman::initramfs(machine, report)
-                }
+                "initramfs" => pacman::initramfs(machine, report),
                 other => Err(unknown("pacman", other)),
             },
         }
