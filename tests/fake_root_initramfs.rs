@@ -366,8 +366,9 @@ fn a_module_that_fails_in_a_scriptlet() {
     ToyModule::new("bad", "1")
         .make("echo tried >> /var/log/tried; echo no such thing; exit 2")
         .register(&root);
-    let each =
-        format!("dkms build bad/1 -k {K}; echo built: $?; dkms install bad/1 -k {K}; echo installed: $?");
+    let each = format!(
+        "dkms build bad/1 -k {K}; echo built: $?; dkms install bad/1 -k {K} --force; echo installed: $?"
+    );
     let answer = rpm_scriptlet(&root, &each);
     answer.says("built: 10").says("installed: 10").says("no such thing");
     assert_eq!(root.read("/var/log/tried"), "tried\n", "not compiled twice");
