@@ -3,6 +3,8 @@
 //! list the modules they find, as is kernel-install, which runs the plugins that are there, ours among
 //! them.
 
+#[path = "support/fedora_system.rs"]
+mod fedora_system;
 #[path = "support/namespaces.rs"]
 mod namespaces;
 #[path = "support/program.rs"]
@@ -14,15 +16,15 @@ mod toy_kernel;
 #[path = "support/whole_system.rs"]
 mod whole_system;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use program::{Answer, Face, finish};
+use fedora_system::{
+    CALLS, K, LIST, counts, event, fedora, holds_the_module, install_image, posttrans, scriptlet,
+};
+use program::{Face, finish};
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
-use whole_system::whole_system;
 
-const K: &str = "6.12.1-200.toy.x86_64";
-
-const SCENARIOS: [(&str, fn()); 16] = [
+const SCENARIOS: [(&str, fn()); 14] = [
     ("fedora_kernel_and_headers_in_one_transaction", fedora_kernel_and_headers_in_one_transaction),
     ("fedora_headers_a_day_later", fedora_headers_a_day_later),
     ("fedora_reinstalled_and_removed", fedora_reinstalled_and_removed),
@@ -32,8 +34,6 @@ const SCENARIOS: [(&str, fn()); 16] = [
     ("a_generator_that_fails_is_asked_again", a_generator_that_fails_is_asked_again),
     ("nobody_can_make_it", nobody_can_make_it),
     ("a_module_that_no_initramfs_holds", a_module_that_no_initramfs_holds),
-    ("scriptlets_of_rpm_leave_it_to_the_trigger", scriptlets_of_rpm_leave_it_to_the_trigger),
-    ("a_module_that_fails_in_a_scriptlet", a_module_that_fails_in_a_scriptlet),
     ("arch_headers_without_their_kernel", arch_headers_without_their_kernel),
     ("debian_calls_kernel_install_itself", debian_calls_kernel_install_itself),
     ("booster_makes_its_own_file", booster_makes_its_own_file),
@@ -43,111 +43,6 @@ const SCENARIOS: [(&str, fn()); 16] = [
 
 fn main() -> ExitCode {
     namespaces::run(&SCENARIOS, whole_system::PROBE)
-}
-
-const CALLS: &str = "echo \"${0##*/} $*\" >> /var/log/toy-calls\n";
-
-/// The names of a kernel's modules, as a toy initramfs has them.
-const LIST: &str = "list() { (cd /lib/modules/$1 && find . -name '*.ko*' ! -path './build/*' | sort); }\n";
-
-/// kernel-install(8), as far as plugins see it.
-const KERNEL_INSTALL: &str = "
-[ -z \"$KERNEL_INSTALL_BYPASS\" ] || exit 0
-export KERNEL_INSTALL_LAYOUT=$(cat /etc/kernel/layout)
-export KERNEL_INSTALL_STAGING_AREA=$(mktemp -d /tmp/ki.XXXXXX)
-for plugin in /usr/lib/kernel/install.d/*.install; do
-    \"$plugin\" \"$1\" \"$2\" /boot/toy/$2 ${3:+\"$3\"} || exit 1
-done
-rm -r $KERNEL_INSTALL_STAGING_AREA
-";
-
-const DEPMOD_PLUGIN: &str = "
-case $1 in
-add) depmod -a $2 ;;
-remove) rm -f /lib/modules/$2/modules.dep ;;
-esac
-";
-
-const DRACUT_PLUGIN: &str = "
-[ $1 = add ] || exit 0
-case $KERNEL_INSTALL_LAYOUT in
-bls) mkdir -p $3 && list $2 > $3/initrd ;;
-uki) mkdir -p /efi/EFI/Linux && rm -f /efi/EFI/Linux/toy-$2*.efi && list $2 > /efi/EFI/Linux/toy-$2+3.efi ;;
-esac
-";
-
-const REMOVE_PLUGIN: &str = "
-[ $1 = remove ] || exit 0
-rm -rf $3
-";
-
-/// A Fedora whose kernel-install has this layout, with one module registered.
-fn fedora(layout: &str) -> FakeRoot {
-    let root = whole_system();
-    root.write("/etc/os-release", "ID=fedora\n");
-    root.write("/etc/kernel/layout", layout);
-    let binary = std::fs::read(env!("CARGO_BIN_EXE_dkms-hook")).unwrap();
-    let program = root.write("/usr/sbin/dkms-hook", binary);
-    std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let ours = include_str!("../kernel-install.d/40-dkms.install");
-    root.write_script("/usr/lib/kernel/install.d/40-dkms.install", ours);
-    let plugins =
-        [("50-depmod", DEPMOD_PLUGIN), ("50-dracut", DRACUT_PLUGIN), ("90-loaderentry", REMOVE_PLUGIN)];
-    for (name, text) in plugins {
-        let path = format!("/usr/lib/kernel/install.d/{name}.install");
-        root.write_script(path, &format!("#!/bin/sh\n{CALLS}{LIST}{text}"));
-    }
-    root.write_script("/usr/sbin/kernel-install", &format!("#!/bin/sh\n{CALLS}{KERNEL_INSTALL}"));
-    root.write_script(
-        "/usr/sbin/dracut",
-        &format!(
-            "#!/bin/sh\n{CALLS}{LIST}while case $1 in -*) ;; *) false ;; esac; do shift; done\nlist $2 > $1\n"
-        ),
-    );
-    root.write_script("/usr/sbin/lsinitrd", &format!("#!/bin/sh\n{CALLS}cat \"$1\"\n"));
-    ToyModule::new("hello", "1.0").register(&root);
-    root
-}
-
-/// Runs a program of the system as a package's scriptlet does.
-fn scriptlet(root: &FakeRoot, command: &str) -> Answer {
-    let mut sh = Command::new("chroot");
-    sh.arg(root.layout.root.dir()).args(["/bin/sh", "-c", command]);
-    sh.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(std::process::Stdio::null());
-    finish(&mut sh).expect(0)
-}
-
-fn install_image(root: &FakeRoot) {
-    ToyKernel::new(K).install_image(root);
-    root.write(format!("/lib/modules/{K}/vmlinuz"), "kernel");
-}
-
-fn posttrans(root: &FakeRoot) -> Answer {
-    scriptlet(root, &format!("kernel-install add {K} /lib/modules/{K}/vmlinuz"))
-}
-
-/// An rpm or pacman event in the system, with its own search path.
-fn event(root: &FakeRoot, words: &str, paths: &[&str], variables: &[(&str, &str)]) -> Answer {
-    let list = root.write("/var/log/paths", paths.iter().map(|p| format!("{p}\n")).collect::<String>());
-    let mut command = root.program(Face::Hook);
-    command.args(words.split(' ')).stdin(std::fs::File::open(list).unwrap());
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").envs(variables.iter().copied());
-    finish(&mut command).expect(0)
-}
-
-/// How often each of these programs ran since calls were last taken.
-fn counts<const N: usize>(root: &FakeRoot, programs: [&str; N]) -> [usize; N] {
-    let calls = root.take_calls();
-    programs.map(|name| calls.iter().filter(|c| c.split(' ').next() == Some(name)).count())
-}
-
-#[track_caller]
-fn holds_the_module(root: &FakeRoot, file: &str) {
-    let text = root.read(file);
-    assert!(text.contains("/hello.ko"), "{file}: {text}");
-    let of = |path: &str| std::fs::metadata(root.path(path)).unwrap().modified().unwrap();
-    assert!(of(file) > of(&format!("/lib/modules/{K}/extra/hello.ko")), "{file} is older");
-    assert_eq!(root.names("/var/lib/dkms/.dkms-hook/kernels"), [""; 0], "nothing is due any more");
 }
 
 fn fedora_kernel_and_headers_in_one_transaction() {
@@ -308,75 +203,6 @@ fn a_module_that_no_initramfs_holds() {
     ]))
     .expect(0);
     assert_eq!(counts(&root, ["lsinitrd", "kernel-install", "dracut"]), [1, 1, 0]);
-}
-
-/// Runs lines as rpm runs a scriptlet: a file for the shell.
-fn rpm_scriptlet(root: &FakeRoot, lines: &str) -> Answer {
-    root.write("/var/tmp/rpm-tmp.Ab12Cd", format!("{lines}\n"));
-    scriptlet(root, "/bin/sh /var/tmp/rpm-tmp.Ab12Cd 1; status=$?; : not the last command; exit $status")
-}
-
-/// A Fedora with a kernel, its headers and an initramfs, where `dkms` is there for scripts, and a module
-/// that is not installed yet.
-fn fedora_for_packages() -> FakeRoot {
-    let root = fedora("bls");
-    install_image(&root);
-    ToyKernel::new(K).install_headers(&root);
-    std::os::unix::fs::symlink("dkms-hook", root.path("/usr/sbin/dkms")).unwrap();
-    posttrans(&root);
-    ToyModule::new("late", "1").register(&root);
-    root.write("/etc/dracut.conf.d/late.conf", "add_drivers+=\" late other \"\n");
-    root.take_calls();
-    root.take_make_calls();
-    root
-}
-
-fn scriptlets_of_rpm_leave_it_to_the_trigger() {
-    let root = fedora_for_packages();
-    let install = format!("dkms build late/1 -k {K} && dkms install late/1 -k {K}");
-    // `make install` brings no triggers: it is made at once.
-    rpm_scriptlet(&root, &install);
-    assert_eq!(counts(&root, ["depmod", "kernel-install"]), [2, 1]);
-    rpm_scriptlet(&root, "dkms remove late/1 --all && dkms add /usr/src/late-1");
-    root.take_calls();
-
-    root.write("/usr/lib/dkms/rpm-triggers", "");
-    ToyModule::new("other", "1").register(&root);
-    rpm_scriptlet(&root, &install);
-    rpm_scriptlet(&root, &install.replace("late", "other"));
-    assert_eq!(counts(&root, ["depmod", "kernel-install", "dracut"]), [2, 0, 0], "modules can be loaded");
-    event(&root, "rpm in", &["/usr/src/late-1/dkms.conf"], &[]).says("Making the initramfs");
-    assert_eq!(counts(&root, ["kernel-install", "50-dracut.install"]), [1, 1], "once for both");
-    holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
-    assert!(root.read(format!("/boot/toy/{K}/initrd")).contains("/other.ko"));
-
-    rpm_scriptlet(&root, "dkms remove late/1 --all");
-    assert_eq!(counts(&root, ["kernel-install"]), [0]);
-    event(&root, "rpm out", &[], &[]);
-    assert_eq!(counts(&root, ["kernel-install"]), [1]);
-    assert!(!root.read(format!("/boot/toy/{K}/initrd")).contains("/late.ko"));
-    // A person is not made to wait.
-    scriptlet(&root, "dkms uninstall other/1 --all");
-    assert_eq!(counts(&root, ["kernel-install"]), [1]);
-}
-
-fn a_module_that_fails_in_a_scriptlet() {
-    let root = fedora_for_packages();
-    root.write("/usr/lib/dkms/rpm-triggers", "");
-    ToyModule::new("bad", "1")
-        .make("echo tried >> /var/log/tried; echo no such thing; exit 2")
-        .register(&root);
-    let each =
-        format!("dkms build bad/1 -k {K}; echo built: $?; dkms install bad/1 -k {K}; echo installed: $?");
-    let answer = rpm_scriptlet(&root, &each);
-    answer.says("built: 10").says("installed: 10").says("no such thing");
-    assert_eq!(root.read("/var/log/tried"), "tried\n", "not compiled twice");
-    let end = event(&root, "rpm in", &["/usr/src/bad-1/dkms.conf"], &[]);
-    end.says("bad/1").says("/var/lib/dkms/").says(".log");
-    assert_eq!(root.read("/var/log/tried"), "tried\n");
-    // A person who asks for it is another matter.
-    scriptlet(&root, &format!("dkms install bad/1 -k {K} || :"));
-    assert_eq!(root.read("/var/log/tried"), "tried\ntried\n");
 }
 
 fn arch_headers_without_their_kernel() {

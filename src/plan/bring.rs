@@ -157,8 +157,9 @@ impl<'a> Planner<'a> {
             let complete = view.loaded.is_none() || self.all_installed(cell, &facts.depends);
             return Some((None, standing == Standing::Adoptable && complete));
         }
+        // `install --force`, which packages' scripts use after `build`, is about files in the way.
         if self.options.heed_failures
-            && !force
+            && !again
             && let Some(failure) = same_verdict(view).and_then(|v| v.failure.as_ref())
             && !(failure.provisional && self.options.retry_provisional)
         {

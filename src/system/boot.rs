@@ -96,7 +96,7 @@ pub fn loaders(layout: &Layout) -> Vec<PathBuf> {
 /// The flavour of a kernel of Alpine's, which its files in `/boot` are called by
 /// (`/usr/share/kernel/FLAVOUR/kernel.release`).
 pub fn flavour(layout: &Layout, release: &KernelRelease) -> Option<String> {
-    let mut flavours = read_dir(&layout.root.path("/usr/share/kernel")).into_iter();
+    let mut flavours = read_dir(&layout.root.path("/usr/share/kernel"));
     flavours.find_map(|entry| {
         let text = std::fs::read_to_string(entry.path().join("kernel.release")).ok()?;
         (text.trim() == release.as_str()).then(|| entry.file_name().into_string().ok()).flatten()

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # States of a machine that many rows start from, made once per run on top of the prepared root:
 #   bare    nothing of ours
-#   ready   our rpm (and the plugin of dnf 4 where that is), labmod and labdep
+#   ready   our rpm (and the plugin of dnf 4 where that is) or dkms (LAB_UNDER_TEST), labmod and labdep
 #   one     ready, and kernel K1 with headers, modules built
 
 # lower_of SUITE LAYER: the overlay's lowerdir.
@@ -49,6 +49,21 @@ use_dnf() {
 	in_root "$root" "$program" "$@"
 }
 
+# install_under_test ROOT SUITE: our packages, or dkms, called as Fedora's is (LAB_UNDER_TEST=dkms).
+install_under_test() {
+	if [ "$LAB_UNDER_TEST" = dkms ]; then
+		use_dnf "$1" "$2" --enablerepo=lab-other install dkms
+		# It asks for the running kernel, which here is another machine's.
+		mv "$1/usr/bin/uname" "$1/usr/bin/uname.lab-real"
+		printf '#!/bin/sh\n[ "$*" != -r ] || exec echo %s\nexec uname.lab-real "$@"\n' "$K1" >"$1/usr/bin/uname"
+		chmod 755 "$1/usr/bin/uname"
+	else
+		mkdir -p "$1/var/cache/lab"
+		cp $DKMS_HOOK_RPMS "$1/var/cache/lab/"
+		use_dnf "$1" "$2" install $(our_rpms "$2")
+	fi
+}
+
 # fill_layer SUITE LAYER: process 1 of a namespace; the log goes to stdout.
 fill_layer() {
 	local suite=$1 layer=$2 dir root below
@@ -60,9 +75,7 @@ fill_layer() {
 	attach_repository "$root" "$suite"
 	case $layer in
 	ready)
-		mkdir -p "$root/var/cache/lab"
-		cp $DKMS_HOOK_RPMS "$root/var/cache/lab/"
-		use_dnf "$root" "$suite" install $(our_rpms "$suite") && use_dnf "$root" "$suite" install labmod-dkms labdep-dkms
+		install_under_test "$root" "$suite" && use_dnf "$root" "$suite" install labmod-dkms labdep-dkms
 		;;
 	one) use_dnf "$root" "$suite" install "kernel-$(nv "$K1")" "kernel-devel-$(nv "$K1")" ;;
 	esac

@@ -51,6 +51,12 @@ prepare_kernel_install() {
 	EOT
 }
 
+# Presets as Fedora's: what is not named stays off, and dkms.service is named.
+prepare_systemd() {
+	mkdir -p "$1/usr/lib/systemd/system-preset"
+	printf 'enable dkms.service\ndisable *\n' >"$1/usr/lib/systemd/system-preset/10-lab.preset"
+}
+
 # prepare_root SUITE: a copy of the base root, prepared. Runs in a namespace of its own.
 prepare_root() {
 	local suite=$1 root
@@ -65,6 +71,7 @@ prepare_root() {
 	prepare_dnf "$root.new"
 	prepare_counters "$root.new"
 	prepare_kernel_install "$root.new"
+	prepare_systemd "$root.new"
 	# / must be a mount point where rpm's unshare plugin works; in rows the overlay is one.
 	mount --bind "$root.new" "$root.new"
 	furnish "$root.new"

@@ -69,7 +69,9 @@ make_repo() {
 	module_rpm main labdep 1.0 labmod-dkms "$LAB/packages/labdep"
 	module_rpm next labmod 1.1 '' "$LAB/packages/labmod"
 	module_rpm other labbad 1.0 '' "$RPM_LAB/packages/labbad"
-	rpms other dkms
+	dpkg-deb -x "$(LAB_CACHE=$APT_CACHE any_deb dkms)" "$root/build/dkms"
+	cp -r "$RPM_LAB/packages/dkms" "$root/build/dkms-parts"
+	rpms other dkms 'tree /build/dkms' 'parts /build/dkms-parts'
 
 	trees kb "$KB" "$KB" full
 	fedora_kernel boot kb "$KB"

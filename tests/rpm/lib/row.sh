@@ -3,6 +3,7 @@
 # checks these are; here a row also sets
 #   ON         the package managers that it is run with ("dnf4 dnf5"; rpm)
 #   AGAIN      kernels whose modules may be put in their place once more, as they were
+#   DKMS_FAILS what is found wrong with dkms in our place, as an extended regular expression
 #   BROKEN_DB  files that `rpm -Va` may name, as an extended regular expression
 # and $manager is the one of this run. A row's full name is ROW.MANAGER.
 
