@@ -245,3 +245,16 @@ fn a_kernel_that_insists_on_signatures_is_named() {
     run.framework.try_sign_modules = Some("true".into());
     assert!(!warnings(&run).contains("WILL NOT LOAD"), "what is signed is loaded");
 }
+
+#[test]
+fn a_tool_that_gives_up_half_way_leaves_nothing() {
+    let root = root();
+    // As scripts/sign-file.c does when the disk is full.
+    let text = "#!/bin/sh\necho half > \"$4.~signed~\"\necho half > \"$4\"\necho no space >&2\nexit 1\n";
+    root.write_script(format!("/usr/src/linux-headers-{K}/scripts/sign-file"), text);
+    let run = wanting(&root);
+    let Signed::Not(why) = run.build().unwrap().signed else { panic!() };
+    assert!(why.contains("no space"), "{why}");
+    assert_eq!(root.names(format!("{}/module", run.cell_dir())), ["Module.symvers", "hello.ko.xz"]);
+    assert!(!run.modinfo("hello.ko.xz").signed);
+}

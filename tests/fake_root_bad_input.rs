@@ -58,12 +58,39 @@ fn a_kernel_that_is_not_there() {
 fn another_architecture() {
     let root = root();
     let other = format!("{K}/i386");
-    for action in ["build", "install"] {
-        let answer = root.dkms(&[action, "good/1", "-k", &other]).expect(21);
+    let before = root.snapshot();
+    for words in [&["build", "good/1"][..], &["install", "good/1"], &["autoinstall"], &["kernel_postinst"]] {
+        let answer = root.dkms(&[words, &["-k", &other]].concat()).expect(21);
         answer.says("nothing is built for i386").says("-a x86_64").does_not_say("no kernel");
+        root.assert_untouched(&before);
     }
+    // The other kernel is built for all the same.
     assert_eq!(root.take_make_calls(), [""; 0]);
-    root.dkms(&["install", "good/1", "-k", K]).expect(0);
+    // The other kernel is built for all the same.
+    let answer = root.dkms(&["install", "good/1", "-k", K, "-a", "x86_64", "-k", K, "-a", "i386"]);
+    answer.expect(21).says("nothing is built for i386");
+    assert_eq!(root.names(format!("/lib/modules/{K}/updates/dkms")), ["good.ko"]);
+}
+
+#[test]
+fn a_source_that_a_link_has_outside_of_the_root() {
+    let root = root();
+    let outside = tempfile::tempdir().unwrap();
+    let conf = ToyModule::new("far", "1").conf_text();
+    fs::write(outside.path().join("dkms.conf"), &conf).unwrap();
+    std::os::unix::fs::symlink(outside.path(), root.path("/usr/src/far-1")).unwrap();
+    root.dkms(&["add", "far/1"]).expect(2).says("/usr/src/far-1");
+    root.dkms(&["build", "far/1", "-k", K]).expect(2).says("/usr/src/far-1");
+    // The same for the conf alone.
+    root.write("/usr/src/half-1/half.c", "");
+    std::os::unix::fs::symlink(outside.path().join("dkms.conf"), root.path("/usr/src/half-1/dkms.conf"))
+        .unwrap();
+    root.dkms(&["add", "half/1"]).expect(4).says("/usr/src/half-1/dkms.conf");
+    assert_eq!(root.names("/var/lib/dkms"), [".dkms-hook", "bad", "good"]);
+    // A link inside the root is followed there.
+    fs::create_dir_all(root.path(outside.path())).unwrap();
+    fs::write(root.path(outside.path()).join("dkms.conf"), &conf).unwrap();
+    root.dkms(&["add", "far/1"]).expect(0);
 }
 
 #[test]
@@ -89,7 +116,12 @@ fn no_conf() {
     root.dkms(&["add", "bare/1"]).expect(4).says("/usr/src/bare-1/dkms.conf");
     root.dkms(&["add", root.path("/usr/src/bare-1").to_str().unwrap()])
         .expect(1)
-        .says("/usr/src/bare-1 is no directory with a dkms.conf");
+        .says("/usr/src/bare-1 has no dkms.conf")
+        .says("MODULE/VERSION");
+    root.dkms(&["add", "/nonexistent"]).expect(1).says("there is no /nonexistent");
+    root.dkms(&["build", "./nonexistent", "-k", K]).expect(1).says("there is no ./nonexistent");
+    // An option names what is meant.
+    root.dkms(&["add", "/nonexistent", "-m", "good", "-v", "1"]).expect(3).says("already added");
 }
 
 #[test]

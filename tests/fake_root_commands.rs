@@ -60,7 +60,8 @@ fn one_module_goes_up_and_down_every_step() {
     assert_eq!(root.take_depmods(), [K]);
     root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0).says("Skipping...");
 
-    root.dkms(&["unbuild", "hello/1.0", "-k", K]).expect(0);
+    let said = root.dkms(&["unbuild", "hello/1.0", "-k", K]).expect(0).out;
+    assert_eq!(said, format!("The build of module hello/1.0 for kernel {K} (x86_64) was deleted.\n"));
     assert_eq!(root.dkms(&["status"]).expect(0).out, "hello/1.0: added\n");
     assert!(!root.exists(format!("/var/lib/dkms/hello/1.0/{K}")));
     root.dkms(&["unbuild", "hello/1.0", "-k", K]).expect(0).says("Skipping...");
@@ -112,7 +113,10 @@ fn all_means_every_build_and_is_refused_where_it_makes_no_sense() {
     assert_eq!(root.dkms(&["status"]).expect(0).out, "hello/1.0: added\n");
     root.dkms(&["build", "hello/1.0", "--all"]).expect(5);
     root.dkms(&["remove", "hello/1.0", "--all", "-k", K]).expect(2);
-    root.dkms(&["status", "--bogus"]).expect(2);
+    root.dkms(&["unbuild", "-q", "hello/1.0", "-k", K]).expect(0);
+    let answer =
+        root.dkms(&["status", "--bogus"]).expect(2).says("unknown option --bogus").says("dkms --help");
+    assert_eq!(answer.err.lines().count(), 4, "{}", answer.err);
     root.dkms(&["build"]).expect(1);
 }
 

@@ -9,6 +9,7 @@ mod signing;
 mod toy_kernel;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use dkms_hook::kbuild::Checked;
 use program::{Face, finish};
@@ -51,6 +52,20 @@ fn ubuntu_has_its_pair_made_by_its_own_tool() {
     root.hook(&["status"]).expect(0).says("`update-secureboot-policy --enroll-key`");
     fs::remove_file(root.path(certificate)).unwrap();
     with_tool(&["generate_mok"]).expect(1).says(certificate);
+}
+
+#[test]
+fn a_key_may_lie_where_there_are_blanks() {
+    let root = root();
+    let (key, certificate) = ("/etc/my keys/it's a.key", "/etc/my keys/mok cert.pem");
+    root.write("/etc/dkms/framework.conf", "try_sign_modules=true\nmok_signing_key=\"/etc/my keys/it's a.key\"\nmok_certificate='/etc/my keys/mok cert.pem'\n");
+    root.dkms(&["generate_mok"]).expect(0).says(&format!("Signing key: {key}\n"));
+    assert_eq!(fs::metadata(root.path(key)).unwrap().permissions().mode() & 0o777, 0o600);
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    assert_eq!(root.checked(INSTALLED, certificate, "sha256"), Checked::Good);
+    assert_eq!(root.names("/etc/my keys"), ["it's a.key", "mok cert.pem"]);
+    root.firmware("SecureBoot", GLOBAL, &[1]);
+    root.hook(&["status"]).expect(0).says("`mokutil --import '/etc/my keys/mok cert.pem'`");
 }
 
 #[test]

@@ -110,6 +110,36 @@ fn generate_mok_makes_a_pair_once() {
 }
 
 #[test]
+fn whoever_cannot_make_a_pair_is_told_so_before_anything_else() {
+    use std::os::unix::process::CommandExt;
+    let root = root();
+    // The tests may run as root, whom no mode keeps out.
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("dkms");
+    fs::copy(env!("CARGO_BIN_EXE_dkms-hook"), &program).unwrap();
+    for dir in [dir.path(), root.layout.root.dir()] {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let is_root = nix::unistd::geteuid().is_root();
+    let generate = || {
+        let mut command = std::process::Command::new(&program);
+        command.arg("generate_mok").env("DKMS_HOOK_ROOT", root.layout.root.dir()).current_dir("/");
+        if is_root {
+            command.uid(65534).gid(65534);
+        }
+        finish(&mut command)
+    };
+    let tree = root.path("/var/lib/dkms");
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o555)).unwrap();
+    let answer = generate().expect(1).says("no signing key yet").says("as root");
+    assert_eq!(answer.out, "");
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o755)).unwrap();
+    // One that is there anybody may ask for.
+    root.dkms(&["generate_mok"]).expect(0);
+    generate().expect(0).says("/var/lib/dkms/mok.key");
+}
+
+#[test]
 fn generate_mok_uses_the_places_of_framework_conf() {
     let root = root();
     root.write(

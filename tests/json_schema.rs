@@ -186,6 +186,8 @@ fn notes() -> Vec<Note> {
         Note::FailedBefore { cell: cell.clone(), failure },
         Note::Refused { cell: cell.clone(), why: why.clone() },
         Note::Unreadable { cell: cell.clone(), error: Error::new(8, "line 3") },
+        Note::OtherArchitecture { cell: cell.clone(), own: Some(cell.arch.clone()) },
+        Note::OtherArchitecture { cell: cell.clone(), own: None },
         Note::Broken { module: module.clone(), target: "/usr/src/zfs-2.3".into() },
         Note::NotAdded { module: module.clone() },
         Note::Waiting { kernel: kernel.clone(), package: "linux-headers".into() },
@@ -206,7 +208,7 @@ fn notes() -> Vec<Note> {
         match note {
             Note::Excluded { .. } | Note::FailedBefore { .. } | Note::Refused { .. } => {}
             Note::Unreadable { .. } | Note::Broken { .. } | Note::NotAdded { .. } => {}
-            Note::NoBootEntry { .. } => {}
+            Note::NoBootEntry { .. } | Note::OtherArchitecture { .. } => {}
             Note::Waiting { .. } | Note::UnknownKernel { .. } | Note::Removed { .. } => {}
             Note::MissingDepends { .. } | Note::NothingBuilt { .. } | Note::CannotSign { .. } => {}
             Note::AutoinstallDisabled | Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}

@@ -18,13 +18,12 @@ use crate::system::kernels::{DEPMOD_FILES, only_residue};
 /// # Errors
 /// When there is no such source, or no dkms.conf in it.
 pub fn add(layout: &Layout, id: &ModuleId) -> Result<()> {
-    let source = layout.source(id);
     let shown = layout.source_inside(id);
-    if !source.is_dir() {
+    if !layout.root.is_dir(&shown) {
         return Err(Error::new(exit::NOT_FOUND, format!("there is no module source {}", shown.display()))
             .hint("put the source there, or name the directory that holds it: `dkms add DIRECTORY`"));
     }
-    if !source.join("dkms.conf").is_file() {
+    if !layout.root.resolve(shown.join("dkms.conf")).is_ok_and(|conf| conf.is_file()) {
         return Err(Error::new(exit::CONF_MISSING, format!("there is no {}/dkms.conf", shown.display()))
             .hint("a module source needs a dkms.conf, see dkms(8)"));
     }

@@ -7,10 +7,10 @@ use super::UnpackError;
 use super::extra::Extra;
 
 /// The most bytes that an archive may unpack to, the largest kernel packages being about 2 GiB.
-const LARGEST: u64 = 16 << 30;
+pub(super) const LARGEST: u64 = 16 << 30;
 
 /// The most members. A kernel's headers have about 30 000.
-const MOST_MEMBERS: usize = 2_000_000;
+pub(super) const MOST_MEMBERS: usize = 2_000_000;
 
 /// A member of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +59,9 @@ pub fn list(input: Box<dyn Read>, each: &mut Each<'_>) -> Result<(), UnpackError
 }
 
 /// Ends with an error where an archive goes on for ever.
-struct Limited {
-    input: Box<dyn Read>,
-    left: u64,
+pub(super) struct Limited {
+    pub input: Box<dyn Read>,
+    pub left: u64,
 }
 
 impl Read for Limited {

@@ -19,6 +19,7 @@ use tar::{EntryType, Header};
 
 use super::extra::Extra;
 use super::format::open;
+use super::list::{LARGEST, Limited, MOST_MEMBERS};
 use super::write::stays_inside;
 use crate::process::NotStarted;
 
@@ -60,8 +61,18 @@ pub enum UnpackError {
 /// # Errors
 /// See [`UnpackError`]. What was written until then stays in the directory.
 pub fn unpack(file: File, into: &Path, latest: SystemTime) -> Result<(), UnpackError> {
-    let mut input = Tracked { inner: open(file)?, failed: None };
-    let result = members(&mut input, into, latest);
+    unpack_within(file, into, latest, (LARGEST, MOST_MEMBERS))
+}
+
+fn unpack_within(
+    file: File,
+    into: &Path,
+    latest: SystemTime,
+    (left, most): (u64, usize),
+) -> Result<(), UnpackError> {
+    let inner = Box::new(Limited { input: open(file)?, left });
+    let mut input = Tracked { inner, failed: None };
+    let result = members(&mut input, into, latest, most);
     if let Some(error) = input.failed.take() {
         // Whatever was made of it: the bytes themselves could not be had.
         return Err(UnpackError::Damaged(error));
@@ -90,20 +101,21 @@ impl Read for Tracked {
     }
 }
 
-fn members(input: &mut Tracked, into: &Path, latest: SystemTime) -> Result<(), UnpackError> {
+fn members(input: &mut Tracked, into: &Path, latest: SystemTime, most: usize) -> Result<(), UnpackError> {
     let damaged = |error: io::Error| UnpackError::Damaged(error.to_string());
     let mut archive = tar::Archive::new(input);
     let mut place = Place { into, latest, links: BTreeMap::new(), dirs: Vec::new() };
     let mut extra = Extra::default();
-    let mut first = true;
     // Raw: names that follow in members of their own are read here, with a limit.
-    for member in archive.entries().map_err(damaged)?.raw(true) {
+    for (index, member) in archive.entries().map_err(damaged)?.raw(true).enumerate() {
+        if index == most {
+            return Err(UnpackError::Damaged("it has too many members".into()));
+        }
         let mut member = match member {
             Ok(member) => member,
-            Err(_) if first => return Err(UnpackError::NotAnArchive),
+            Err(_) if index == 0 => return Err(UnpackError::NotAnArchive),
             Err(error) => return Err(damaged(error)),
         };
-        first = false;
         let header = member.header().clone();
         if !extra.takes(&header, &mut member)? {
             place.put(&header, std::mem::take(&mut extra), &mut member)?;

@@ -8,11 +8,12 @@ use crate::apply::recover::TEMPORARY;
 use crate::apply::run::{Done, Flags};
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::apply::{lock, notes, tree};
-use crate::cli::engine::{Engine, Failure, KeyPair, Options, Outcome, Target, already_added};
-use crate::conf::model::{Conf, Context, Framework};
+use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target, already_added};
+use crate::conf::model::{Conf, ConfError, Context, Framework};
 use crate::conf::{self, Strictness};
 use crate::error::{Error, Result, exit};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::kbuild::PairState;
 use crate::layout::Layout;
 use crate::machine::{Machine, Ran};
 use crate::plan::{Action, InitramfsDuty, Note};
@@ -299,8 +300,19 @@ impl Engine for Worker {
         let module = id.cloned().map_or_else(|| ModuleId::new("none", "0"), Ok)?;
         let cell = Cell { module, kernel, arch };
         let context = Context { module: id.cloned(), ..observer.context(&cell) };
-        let real = layout.root.resolve(layout.root.inside(source)).unwrap_or_else(|_| source.to_path_buf());
-        let file = options.conf.clone().unwrap_or_else(|| real.join("dkms.conf"));
+        let file = match &options.conf {
+            Some(file) => file.clone(),
+            None if layout.root.is_slash() => {
+                layout.root.resolve(source).unwrap_or_else(|_| source.to_path_buf()).join("dkms.conf")
+            }
+            // Its links are followed from inside the root.
+            None if source.starts_with(layout.root.dir()) => {
+                let path = layout.root.inside(source).join("dkms.conf");
+                let resolved = layout.root.resolve(&path);
+                resolved.map_err(|e| ConfError::Unreadable { path, why: e.to_string() })?
+            }
+            None => source.join("dkms.conf"),
+        };
         let files = match id {
             Some(id) => conf::override_files(layout, id, &cell.kernel, &cell.arch),
             None => Vec::new(),
@@ -357,6 +369,13 @@ impl Engine for Worker {
 
     fn key_pair(&mut self, target: Option<&Target>) -> Result<KeyPair> {
         let pair = self.machine.pair(target.map(|target| &target.kernel))?;
+        if pair.state(&self.machine.layout) == PairState::Missing {
+            // Whoever cannot make the pair is not told where it would be.
+            self.permit(Need::Root).map_err(|error| Error {
+                message: format!("there is no signing key yet, and it cannot be made: {}", error.message),
+                ..error
+            })?;
+        }
         let flags = Flags { interactive: self.caller == Caller::Person, ..Flags::default() };
         let made = self.machine.make_pair(&pair, flags.may_ask(), &self.report);
         let next = self.machine.next_for(&pair);

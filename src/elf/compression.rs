@@ -7,6 +7,10 @@ use std::path::Path;
 /// information) are a few hundred MiB; more than this is a damaged or hostile file.
 const LARGEST: u64 = 2 << 30;
 
+/// The most memory that unpacking an `.xz` module may take, in KiB; kernels are built with 1 MiB, `xz -9`
+/// by hand asks for 64 MiB. A header can demand 4 GiB, and this program does not survive when there are none.
+const XZ_MEMORY: u32 = 640 << 10;
+
 /// How a module file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,7 +53,7 @@ impl Compression {
         match self {
             Self::None => Ok(bytes),
             Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(&bytes[..])),
-            Self::Xz => read_all(lzma_rust2::XzReader::new(&bytes[..], true)),
+            Self::Xz => read_all(lzma_rust2::XzReader::new_mem_limit(&bytes[..], true, XZ_MEMORY)),
             Self::Zstd => read_all(zstd::stream::read::Decoder::new(&bytes[..])?),
         }
     }
@@ -87,5 +91,21 @@ mod tests {
         for kind in [Compression::Gzip, Compression::Xz, Compression::Zstd] {
             assert!(kind.unpack(b"not compressed at all".to_vec()).is_err(), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn memory_is_not_had_for_the_asking() {
+        // A stream header (xz file format, 2.1.1) and the header of a block (3.1) with LZMA2 and a
+        // dictionary of 4 GiB less one byte (property 40, 5.3.1); then one empty chunk.
+        let mut bytes = b"\xfd7zXZ\0\0\x01\x69\x22\xde\x36".to_vec();
+        let block = [2, 0, 0x21, 1, 40, 0, 0, 0];
+        let crc = block.iter().fold(!0u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+        });
+        bytes.extend(block);
+        bytes.extend((!crc).to_le_bytes());
+        bytes.extend([1, 0, 0, b'x', 0]);
+        let error = Compression::Xz.unpack(bytes).unwrap_err().to_string();
+        assert!(error.contains("memory"), "{error}");
     }
 }

@@ -30,7 +30,7 @@ pub fn imports(path: &Path) -> Result<Imports, ModInfoError> {
     of_bytes(&bytes).map_err(|why| ModInfoError::NotAModule { path: path.to_path_buf(), why })
 }
 
-fn of_bytes(bytes: &[u8]) -> Result<Imports, String> {
+pub(super) fn of_bytes(bytes: &[u8]) -> Result<Imports, String> {
     let vermagic = modinfo_of_bytes(bytes)?.vermagic.unwrap_or_default();
     let versions = imported_versions(bytes)?;
     let elf = object::File::parse(without_signature(bytes)).map_err(|_| "not an ELF file".to_owned())?;

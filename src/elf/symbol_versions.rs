@@ -62,7 +62,11 @@ fn insert(found: &mut BTreeMap<String, u32>, name: &[u8], crc: u32) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::elf::imports::of_bytes;
+    use crate::elf::modinfo_of_bytes;
 
     /// An ELF file with these sections; 64-bit and little-endian, or neither.
     fn elf(sections: &[(&str, Vec<u8>)], little_64: bool) -> Vec<u8> {
@@ -177,6 +181,35 @@ mod tests {
         let whole = elf(&[("__versions", record(&[1; 8], "printk"))], true);
         for end in 0..whole.len() {
             let _ = imported_versions(&whole[..end]);
+        }
+    }
+
+    proptest! {
+        /// Whatever the bytes: an answer, and none that is longer than the file.
+        #[test]
+        fn damage_anywhere_is_an_answer(
+            little_64 in any::<bool>(),
+            changes in proptest::collection::vec((0..4096usize, any::<u8>()), 0..6),
+        ) {
+            let sections = [
+                (".modinfo", b"vermagic=6.1 SMP \0name=x\0depends=a,b\0noise\0".to_vec()),
+                ("__versions", [record(&[1; 8], "printk"), record(&[2; 8], "memcpy")].concat()),
+                ("__version_ext_crcs", vec![3; 8]),
+                ("__version_ext_names", b"long\0name\0".to_vec()),
+                (".symtab", vec![1; 48]),
+            ];
+            let mut bytes = elf(&sections, little_64);
+            let whole = bytes.len();
+            for (at, byte) in changes {
+                bytes[at % whole] = byte;
+            }
+            if let Ok(info) = modinfo_of_bytes(&bytes) {
+                prop_assert!(info.depends.concat().len() <= whole);
+            }
+            if let Ok(Some(versions)) = imported_versions(&bytes) {
+                prop_assert!(versions.len() <= whole / 4);
+            }
+            let _ = of_bytes(&bytes);
         }
     }
 }

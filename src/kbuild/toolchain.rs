@@ -154,12 +154,13 @@ fn kernel_variables_cc(headers: &Path) -> Option<String> {
     if !file.is_file() {
         return None;
     }
-    let program = "ifneq ($(origin CC),default)\n$(info $(CC))\nendif\nnone: ;\n";
-    let text = format!("include {}\n{program}", file.display());
+    let text = "ifneq ($(origin CC),default)\n$(info $(CC))\nendif\nnone: ;\n";
     let dir = tempfile::tempdir().ok()?;
     let makefile = dir.path().join("Makefile");
     std::fs::write(&makefile, text).ok()?;
-    let got = Process::new("make").arg("-s").arg("-f").arg(&makefile).arg("none").capture().ok()?;
+    // One after the other: `include` would take a path with a blank in it for two.
+    let make = Process::new("make").arg("-s").arg("-f").arg(&file).arg("-f").arg(&makefile);
+    let got = make.arg("none").capture().ok()?;
     let cc = String::from_utf8_lossy(&got.stdout).trim().to_owned();
     (got.status == 0 && !cc.is_empty()).then_some(cc)
 }
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn kernel_variables_are_evaluated_by_make() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::Builder::new().prefix("a $name with blanks ").tempdir().unwrap();
         assert_eq!(kernel_variables_cc(dir.path()), None);
         let file = dir.path().join(".kernelvariables");
         std::fs::write(&file, "override ARCH = x86\n").unwrap();

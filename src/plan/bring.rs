@@ -3,7 +3,6 @@
 use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason};
-use crate::error::{Error, exit};
 use crate::ids::{Cell, ModuleName};
 use crate::inputs::Change;
 use crate::request::Goal;
@@ -101,12 +100,7 @@ impl<'a> Planner<'a> {
             self.note(Note::UnknownKernel { kernel: cell.kernel });
             return;
         }
-        let error = Error::new(exit::HEADERS, format!("nothing is built for {} here", cell.arch));
-        let hint = match &self.system.arch {
-            Some(own) => format!("leave -a away, or use -a {own}, the architecture of this machine"),
-            None => "leave -a away".to_owned(),
-        };
-        self.note(Note::Unreadable { cell, error: error.hint(hint) });
+        self.note(Note::OtherArchitecture { cell, own: self.system.arch.clone() });
     }
 
     /// The build that is needed, if one is, and whether what is there is taken over instead.

@@ -24,7 +24,7 @@ mod resign;
 #[cfg(test)]
 mod tests;
 
-pub use note::Note;
+pub use note::{Note, other_architecture};
 pub use planner::kernels_of;
 pub use reason::Reason;
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, exit};
-use crate::ids::{Cell, KernelRelease, ModuleId};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::record::FailureNote;
 
 /// A finding that leads to no action.
@@ -31,13 +31,21 @@ pub enum Note {
         /// What is kept.
         why: String,
     },
-    /// The source or its dkms.conf cannot be read, or nothing is built here for this architecture.
+    /// The source or its dkms.conf cannot be read.
     Unreadable {
         /// Where.
         cell: Cell,
         /// The code and text of the error.
         #[serde(skip)]
         error: Error,
+    },
+    /// Nothing is built here for this architecture.
+    OtherArchitecture {
+        /// Where.
+        cell: Cell,
+        /// For which something is built.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        own: Option<Arch>,
     },
     /// The `source` link leads nowhere.
     Broken {
@@ -124,6 +132,15 @@ pub enum Note {
     },
 }
 
+/// The error for an architecture that nothing is built for here.
+pub fn other_architecture(asked: &Arch, own: Option<&Arch>) -> Error {
+    let error = Error::new(exit::HEADERS, format!("nothing is built for {asked} here"));
+    error.hint(match own {
+        Some(own) => format!("leave -a away, or use -a {own}, the architecture of this machine"),
+        None => "leave -a away".to_owned(),
+    })
+}
+
 impl Note {
     /// The cell that it is about, if it is about one.
     pub fn cell(&self) -> Option<&Cell> {
@@ -132,6 +149,7 @@ impl Note {
             | Self::FailedBefore { cell, .. }
             | Self::Refused { cell, .. }
             | Self::Unreadable { cell, .. }
+            | Self::OtherArchitecture { cell, .. }
             | Self::MissingDepends { cell, .. }
             | Self::CannotSign { cell, .. }
             | Self::AlreadyBuilt { cell }
@@ -172,6 +190,7 @@ impl Note {
                 error.message = format!("{} for {}: {}", cell.module, cell.kernel, error.message);
                 error
             }
+            Self::OtherArchitecture { cell, own } => other_architecture(&cell.arch, own.as_ref()),
             Self::Broken { module, target } => Error::new(
                 exit::CONF_MISSING,
                 format!("{module}: its source {} is missing", target.display()),
@@ -237,6 +256,7 @@ impl Note {
             Self::FailedBefore { .. }
                 | Self::Refused { .. }
                 | Self::Unreadable { .. }
+                | Self::OtherArchitecture { .. }
                 | Self::Broken { .. }
                 | Self::UnknownKernel { .. }
                 | Self::MissingDepends { known: true, .. }

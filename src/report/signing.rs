@@ -73,9 +73,15 @@ impl Key {
     }
 }
 
+/// A path as a word for the shell that the command is pasted into.
+fn word(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
 /// What is left to do for a certificate.
 fn next(pair: &Pair, pem: bool, enrolment: Enrolment) -> Option<String> {
-    let path = &pair.shown.1;
+    let path = word(&pair.shown.1);
     match enrolment {
         Enrolment::Enrolled | Enrolment::InFirmware => None,
         Enrolment::Pending => Some(
@@ -85,7 +91,8 @@ fn next(pair: &Pair, pem: bool, enrolment: Enrolment) -> Option<String> {
             let command = if pair.is_shims() {
                 "update-secureboot-policy --enroll-key".to_owned()
             } else if pem {
-                format!("openssl x509 -in {path} -outform DER -out {path}.der && mokutil --import {path}.der")
+                let der = word(&format!("{}.der", pair.shown.1));
+                format!("openssl x509 -in {path} -outform DER -out {der} && mokutil --import {der}")
             } else {
                 format!("mokutil --import {path}")
             };
@@ -156,6 +163,12 @@ mod tests {
             kernels: Vec::new(),
             next: next.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn a_command_can_be_pasted_whatever_the_path() {
+        assert_eq!(word("/var/lib/dkms/mok.pub"), "/var/lib/dkms/mok.pub");
+        assert_eq!(word("/my keys/it's $1.der"), r"'/my keys/it'\''s $1.der'");
     }
 
     #[test]

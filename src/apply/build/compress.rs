@@ -82,6 +82,10 @@ pub fn pack_file(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -104,5 +108,30 @@ mod tests {
     #[test]
     fn gzip_has_no_time_stamp() {
         assert_eq!(pack(Compression::Gzip, b"module").unwrap()[4..8], [0, 0, 0, 0]);
+    }
+
+    static PACKED: LazyLock<Vec<(Compression, Vec<u8>)>> = LazyLock::new(|| {
+        let plain: Vec<u8> = (0..2000u32).flat_map(|n| (n * n / 7).to_le_bytes()).collect();
+        let kinds = [Compression::Gzip, Compression::Xz, Compression::Zstd];
+        kinds.into_iter().map(|kind| (kind, pack(kind, &plain).unwrap())).collect()
+    });
+
+    proptest! {
+        /// Whatever the bytes: an answer.
+        #[test]
+        fn damage_anywhere_is_an_answer(
+            changes in proptest::collection::vec((0..8192usize, any::<u8>()), 1..5),
+            cut in 0..8192usize,
+        ) {
+            for (kind, packed) in &*PACKED {
+                let mut bytes = packed.clone();
+                for (at, byte) in &changes {
+                    let at = at % bytes.len();
+                    bytes[at] = *byte;
+                }
+                let _ = kind.unpack(bytes);
+                prop_assert!(kind.unpack(packed[..cut % packed.len()].to_vec()).is_err());
+            }
+        }
     }
 }

@@ -107,6 +107,10 @@ impl Signer {
             if let Err(error) = std::fs::write(module, &before) {
                 log::warn!("{} cannot be put back as it was: {error}", module.display());
             }
+            // sign-file writes there, and renames it at last.
+            let mut unfinished = module.as_os_str().to_owned();
+            unfinished.push(".~signed~");
+            let _ = std::fs::remove_file(unfinished);
         })
     }
 

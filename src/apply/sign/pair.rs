@@ -87,9 +87,43 @@ fn place(from: &Path, to: &Path) -> Result<(), String> {
             _ => {
                 let mode = std::fs::metadata(from)?.permissions().mode();
                 let mut file = std::fs::File::options().write(true).create_new(true).mode(mode).open(to)?;
-                std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
-                file.sync_all()
+                let copied =
+                    std::fs::File::open(from).and_then(|mut from| std::io::copy(&mut from, &mut file));
+                copied.and_then(|_| file.sync_all()).inspect_err(|_| {
+                    // Half a file would look like half of a pair that somebody needs.
+                    let _ = std::fs::remove_file(to);
+                })
             }
         });
     linked.map_err(|e| format!("cannot create {}: {e}", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_copied_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        // It can be opened, but neither be linked nor read.
+        std::fs::create_dir(&from).unwrap();
+        assert!(place(&from, &to).unwrap_err().contains("/to: "));
+        assert!(!to.exists());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_stays_with_who_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("from"), "new").unwrap();
+        std::fs::write(path("old"), "old").unwrap();
+        // Not even one that leads nowhere is written through.
+        std::os::unix::fs::symlink("elsewhere", path("link")).unwrap();
+        for to in ["old", "link"] {
+            assert!(place(&path("from"), &path(to)).is_err(), "{to}");
+        }
+        assert_eq!(std::fs::read_to_string(path("old")).unwrap(), "old");
+        assert!(!path("elsewhere").exists());
+    }
 }

@@ -254,6 +254,18 @@ fn what_is_no_archive_or_a_damaged_one_is_told_apart() {
 }
 
 #[test]
+fn an_archive_without_end_has_one_here() {
+    let scene = Scene::new();
+    let path = scene.dir.path().join("archive");
+    fs::write(&path, Crafted::default().file("a", "x").file("a", "x").file("b", "x").end()).unwrap();
+    let within =
+        |limits| unpack_within(File::open(&path).unwrap(), &scene.place(), SystemTime::now(), limits);
+    within((1 << 20, 3)).unwrap();
+    assert!(within((1 << 20, 2)).unwrap_err().to_string().contains("too many members"));
+    assert!(within((2000, 3)).unwrap_err().to_string().contains("more than"));
+}
+
+#[test]
 fn a_tree_comes_back_as_it_was_and_the_same_tree_gives_the_same_bytes() {
     let from = tempfile::tempdir().unwrap();
     let long = format!("{}/{}", "d".repeat(90), "n".repeat(120));

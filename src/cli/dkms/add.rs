@@ -132,13 +132,14 @@ pub(super) fn add_by_name(
     target: Option<&Target>,
 ) -> Result<()> {
     let layout = session.engine.layout();
-    let source = layout.source(id);
-    if !source.is_dir() {
-        let shown = layout.source_inside(id).display().to_string();
+    let inside = layout.source_inside(id);
+    // A link that leads out of the root leads nowhere in there.
+    let Some(source) = layout.root.resolve(&inside).ok().filter(|source| source.is_dir()) else {
+        let shown = inside.display();
         return Err(Error::new(exit::NOT_FOUND, format!("cannot add {id}: there is no directory {shown}"))
             .hint(
                 "install the package that has the source, or give the path of a directory with a dkms.conf",
             ));
-    }
+    };
     session.engine.add_source(&source, id, target, &session.asked.options)
 }

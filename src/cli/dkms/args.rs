@@ -88,6 +88,8 @@ pub struct Invocation {
     pub source: Option<PathWord>,
     /// A file given as a word.
     pub archive: Option<PathWord>,
+    /// A word that is meant as a path, and leads to nothing that could be used.
+    pub useless_path: Option<PathBuf>,
     /// `--archive`.
     pub archive_option: Option<PathBuf>,
     /// Module name, or a pattern for `status`.

@@ -14,7 +14,9 @@ pub(super) fn autoinstall(session: &mut Session<'_, '_>) -> Result<u8> {
         return Ok(0);
     }
     let mut code = 0;
-    for Target { kernel, arch } in session.targets()? {
+    for target in session.targets()? {
+        session.own_architecture(&target)?;
+        let Target { kernel, arch } = target;
         let outcome = session.carry_out(&Request::Autoinstall { kernel: kernel.clone(), arch });
         for line in summary(&kernel, &outcome) {
             session.screen.line(line);

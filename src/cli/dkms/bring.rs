@@ -1,6 +1,7 @@
 //! `dkms build`, `install`, `uninstall` and `unbuild`: one module version, some kernels.
 
 use super::add::ensure_added;
+use super::archive;
 use super::session::{Session, broken, shown};
 use crate::cli::engine::{Need, Outcome, Target};
 use crate::error::Result;
@@ -21,6 +22,7 @@ pub(super) fn bring(session: &mut Session<'_, '_>, goal: Goal) -> Result<u8> {
             }
             let need = if goal == Goal::Installed { Need::Root } else { Need::Tree };
             session.engine.permit(need)?;
+            refuse_other_architectures(session, &targets)?;
             (ensure_added(session, targets.first())?, targets)
         }
         Goal::Uninstalled | Goal::Unbuilt => {
@@ -44,11 +46,35 @@ pub(super) fn bring(session: &mut Session<'_, '_>, goal: Goal) -> Result<u8> {
             force: session.asked.options.force,
         });
         tell_unchanged(session, &id, &target, goal, &outcome);
+        // Building and installing are told on the way, with what is built and where it goes.
+        if goal == Goal::Unbuilt && outcome.code == 0 && outcome.changed.contains(&target.cell(&id)) {
+            let at = shown(&target.cell(&id));
+            session.screen.line(format_args!("The build of module {id} for {at} was deleted."));
+        }
         if code == 0 {
             code = outcome.code;
         }
     }
     Ok(code)
+}
+
+/// Where nothing of what is asked for could be built, nothing is done at all: not even the source is
+/// registered. A build of another architecture that is there can be installed, and an archive may bring
+/// one.
+fn refuse_other_architectures(session: &Session<'_, '_>, targets: &[Target]) -> Result<()> {
+    if archive::named(session).is_some() {
+        return Ok(());
+    }
+    let id = session.module().ok();
+    let mut errors = Vec::new();
+    for target in targets {
+        let built = |id: &ModuleId| session.engine.layout().built_modules(&target.cell(id)).is_dir();
+        match session.own_architecture(target) {
+            Err(error) if !id.as_ref().is_some_and(built) => errors.push(error),
+            _ => return Ok(()),
+        }
+    }
+    errors.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// What `--all` stands for.

@@ -32,6 +32,7 @@ use std::ffi::OsString;
 pub use args::Invocation;
 pub use module_postinst::module_postinst;
 pub use run::run;
+use usage::TO_HELP;
 pub use usage::{USAGE, VERSION};
 
 use crate::cli::screen::Screen;
@@ -65,7 +66,7 @@ pub fn begin(words: impl IntoIterator<Item = OsString>, screen: &mut Screen<'_>)
             if !misuse.quiet {
                 screen.error(&misuse.error);
                 if misuse.usage {
-                    screen.note(USAGE);
+                    screen.note(TO_HELP);
                 }
             }
             Err(misuse.error.code)

@@ -192,7 +192,10 @@ fn set(got: &mut Invocation, option: Value, value: &OsStr) -> Result<(), Error> 
     let filled = || (!text.is_empty()).then(|| text.to_string());
     let path = || (!value.is_empty()).then(|| PathBuf::from(value));
     match option {
-        Value::Module => got.set_module(&text),
+        Value::Module => {
+            got.useless_path = None;
+            got.set_module(&text);
+        }
         Value::Version => got.version = filled(),
         Value::Kernel => got.add_kernel(&text),
         Value::Arch => got.arches.push(text.into_owned()),
@@ -273,6 +276,14 @@ fn positional(got: &mut Invocation, word: &OsStr, text: &str, disk: &dyn Look) -
     } else if disk.is_dir(path) && disk.is_file(&path.join("dkms.conf")) {
         got.source = named(path.to_owned());
     } else if got.module.is_none() {
+        if path.is_absolute()
+            || text == "."
+            || text == ".."
+            || text.starts_with("./")
+            || text.starts_with("../")
+        {
+            got.useless_path = Some(path.to_owned());
+        }
         got.set_module(text);
     } else {
         remark(got, Remark::Unused(text.to_owned()));

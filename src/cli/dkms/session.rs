@@ -7,6 +7,7 @@ use crate::cli::engine::{Engine, Outcome, Target};
 use crate::cli::screen::Screen;
 use crate::error::{Error, Result, exit};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::plan::other_architecture;
 use crate::report::status::{Registration, registration, versions_of};
 use crate::request::Request;
 
@@ -55,6 +56,12 @@ impl Session<'_, '_> {
         Ok(Some(Target { kernel, arch }))
     }
 
+    /// An error where a target is of another architecture than what is built here.
+    pub fn own_architecture(&self, target: &Target) -> Result<()> {
+        let own = self.engine.arch(&target.kernel)?;
+        if target.arch == own { Ok(()) } else { Err(other_architecture(&target.arch, Some(&own))) }
+    }
+
     fn named_kernels(&self) -> Result<Vec<KernelRelease>> {
         let names = self.asked.kernels.iter();
         names.map(|name| KernelRelease::new(name.as_str()).map_err(Error::from)).collect()
@@ -89,6 +96,21 @@ impl Session<'_, '_> {
 
     /// The module version asked for.
     pub fn module(&self) -> Result<ModuleId> {
+        let named = self.named_module();
+        let Some(path) = &self.asked.useless_path else { return named };
+        // What DKMS makes of such a word is a module whose source is nowhere, or half a name.
+        let code = named.err().map_or(exit::NOT_FOUND, |error| error.code);
+        let shown = path.display();
+        Err(match path.is_dir() {
+            true => Error::new(code, format!("the directory {shown} has no dkms.conf")).hint(
+                "give the directory with the source of a module, in which its dkms.conf is, or MODULE/VERSION",
+            ),
+            false => Error::new(code, format!("there is no {shown}"))
+                .hint("give the directory of a module source, an archive of one, or MODULE/VERSION"),
+        })
+    }
+
+    fn named_module(&self) -> Result<ModuleId> {
         let (module, version) = (self.asked.module.as_deref(), self.asked.version.as_deref());
         let word = self.asked.action.map_or("this", |action| action.word());
         match (module, version) {
