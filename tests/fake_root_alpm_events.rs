@@ -257,6 +257,19 @@ fn targets_that_name_no_directory_of_sources_are_none() {
 }
 
 #[test]
+fn modules_that_a_hook_saved_for_the_running_kernel_are_no_kernel() {
+    let root = installed();
+    for dir in ["running-kernel", "backup"] {
+        root.write(format!("/lib/modules/{dir}/kernel/fs/ext4.ko"), "");
+    }
+    let before = root.snapshot();
+    let ran = root.event("pacman install", &kernel(K)).expect(0);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));
+    root.hook(&["status"]).expect(0).does_not_say("running-kernel");
+    root.assert_untouched(&before);
+}
+
+#[test]
 fn lost_and_doubled_calls() {
     // The hook for what went was lost with a kernel: the next for what came sees it.
     let root = installed();

@@ -19,12 +19,15 @@ mod whole_system;
 use std::process::ExitCode;
 
 use fedora_system::{
-    CALLS, K, LIST, counts, event, fedora, holds_the_module, install_image, posttrans, scriptlet,
+    CALLS, K, KERNEL_INSTALL, LIST, counts, event, fedora, holds_the_module, install_image, posttrans,
+    scriptlet,
 };
 use program::{Face, finish};
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
-const SCENARIOS: [(&str, fn()); 14] = [
+const NEXT: &str = "6.12.2-200.toy.x86_64";
+
+const SCENARIOS: [(&str, fn()); 16] = [
     ("fedora_kernel_and_headers_in_one_transaction", fedora_kernel_and_headers_in_one_transaction),
     ("fedora_headers_a_day_later", fedora_headers_a_day_later),
     ("fedora_reinstalled_and_removed", fedora_reinstalled_and_removed),
@@ -35,6 +38,8 @@ const SCENARIOS: [(&str, fn()); 14] = [
     ("nobody_can_make_it", nobody_can_make_it),
     ("a_module_that_no_initramfs_holds", a_module_that_no_initramfs_holds),
     ("arch_headers_without_their_kernel", arch_headers_without_their_kernel),
+    ("arch_modules_kept_of_the_kernel_before", arch_modules_kept_of_the_kernel_before),
+    ("plugins_with_numbers_of_a_distributions_own", plugins_with_numbers_of_a_distributions_own),
     ("debian_calls_kernel_install_itself", debian_calls_kernel_install_itself),
     ("booster_makes_its_own_file", booster_makes_its_own_file),
     ("mkinitfs_makes_the_file_of_the_flavour", mkinitfs_makes_the_file_of_the_flavour),
@@ -142,6 +147,17 @@ fn kernel_install_is_bypassed() {
     event(&root, "rpm in", &[], &bypass);
     assert_eq!(counts(&root, ["kernel-install", "dracut"]), [0, 1], "the one that is there is mended");
     holds_the_module(&root, &format!("/boot/initramfs-{K}.img"));
+    // What systemd does not take for yes is no.
+    for value in ["n", "False"] {
+        root.write(format!("/boot/toy/{K}/initrd"), "");
+        ToyKernel::new(K).config(&format!("CONFIG_OTHER=\"{value}\"")).install_headers(&root);
+        root.write_script(
+            "/usr/sbin/kernel-install",
+            &format!("#!/bin/sh\n{CALLS}unset KERNEL_INSTALL_BYPASS\n{KERNEL_INSTALL}"),
+        );
+        event(&root, "rpm in", &[], &[("KERNEL_INSTALL_BYPASS", value)]);
+        assert_eq!(counts(&root, ["kernel-install"]), [1], "{value}");
+    }
 }
 
 fn a_generator_that_fails_is_asked_again() {
@@ -205,7 +221,8 @@ fn a_module_that_no_initramfs_holds() {
     assert_eq!(counts(&root, ["lsinitrd", "kernel-install", "dracut"]), [1, 1, 0]);
 }
 
-fn arch_headers_without_their_kernel() {
+/// An Arch whose mkinitcpio is called by the script of its hook, with one module registered.
+fn arch() -> FakeRoot {
     let root = fedora("other");
     root.write("/etc/os-release", "ID=arch\n");
     root.write_script(
@@ -213,6 +230,11 @@ fn arch_headers_without_their_kernel() {
         &format!("#!/bin/sh\n{CALLS}{LIST}cd / && while read line; do\nline=${{line%/vmlinuz}}\nread base < $line/pkgbase\nlist ${{line##*/}} > /boot/initramfs-$base.img\ndone\n"),
     );
     root.write_script("/usr/sbin/mkinitcpio", "#!/bin/sh\n");
+    root
+}
+
+fn arch_headers_without_their_kernel() {
+    let root = arch();
     install_image(&root);
     root.write(format!("/lib/modules/{K}/pkgbase"), "linux-toy\n");
     let image = format!("usr/lib/modules/{K}/vmlinuz");
@@ -238,6 +260,56 @@ fn arch_headers_without_their_kernel() {
     event(&root, "pacman initramfs", &[&headers, &image], &[]);
     assert_eq!(counts(&root, ["mkinitcpio"]), [0]);
     assert_eq!(root.names("/var/lib/dkms/.dkms-hook/kernels"), [""; 0]);
+}
+
+fn arch_modules_kept_of_the_kernel_before() {
+    // Hooks keep the modules of the running kernel through an upgrade, some of them all that is in its
+    // directory. Files in /boot are called by the package: they are the new kernel's.
+    let root = arch();
+    install_image(&root);
+    ToyKernel::new(K).install_headers(&root);
+    root.write(format!("/lib/modules/{K}/pkgbase"), "linux-toy\n");
+    ToyKernel::new(NEXT).install(&root);
+    root.write(format!("/lib/modules/{NEXT}/vmlinuz"), "next kernel");
+    root.write(format!("/lib/modules/{NEXT}/pkgbase"), "linux-toy\n");
+    let image = format!("usr/lib/modules/{NEXT}/vmlinuz");
+    event(&root, "pacman install", &[&image], &[]);
+    scriptlet(&root, &format!("echo {image} | /usr/share/libalpm/scripts/mkinitcpio install"));
+    event(&root, "pacman initramfs", &[&image], &[]);
+    root.take_calls();
+
+    // Told by the image that is booted, and by the releases where there is none.
+    root.write("/boot/vmlinuz-linux-toy", "next kernel");
+    for image in [true, false] {
+        // A module of the old kernel alone changes.
+        root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
+        event(&root, "pacman install", &[&format!("usr/lib/modules/{K}/modules.order")], &[]);
+        event(&root, "pacman initramfs", &[], &[]);
+        assert_eq!(counts(&root, ["mkinitcpio", "kernel-install", "dracut"]), [0, 0, 0], "{image}");
+        let _ = std::fs::remove_file(root.path("/boot/vmlinuz-linux-toy"));
+    }
+    // The older one, after a downgrade.
+    root.write("/boot/vmlinuz-linux-toy", "kernel");
+    ToyKernel::new(K).config("CONFIG_OTHER=y").install_headers(&root);
+    event(&root, "pacman install", &[&format!("usr/lib/modules/{K}/build/include/")], &[]);
+    event(&root, "pacman initramfs", &[], &[]);
+    assert_eq!(counts(&root, ["mkinitcpio"]), [1]);
+}
+
+fn plugins_with_numbers_of_a_distributions_own() {
+    let root = fedora("bls");
+    let plugins = root.path("/usr/lib/kernel/install.d");
+    std::fs::rename(plugins.join("50-dracut.install"), plugins.join("52-dracut.install")).unwrap();
+    install_image(&root);
+    ToyKernel::new(K).install_headers(&root);
+    posttrans(&root);
+    root.take_calls();
+    ToyKernel::new(K).config("CONFIG_OTHER=y").install_headers(&root);
+    posttrans(&root);
+    assert_eq!(counts(&root, ["depmod", "52-dracut.install", "dracut"]), [1, 1, 0]);
+    event(&root, "rpm in", &[], &[]);
+    assert_eq!(counts(&root, ["depmod", "kernel-install", "dracut"]), [0, 0, 0]);
+    holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
 }
 
 fn debian_calls_kernel_install_itself() {

@@ -218,6 +218,11 @@ fn one_of_two_kinds_of_entry_is_no_kernel() {
     let before = root.snapshot();
     root.kernel_install("remove", K, &[("KERNEL_INSTALL_BOOT_ENTRY_TYPE", "type2")]).expect(0);
     root.assert_untouched(&before);
+    let unified = root.write(format!("/efi/EFI/Linux/fedora-{K}.efi"), "");
+    let before = root.snapshot();
+    root.kernel_install("remove", K, &[("KERNEL_INSTALL_BOOT_ENTRY_TYPE", "type1")]).expect(0);
+    root.assert_untouched(&before);
+    std::fs::remove_file(unified).unwrap();
     root.kernel_install("remove", K, &[("KERNEL_INSTALL_BOOT_ENTRY_TYPE", "type1")]).expect(0);
     assert!(!is_installed(&root));
     root.kernel_install("add", K, &[("KERNEL_INSTALL_BOOT_ENTRY_TYPE", "type2")]).expect(0);

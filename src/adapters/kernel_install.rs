@@ -10,6 +10,7 @@ use crate::ids::KernelRelease;
 use crate::machine::Machine;
 use crate::plan::{InitramfsDuty, Options};
 use crate::report::{Report, summary};
+use crate::system::boot;
 use crate::system::kernel_install::Plugins;
 
 /// What kernel-install wants done.
@@ -47,6 +48,16 @@ pub fn is_none_of_ours() -> bool {
     dpkg::in_maintainer_script() || lock::inside_a_run()
 }
 
+/// True when one of two boot entries goes, and the kernel is booted by the other. Kernel packages that
+/// ask for one kind ask for `type1` when the kernel goes; a unified image that stays is told by its file.
+fn other_entry_stays(machine: &Machine, kernel: &KernelRelease, around: &Surroundings) -> bool {
+    match around.entry_type.as_deref() {
+        Some("type1") => boot::files(&machine.layout, kernel).iter().any(|f| f.kind == boot::Kind::Unified),
+        Some("type2") => true,
+        _ => false,
+    }
+}
+
 /// One call of the plugin.
 ///
 /// # Errors
@@ -58,8 +69,7 @@ pub fn event(
     around: &Surroundings,
     report: &dyn Report,
 ) -> Result<()> {
-    // One of two boot entries goes; the kernel is booted by the other.
-    if verb == Verb::Remove && around.entry_type.as_deref() == Some("type2") {
+    if verb == Verb::Remove && other_entry_stays(machine, kernel, around) {
         return Ok(());
     }
     let image = machine.layout.kernel(kernel).join("kernel").is_dir();

@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::kernels::{mtime, read_dir};
+use super::kernels::{self, mtime, read_dir};
 use crate::ids::KernelRelease;
 use crate::layout::Layout;
+use crate::version_order;
 
 /// Where boot partitions are mounted (uapi-group.org, Boot Loader Specification; systemd's
 /// kernel-install looks there, too).
@@ -112,11 +113,33 @@ pub fn package_base(layout: &Layout, release: &KernelRelease) -> Option<String> 
     (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
 }
 
+/// The name of the package whose files in `/boot` this kernel is booted by. There is one set of them for all
+/// releases of a package: what a hook keeps of the old release until the next boot has none, and an
+/// initramfs "of the old kernel" would put that one in the new one's place.
+pub fn boots_by_package(layout: &Layout, release: &KernelRelease) -> Option<String> {
+    let base = package_base(layout, release)?;
+    let others: Vec<KernelRelease> = kernels::releases(layout, [])
+        .into_iter()
+        .filter(|other| other != release && package_base(layout, other).as_ref() == Some(&base))
+        .collect();
+    if others.is_empty() {
+        return Some(base);
+    }
+    let image = |release: &KernelRelease| std::fs::read(layout.kernel(release).join("vmlinuz")).ok();
+    let booted = std::fs::read(layout.root.path(format!("/boot/vmlinuz-{base}"))).ok();
+    if booted.is_some() && booted == image(release) {
+        return Some(base);
+    }
+    let another = booted.is_some() && others.iter().any(|other| image(other) == booted);
+    let newer = |other: &KernelRelease| version_order::compare(other.as_str(), release.as_str()).is_gt();
+    (!another && !others.iter().any(newer)).then_some(base)
+}
+
 /// The files of Arch's kernels: those that the preset of mkinitcpio(8) names, or the usual one, and
 /// booster's. The
 /// fallback image is left out: it has everything from the start, and presets of today make none.
 fn of_package(layout: &Layout, release: &KernelRelease) -> Vec<PathBuf> {
-    let Some(base) = package_base(layout, release) else { return Vec::new() };
+    let Some(base) = boots_by_package(layout, release) else { return Vec::new() };
     let preset = layout.root.path(format!("/etc/mkinitcpio.d/{base}.preset"));
     let mut named = std::fs::read_to_string(preset).map(|text| of_preset(&text)).unwrap_or_default();
     if named.is_empty() {

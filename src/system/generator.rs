@@ -64,8 +64,10 @@ impl Environment {
     /// That of this process.
     pub fn here() -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let bypass =
-            set("KERNEL_INSTALL_BYPASS").is_some_and(|v| !matches!(&*v, "0" | "no" | "false" | "off"));
+        // What systemd takes for true, in any case of letters; anything else is no.
+        let bypass = set("KERNEL_INSTALL_BYPASS").is_some_and(|value| {
+            matches!(&*value.to_ascii_lowercase(), "1" | "yes" | "y" | "true" | "t" | "on")
+        });
         Self {
             plugins: set("KERNEL_INSTALL_PLUGINS"),
             without_kernel_install: bypass || set("KERNEL_INSTALL_STAGING_AREA").is_some(),
@@ -110,7 +112,7 @@ impl Generator {
                 alpm(layout, release, "dracut-install").filter(|_| in_use)
             }
             Self::Mkinitcpio => {
-                let base = boot::package_base(layout, release)?;
+                let base = boot::boots_by_package(layout, release)?;
                 let preset = root.path(format!("/etc/mkinitcpio.d/{base}.preset")).is_file();
                 let in_use = preset && has_program(root, "mkinitcpio");
                 in_use.then(|| order("mkinitcpio", &["-p", &base]))
@@ -148,7 +150,7 @@ impl Generator {
 fn alpm(layout: &Layout, release: &KernelRelease, script: &str) -> Option<Order> {
     let program = format!("{ALPM_SCRIPTS}/{script}");
     layout.root.path(&program).is_file().then_some(())?;
-    boot::package_base(layout, release)?;
+    boot::boots_by_package(layout, release)?;
     let word = script == "mkinitcpio";
     let path = |file: &str| format!("usr/lib/modules/{release}/{file}\n");
     // To mkinitcpio's script, another file than the image means every kernel there is.

@@ -10,17 +10,13 @@ use crate::root::Root;
 /// Where plugins are; a file in the first hides one of the same name in the second.
 const PLACES: [&str; 2] = ["/etc/kernel/install.d", "/usr/lib/kernel/install.d"];
 
-/// Plugins that make an initramfs themselves. (55-initrd.install of Debian only copies one.)
-const GENERATORS: [&str; 8] = [
-    "50-booster.install",
-    "50-dracut.install",
-    "50-mkinitcpio.install",
-    "50-mkosi-initrd.install",
-    "50-mkosi.install",
-    "50-sdbootutil.install",
-    "50-ukify-booster.install",
-    "60-booster.install",
-];
+/// Plugins that make an initramfs themselves, without the number before their names: distributions choose
+/// their own. (55-initrd.install of Debian only copies one.)
+const GENERATORS: [&str; 8] =
+    ["dracut", "mkinitcpio", "mkosi", "mkosi-initrd", "ugrd", "booster", "ukify-booster", "sdbootutil"];
+
+/// Our own plugin. What runs before it makes an initramfs of the modules that were there.
+const OURS: &str = "40-dkms.install";
 
 /// The plugins that are in effect, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,9 +53,13 @@ impl Plugins {
         self.0.contains_key(name)
     }
 
-    /// Whether one of them makes an initramfs.
+    /// Whether one of them makes an initramfs, after our own.
     pub fn make_initramfs(&self) -> bool {
-        GENERATORS.iter().any(|name| self.has(name))
+        self.0.keys().filter(|name| name.as_str() > OURS).any(|name| {
+            let name = name.trim_start_matches(|c: char| c.is_ascii_digit());
+            let name = name.strip_prefix('-').and_then(|name| name.strip_suffix(".install"));
+            name.is_some_and(|name| GENERATORS.contains(&name))
+        })
     }
 }
 
@@ -96,6 +96,13 @@ mod tests {
         plugin(&root, "/etc/kernel/install.d/50-dracut.install", 0o755);
         let all = Plugins::of(&root, Some(" "));
         assert!(!all.has("50-depmod.install") && all.make_initramfs());
+
+        plugin(&root, "/etc/kernel/install.d/50-dracut.install", 0o644);
+        assert!(!Plugins::of(&root, None).make_initramfs());
+        plugin(&root, "/etc/kernel/install.d/30-mkosi.install", 0o755);
+        assert!(!Plugins::of(&root, None).make_initramfs(), "it ran before the modules came");
+        plugin(&root, "/etc/kernel/install.d/52-ugrd.install", 0o755);
+        assert!(Plugins::of(&root, None).make_initramfs());
 
         let all = Plugins::of(&root, Some("/x/50-depmod.install /y/40-dkms.install"));
         assert!(all.has("50-depmod.install") && !all.make_initramfs());

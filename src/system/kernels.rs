@@ -28,11 +28,16 @@ pub const DEPMOD_FILES: &[&str] = &[
 ];
 
 /// Every release that has a directory below the install tree, is noted by us, or occurs in `more`.
+///
+/// A release begins with the number of its version. A directory that does not is no kernel: hooks that
+/// keep the modules of the running kernel through an upgrade put them into `running-kernel` or `backup`.
 pub fn releases(layout: &Layout, more: impl IntoIterator<Item = KernelRelease>) -> BTreeSet<KernelRelease> {
     let mut out: BTreeSet<KernelRelease> = more.into_iter().collect();
     for entry in read_dir(&layout.root.path(&layout.install_tree)) {
         if entry.file_type().is_ok_and(|t| t.is_dir())
-            && let Some(release) = entry.file_name().to_str().and_then(|n| KernelRelease::new(n).ok())
+            && let Some(name) = entry.file_name().to_str()
+            && name.starts_with(|c: char| c.is_ascii_digit())
+            && let Ok(release) = KernelRelease::new(name)
         {
             out.insert(release);
         }

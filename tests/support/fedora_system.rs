@@ -20,7 +20,7 @@ pub const LIST: &str =
     "list() { (cd /lib/modules/$1 && find . -name '*.ko*' ! -path './build/*' | sort); }\n";
 
 /// kernel-install(8), as far as plugins see it.
-const KERNEL_INSTALL: &str = "
+pub const KERNEL_INSTALL: &str = "
 [ -z \"$KERNEL_INSTALL_BYPASS\" ] || exit 0
 export KERNEL_INSTALL_LAYOUT=$(cat /etc/kernel/layout)
 export KERNEL_INSTALL_STAGING_AREA=$(mktemp -d /tmp/ki.XXXXXX)
