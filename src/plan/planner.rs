@@ -77,8 +77,8 @@ impl<'a> BuildOf<'a> {
         Self { inputs: view.record.as_ref().map(|r| &*r.inputs), ..Self::default() }
     }
 
-    /// One that this run makes, for somebody who asked for it: never the same as before.
-    pub(super) fn asked_for() -> Self {
+    /// One that this run makes, of which nothing else is known: never the same as before.
+    pub(super) fn unknown() -> Self {
         Self { anew: true, ..Self::default() }
     }
 
@@ -127,6 +127,8 @@ pub(super) struct Planner<'a> {
     pub(super) every_module: bool,
     /// By kernel and module.
     provisions: Vec<Vec<Option<Provision<'a>>>>,
+    /// A person asks for one module by name.
+    pub(super) by_name: bool,
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
     pub(super) sweep: BTreeMap<KernelRelease, Reason>,
@@ -143,6 +145,7 @@ impl<'a> Planner<'a> {
             noted: HashSet::new(),
             changed: BTreeMap::new(),
             every_module: false,
+            by_name: false,
             provisions: Vec::new(),
             scope: BTreeSet::new(),
             sweep: BTreeMap::new(),
@@ -176,6 +179,17 @@ impl<'a> Planner<'a> {
         }
         self.plan.steps.push(Step { action, reason, needs });
         index
+    }
+
+    /// Plans with `work`, and takes back all steps of it when it says that they lead nowhere.
+    pub(super) fn all_or_none<T, E>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let (steps, changed) = (self.plan.steps.len(), self.changed.clone());
+        let result = work(self);
+        if result.is_err() {
+            self.plan.steps.truncate(steps);
+            self.changed = changed;
+        }
+        result
     }
 
     /// A remembered duty is done with.
@@ -229,8 +243,7 @@ impl<'a> Planner<'a> {
             // modules of their own), and depmod would leave files that keep the directory of a removed
             // kernel alive.
             let mut needs = Vec::new();
-            let asked = || steps.iter().any(|step| self.plan.steps[*step].reason == Reason::Asked);
-            let indexes = known.image || known.indexed && asked();
+            let indexes = known.image || known.indexed && self.by_name && index_changes;
             let settled = self.depmod_is_settled(&kernel, known, &steps);
             if settled {
                 self.settle(&kernel, Duty::Depmod);
