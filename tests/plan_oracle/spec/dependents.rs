@@ -51,7 +51,10 @@ impl Spec<'_> {
     fn follows(&self, m: M, asked: M, state: &Servings, follow: &BTreeSet<M>) -> Option<Serving> {
         let needs = &self.machine.modules[&m].conf.needs;
         let moved = |d: &Name| *d == asked.0 || follow.iter().any(|f| f.0 == *d && self.installed(*f));
-        let found = self.found(m, state).filter(|found| !found.missing && needs.iter().any(moved))?;
+        // It is there for others, not for itself.
+        let state: Servings =
+            state.iter().filter(|(name, _)| **name != m.0).map(|(n, s)| (*n, s.clone())).collect();
+        let found = self.found(m, &state).filter(|found| !found.missing && needs.iter().any(moved))?;
         let build = self.build(m)?;
         let other = found.others_than(build.written.as_ref().map(|_| &build.made));
         let tried = self.heeds(self.failed(m, &found));
