@@ -1,5 +1,6 @@
 //! One module version, one kernel, one state: what a person types.
 
+use super::depends::Dependencies;
 use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason};
@@ -11,6 +12,7 @@ use crate::system::{CellView, Now, Source};
 impl<'a> Planner<'a> {
     /// Plans what brings a cell to a state.
     pub(super) fn bring(&mut self, cell: Cell, to: Goal, force: bool) {
+        self.by_name = true;
         if to != Goal::Added {
             self.scope.insert(cell.kernel.clone());
         }
@@ -54,13 +56,12 @@ impl<'a> Planner<'a> {
         if adopt {
             self.step(Action::Adopt { cell: cell.clone() }, adopted(view), Vec::new());
         }
-        if build.is_none() {
-            let _ = self.keep_step(&cell, view);
-        }
+        // That a build for these headers failed is forgotten with it.
+        let kept = build.is_none() && self.keep_step(&cell, view);
         // One that could not be signed with this key before is as good as it was.
-        let given_up =
-            || self.options.heed_failures && same_verdict(view).is_some_and(|v| v.failure.is_some());
-        let key = Self::signing_change(view).filter(|_| build.is_none() && !given_up());
+        let failed = || same_verdict(view).is_some_and(|v| v.failure.is_some());
+        let signs = build.is_none() && (kept || !self.options.heed_failures || !failed());
+        let key = Self::signing_change(view).filter(|_| signs);
         let resign = key.is_some();
         let mut installed = view.installed && view.intact;
         if let Some(change) = key {
@@ -82,13 +83,14 @@ impl<'a> Planner<'a> {
             None if view.installed && !view.intact => Reason::FilesMissing,
             _ => Reason::Asked,
         };
-        let which = match (&build, &view.now) {
-            (Some(_), _) => BuildOf::asked_for(),
-            (None, Now::Judged { inputs, .. }) if adopt => BuildOf::from(inputs, Vec::new(), false),
-            (None, _) => BuildOf::of(view),
+        let (needs, which) = match (build, &view.now) {
+            (Some((step, made)), _) => (vec![step], made),
+            (None, Now::Judged { inputs, .. }) if adopt => {
+                (Vec::new(), BuildOf::from(inputs, Vec::new(), false))
+            }
+            (None, _) => (Vec::new(), BuildOf::of(view)),
         };
-        let install =
-            self.step(Action::Install { cell: cell.clone(), force }, reason, build.into_iter().collect());
+        let install = self.step(Action::Install { cell: cell.clone(), force }, reason, needs);
         if !force {
             self.rebuild_dependents(&cell, install, which);
         }
@@ -113,14 +115,14 @@ impl<'a> Planner<'a> {
         view: &'a CellView,
         again: bool,
         force: bool,
-    ) -> Option<(Option<usize>, bool)> {
+    ) -> Option<(Option<(usize, BuildOf<'a>)>, bool)> {
         let standing = self.standing(view);
         let unchanged = matches!(
             standing,
             Standing::Fresh | Standing::Adoptable | Standing::Stale(Change::Signing { .. })
         );
-        let facts = match &view.now {
-            Now::Judged { facts, .. } => facts.clone(),
+        let (facts, inputs) = match &view.now {
+            Now::Judged { facts, inputs, .. } => (facts.clone(), inputs),
             // A build that is there can be installed without headers or source.
             Now::NoHeaders | Now::Unreadable(_) if unchanged && !again => return Some((None, false)),
             Now::NoHeaders => {
@@ -165,10 +167,14 @@ impl<'a> Planner<'a> {
         if let Some(place) = self.index.place(&cell.module.name, &cell.kernel) {
             *self.provision(place) = Some(Provision::Visiting);
         }
-        let needs = match self.depends(cell, &facts, !self.options.heed_failures) {
-            Ok(found) => found.steps,
+        let retry = !self.options.heed_failures;
+        let depends = |planner: &mut Self| planner.depends(cell, &facts, retry);
+        // Nothing is brought for what cannot be had.
+        let found = if force { depends(self) } else { self.all_or_none(depends) };
+        let found = match found {
+            Ok(found) => found,
             // The build warns.
-            Err(_) if force => Vec::new(),
+            Err(_) if force => Dependencies::default(),
             Err(missing) => {
                 self.note(*missing);
                 return None;
@@ -180,7 +186,9 @@ impl<'a> Planner<'a> {
             Standing::WrongKernel => Reason::WrongKernel,
             _ => Reason::Asked,
         };
-        Some((Some(self.step(Action::Build { cell: cell.clone(), force }, reason, needs)), false))
+        let made = BuildOf::from(inputs, found.builds, true);
+        let build = self.step(Action::Build { cell: cell.clone(), force }, reason, found.steps);
+        Some((Some((build, made)), false))
     }
 
     fn all_installed(&self, cell: &Cell, names: &[String]) -> bool {

@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use super::depends::other_build;
 use super::planner::{BuildOf, Planner, Provision};
-use super::reconcile::ready;
-use super::{Action, Reason};
+use super::reconcile::{ready, verdict_with};
+use super::{Action, Note, Reason};
 use crate::ids::{Cell, ModuleName};
 use crate::record::Facts;
 use crate::system::{Now, Source};
@@ -21,13 +21,10 @@ impl<'a> Planner<'a> {
         self.will_be(cell, Some(ready(Some(install), build)));
         let mut changed = vec![cell.module.name.to_string()];
         let mut candidates: Vec<(Cell, Facts)> = self.candidates(cell);
-        // Each goes after those candidates that it depends on itself. In a cycle nobody can be first;
-        // what is left over is refused when its own dependencies are looked at.
+        // Each goes after those candidates that it depends on itself, but for those that depend on it in
+        // turn.
         while !candidates.is_empty() {
-            let waits = |facts: &Facts| {
-                candidates.iter().any(|(c, _)| facts.depends.iter().any(|d| d == c.module.name.as_str()))
-            };
-            let next = candidates.iter().position(|(_, facts)| !waits(facts)).unwrap_or(0);
+            let next = candidates.iter().position(|candidate| !waits(candidate, &candidates)).unwrap_or(0);
             let (dependent, facts) = candidates.remove(next);
             if !facts.depends.iter().any(|name| changed.contains(name)) {
                 continue;
@@ -101,14 +98,26 @@ impl<'a> Planner<'a> {
             }
         };
         let name = other_build(&found.builds, view.record.as_ref().map(|r| &*r.inputs))?;
+        // As everywhere: a package's script does not try again what failed with the same builds.
+        let failure = verdict_with(view, &found.builds).and_then(|v| v.failure.as_ref());
+        if let Some(failure) = failure.filter(|failure| {
+            self.options.heed_failures && !(failure.provisional && self.options.retry_provisional)
+        }) {
+            self.note(Note::FailedBefore { cell: cell.clone(), failure: Box::new(failure.clone()) });
+            return None;
+        }
         let reason = Reason::DependencyBuilt { name };
+        let made = match &view.now {
+            Now::Judged { inputs, .. } => BuildOf::from(inputs, found.builds, true),
+            _ => BuildOf::unknown(),
+        };
         let build =
             self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
         if !view.installed {
-            return Some(ready(Some(build), BuildOf::asked_for()));
+            return Some(ready(Some(build), made));
         }
         let install = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
-        Some(ready(Some(install), BuildOf::asked_for()))
+        Some(ready(Some(install), made))
     }
 
     /// What a dependent depends on beside what was asked for is taken as it is: nobody asked for more,
@@ -120,6 +129,7 @@ impl<'a> Planner<'a> {
             let provision = match index.installed(place, &cell.arch) {
                 Some(known) => ready(None, BuildOf::of(known.view)),
                 None if !index.is_registered(place) => Provision::Unregistered,
+                None if self.is_excused(place, &cell.arch) => Provision::Excluded,
                 None => Provision::Unavailable,
             };
             self.provision(place).get_or_insert(provision);
@@ -131,4 +141,22 @@ impl<'a> Planner<'a> {
         let place = self.index.place(&cell.module.name, &cell.kernel)?;
         std::mem::replace(self.provision(place), provision)
     }
+}
+
+/// True when one of the others is to come before a candidate.
+fn waits((cell, facts): &(Cell, Facts), others: &[(Cell, Facts)]) -> bool {
+    let needed = |facts: &Facts, other: &Cell| facts.depends.iter().any(|d| d == other.module.name.as_str());
+    let needed_by =
+        |facts: &Facts| others.iter().filter(|(other, _)| needed(facts, other)).collect::<Vec<_>>();
+    let in_turn = |start: &Facts| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![start]);
+        while let Some(facts) = open.pop() {
+            if needed(facts, cell) {
+                return true;
+            }
+            open.extend(needed_by(facts).into_iter().filter(|(c, _)| seen.insert(c)).map(|(_, facts)| facts));
+        }
+        false
+    };
+    needed_by(facts).into_iter().any(|(_, theirs)| !in_turn(theirs))
 }

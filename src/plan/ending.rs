@@ -24,8 +24,7 @@ impl Planner<'_> {
             // modules of their own), and depmod would leave files that keep the directory of a removed
             // kernel alive.
             let mut needs = Vec::new();
-            let asked = || steps.iter().any(|step| self.plan.steps[*step].reason == Reason::Asked);
-            let indexes = known.image || known.indexed && asked();
+            let indexes = known.image || known.indexed && self.by_name && index_changes;
             let settled = self.depmod_is_settled(&kernel, known, &steps);
             if settled {
                 self.settle(&kernel, Duty::Depmod);

@@ -77,8 +77,8 @@ impl<'a> BuildOf<'a> {
         Self { inputs: view.record.as_ref().map(|r| &*r.inputs), ..Self::default() }
     }
 
-    /// One that this run makes, for somebody who asked for it: never the same as before.
-    pub(super) fn asked_for() -> Self {
+    /// One that this run makes, of which nothing else is known: never the same as before.
+    pub(super) fn unknown() -> Self {
         Self { anew: true, ..Self::default() }
     }
 
@@ -124,6 +124,8 @@ pub(super) struct Planner<'a> {
     pub(super) every_module: bool,
     /// By kernel and module.
     provisions: Vec<Vec<Option<Provision<'a>>>>,
+    /// A person asks for one module by name.
+    pub(super) by_name: bool,
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
     pub(super) sweep: BTreeMap<KernelRelease, Reason>,
@@ -139,6 +141,7 @@ impl<'a> Planner<'a> {
             broken: BTreeSet::new(),
             noted: HashSet::new(),
             every_module: false,
+            by_name: false,
             provisions: Vec::new(),
             scope: BTreeSet::new(),
             sweep: BTreeMap::new(),
@@ -160,6 +163,16 @@ impl<'a> Planner<'a> {
     pub(super) fn step(&mut self, action: Action, reason: Reason, needs: Vec<usize>) -> usize {
         self.plan.steps.push(Step { action, reason, needs });
         self.plan.steps.len() - 1
+    }
+
+    /// Plans with `work`, and takes back all steps of it when it says that they lead nowhere.
+    pub(super) fn all_or_none<T, E>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let steps = self.plan.steps.len();
+        let result = work(self);
+        if result.is_err() {
+            self.plan.steps.truncate(steps);
+        }
+        result
     }
 
     /// A remembered duty is done with.

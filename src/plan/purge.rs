@@ -74,6 +74,7 @@ impl Planner<'_> {
 
     /// `dkms remove`.
     pub(super) fn remove(&mut self, module: &ModuleId, cells: &[(KernelRelease, Arch)]) {
+        self.by_name = true;
         if !self.system.modules.contains_key(module) {
             self.note(Note::NotAdded { module: module.clone() });
             return;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::depends::{Dependencies, other_build};
 use super::index::{Known, Place};
-use super::planner::{BuildOf, Planner, Provision, Standing};
+use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
 use super::{Action, Duty, Note, Reason};
 use crate::abi::Fit;
 use crate::error::Error;
@@ -198,6 +198,19 @@ impl<'a> Planner<'a> {
         None
     }
 
+    /// True when a kernel need not have a module: there are versions of it, and none supports the kernel.
+    pub(super) fn is_excused(&self, place: Place, arch: &Arch) -> bool {
+        let (mut manual, mut refused) = (false, false);
+        for known in self.index.versions(place, arch) {
+            match self.suits(known, &mut manual) {
+                Suits::Not => {}
+                Suits::Refuses(_) => refused = true,
+                Suits::Stays | Suits::Broken(_) | Suits::Unjudged | Suits::Well(_) => return false,
+            }
+        }
+        refused
+    }
+
     /// A package that was built for this kernel and now refuses it.
     fn excluded(&mut self, cell: &Cell, view: &CellView, why: &str) {
         if refuses_anew(&self.standing(view)) {
@@ -244,11 +257,7 @@ impl<'a> Planner<'a> {
             }
         };
         let rebuilt = other_build(&builds, view.record.as_ref().map(|r| &*r.inputs));
-        // A verdict on the old build of a dependency says nothing about the new one.
-        let verdict = view.verdict.as_ref().filter(|v| {
-            matches!(judged_since(view, v), Some(None | Some(Change::Dependency { .. })))
-                && other_build(&builds, Some(&v.inputs)).is_none()
-        });
+        let verdict = verdict_with(view, &builds);
         let installed = if view.installed { None } else { self.index.installed(place, &cell.arch) };
         let replaces = || match (skipped, installed) {
             (Some((newest, why)), _) => {
@@ -341,7 +350,7 @@ impl<'a> Planner<'a> {
         }
         let made = match &view.now {
             Now::Judged { inputs, .. } => BuildOf::from(inputs, found.builds, true),
-            _ => BuildOf::asked_for(),
+            _ => BuildOf::unknown(),
         };
         let build =
             self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
@@ -373,6 +382,15 @@ pub(super) fn ready(after: Option<usize>, build: BuildOf<'_>) -> Provision<'_> {
 /// The verdict on a cell, if it was judged on the inputs that there are now.
 pub(super) fn same_verdict(view: &CellView) -> Option<&Verdict> {
     view.verdict.as_ref().filter(|v| judged_since(view, v) == Some(None))
+}
+
+/// The verdict on a cell, if it was judged on what would be built with these builds of what it depends
+/// on: one on an old build of a dependency says nothing about the new one.
+pub(super) fn verdict_with<'a>(view: &'a CellView, builds: &[Dependency<'_>]) -> Option<&'a Verdict> {
+    view.verdict.as_ref().filter(|v| {
+        matches!(judged_since(view, v), Some(None | Some(Change::Dependency { .. })))
+            && other_build(builds, Some(&v.inputs)).is_none()
+    })
 }
 
 /// What changed since a verdict; `None` when nothing can be said.

@@ -358,10 +358,11 @@ impl Observer<'_> {
         value.replace(&format!("-j{}", self.jobs()), "-j")
     }
 
-    /// The fingerprints of the builds that a cell depends on.
+    /// The fingerprints of the builds that a cell depends on: of others, or each build of it would make
+    /// the next one due.
     pub fn dependencies(&self, cell: &Cell, names: &[String]) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
-        for name in names {
+        for name in names.iter().filter(|name| **name != cell.module.name.as_str()) {
             let Ok(module) = crate::ids::ModuleName::new(name.clone()) else { continue };
             let Some(version) = modules::active(self.layout, &module, &cell.kernel, &cell.arch) else {
                 continue;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use dkms_hook::plan::{self, Action, Options, Plan};
 
-use crate::machine::{Active, Build, Due, K, Kernel, M, Machine, Name, Note, Verdict, Written};
+use crate::machine::{
+    Active, Build, Conf, Due, K, Kernel, M, Machine, Made, Name, Note, Registered, Verdict, Written,
+};
 use crate::observe::{headers_package, k_of, learn, m_of};
 
 /// How a run went.
@@ -82,7 +84,7 @@ impl Doing<'_> {
                 true
             }
             (Action::Resign { reinstall, .. }, Some((m, k))) => self.resign(m, k, *reinstall),
-            (Action::Install { .. }, Some((m, k))) => self.install(m, k),
+            (Action::Install { force, .. }, Some((m, k))) => self.install(m, k, *force),
             (Action::Uninstall { .. }, Some((m, k))) => {
                 self.files_change(m.0, k);
                 let gone = self.machine.active.remove(&(m.0, k));
@@ -96,6 +98,12 @@ impl Doing<'_> {
                 assert_ne!(self.machine.installed(m.0, k), Some(m), "what is installed needs its build");
                 assert!(self.machine.builds.remove(&(m, k)).is_some(), "there is a build");
                 self.machine.verdicts.remove(&(m, k));
+                true
+            }
+            (Action::Add { module }, _) => {
+                let known = Registered { source: 0, conf: Conf::default(), present: true };
+                let before = self.machine.modules.insert(m_of(module), known);
+                assert_eq!(before, None, "it is registered");
                 true
             }
             (Action::Forget { module }, _) => {
@@ -162,7 +170,9 @@ impl Doing<'_> {
             without_image: !machine.kernels[usize::from(k)].image,
             ..Written::default()
         };
+        let made = Made { key: signer(made.key), ..made };
         let build = Build {
+            bears: made.key,
             made,
             written: Some(written),
             fits_kernel: true,
@@ -181,7 +191,7 @@ impl Doing<'_> {
         let files = self.machine.installed(m.0, k) == Some(m);
         let build = self.machine.builds.get_mut(&(m, k)).expect("there is a build");
         assert!(build.written.is_none() && build.fits_kernel && (build.loaded || !build.outdated));
-        made.key = made.key.filter(|key| build.made.key == Some(*key));
+        made.key = made.key.filter(|key| build.bears == Some(*key));
         build.made = made.clone();
         build.written = Some(Written { files, without_image, ..Written::default() });
         // What is installed is taken as it is, too.
@@ -194,18 +204,27 @@ impl Doing<'_> {
     }
 
     fn resign(&mut self, m: M, k: K, reinstall: bool) -> bool {
-        let now = self.machine.now(m, k).expect("it is judged");
+        let now = self.machine.now(m, k);
         assert!(!reinstall || self.machine.intact(m, k));
-        if now.key == Some(UNUSABLE) {
-            learn(self.machine, &now);
-            self.machine.verdicts.insert((m, k), Verdict { made: now, provisional: false });
+        let key = self.machine.key;
+        let build = &self.machine.builds[&(m, k)];
+        let done = build.bears == key;
+        if signer(key).is_none() && !done {
+            if let Some(made) = now {
+                learn(self.machine, &made);
+                self.machine.verdicts.insert((m, k), Verdict { made, provisional: false });
+            }
             return false;
         }
         self.machine.verdicts.remove(&(m, k));
-        self.machine.tokens += 1;
+        self.machine.tokens += u64::from(!done);
         let token = self.machine.tokens;
         let build = self.machine.builds.get_mut(&(m, k)).expect("there is a build");
-        (build.made.key, build.token) = (now.key, token);
+        (build.made.key, build.bears) = (key, key);
+        if !done {
+            build.token = token;
+        }
+        let token = build.token;
         if reinstall {
             self.machine.active.get_mut(&(m.0, k)).expect("it is installed").token = token;
             self.lags(m.0, k);
@@ -213,9 +232,12 @@ impl Doing<'_> {
         true
     }
 
-    fn install(&mut self, m: M, k: K) -> bool {
+    fn install(&mut self, m: M, k: K, force: bool) -> bool {
         let machine = &mut *self.machine;
-        let newer_there = machine.kernel_has.contains(&(m.0, k));
+        if !machine.kernels[usize::from(k)].dir {
+            return false;
+        }
+        let newer_there = machine.kernel_has.contains(&(m.0, k)) && !force;
         let build = machine.builds.get_mut(&(m, k)).expect("what is installed was built");
         assert!(build.fits_kernel, "a module of another kernel");
         if newer_there {
@@ -230,10 +252,14 @@ impl Doing<'_> {
         let token = build.token;
         self.files_change(m.0, k);
         self.machine.active.insert((m.0, k), Active { m, token, whole: true });
-        self.kernel(k).dir = true;
         true
     }
 }
 
 /// A key that cannot sign.
 pub const UNUSABLE: u8 = 3;
+
+/// Whose signature a module gets.
+pub fn signer(key: Option<u8>) -> Option<u8> {
+    key.filter(|key| *key != UNUSABLE)
+}

@@ -2,9 +2,10 @@
 
 use dkms_hook::abi::Rebuild;
 use dkms_hook::plan::{InitramfsDuty, Options};
+use dkms_hook::request::Goal;
 
-use crate::apply::UNUSABLE;
-use crate::machine::{Active, Build, Conf, K, KERNELS, M, Machine, Registered, VERSIONS, Written};
+use crate::apply::{UNUSABLE, signer};
+use crate::machine::{Active, Build, Conf, K, KERNELS, M, Machine, Made, Registered, VERSIONS, Written};
 use crate::observe::{learn, release};
 use crate::spec::Ask;
 
@@ -61,6 +62,8 @@ pub enum Event {
     Tampered(M, K),
     /// What was written down of a build is lost.
     Forgotten(M, K),
+    /// Somebody signs a build with the present key.
+    Signed(M, K),
     /// A hook is called.
     Run(Run),
 }
@@ -70,7 +73,7 @@ pub enum Event {
 pub struct Run {
     pub ask: Ask,
     /// A bit for each option.
-    pub bits: u8,
+    pub bits: u16,
     /// It is killed after so many steps.
     pub cut: Option<u8>,
 }
@@ -88,6 +91,7 @@ impl Run {
             kernel_left: matches!(self.ask, Ask::KernelLeft(_)) || bit(4) && bit(5),
             rebuild: if bit(6) { Rebuild::Abi } else { Rebuild::Inputs },
             depmod_follows: if bit(5) && bit(7) { first() } else { Default::default() },
+            heed_failures: bit(8),
             initramfs_follows: if bit(4) && bit(7) { first() } else { Default::default() },
             ..Options::default()
         }
@@ -188,6 +192,13 @@ impl Event {
                     build.written = None;
                 }
             }
+            Self::Signed(m, k) => {
+                machine.tokens += 1;
+                let (key, token) = (signer(machine.key), machine.tokens);
+                if let Some(build) = machine.builds.get_mut(&(*m, *k)).filter(|_| key.is_some()) {
+                    (build.bears, build.token) = (key, token);
+                }
+            }
             Self::Removed(..)
             | Self::BootEntry(..)
             | Self::Index(..)
@@ -221,6 +232,7 @@ fn build(machine: &mut Machine, m: M, k: K, install: bool, edit: impl FnOnce(&mu
         return;
     }
     learn(machine, &made);
+    let made = Made { key: signer(made.key), ..made };
     machine.tokens += 1;
     let token = machine.tokens;
     let kernel = &mut machine.kernels[usize::from(k)];
@@ -230,8 +242,15 @@ fn build(machine: &mut Machine, m: M, k: K, install: bool, edit: impl FnOnce(&mu
         files: install || old.is_some_and(|w| w.files),
         ..Written::default()
     };
-    let mut build =
-        Build { made, written: Some(written), fits_kernel: true, loaded: false, outdated: false, token };
+    let mut build = Build {
+        bears: made.key,
+        made,
+        written: Some(written),
+        fits_kernel: true,
+        loaded: false,
+        outdated: false,
+        token,
+    };
     edit(&mut build);
     // What was installed of another build is another's.
     machine.builds.insert((m, k), build);
@@ -293,6 +312,7 @@ impl Random {
             needs,
             refuses: if self.rarely(5) { self.small(8) } else { 0 },
             broken: self.rarely(16),
+            rebuilds: false,
             text: self.small(2),
         }
     }
@@ -319,6 +339,69 @@ impl Random {
         }
         out.push(Event::Run(self.run()));
         out
+    }
+
+    /// A sequence in which persons ask for things by name, and modules want to follow others.
+    pub fn asking(&mut self) -> Vec<Event> {
+        let mut out = self.machine();
+        let added = |event: &Event| if let Event::Add(m, ..) = event { Some(*m) } else { None };
+        if self.rarely(3) {
+            out.push(Event::Failing(Some(self.below(5) as u64)));
+        }
+        if self.rarely(2) {
+            out.push(Event::Key(Some(1)));
+        }
+        for _ in 0..self.below(4) {
+            let m = self.m();
+            out.push(Event::Add(m, 0, self.conf(m)));
+        }
+        if self.rarely(2) {
+            out.push(Event::Run(self.run()));
+        }
+        for _ in 0..1 + self.below(9) {
+            if !self.rarely(3) {
+                out.push(self.event());
+            }
+            let known: Vec<M> = out.iter().filter_map(added).collect();
+            match self.below(4) {
+                0 => out.push(Event::Run(self.run())),
+                1 | 2 => out.push(Event::Run(self.person(&known))),
+                _ => {}
+            }
+            if self.rarely(16) {
+                out.push(Event::Signed(known[self.below(known.len())], self.k()));
+            }
+        }
+        let known: Vec<M> = out.iter().filter_map(added).collect();
+        out.push(Event::Run(self.person(&known)));
+        for event in &mut out {
+            if let Event::Add(_, _, conf) | Event::Edit(_, conf) = event {
+                conf.rebuilds = !conf.needs.is_empty() && !self.rarely(3);
+            }
+        }
+        out
+    }
+
+    /// A call that names what it is about: mostly one of those that are known.
+    fn person(&mut self, known: &[M]) -> Run {
+        let m = if self.rarely(8) { self.m() } else { known[self.below(known.len())] };
+        let k = self.k();
+        let to = match self.below(10) {
+            0 => Goal::Added,
+            1 | 2 => Goal::Built,
+            3 => Goal::Uninstalled,
+            4 => Goal::Unbuilt,
+            _ => Goal::Installed,
+        };
+        let ask = if self.rarely(6) {
+            let version = (!self.rarely(3)).then_some(m.1);
+            let module = self.rarely(2).then_some((m.0, version));
+            Ask::Resign { k: (!self.rarely(3)).then_some(k), module }
+        } else {
+            Ask::Bring { m, k, to, force: self.rarely(4) }
+        };
+        let cut = self.rarely(4).then(|| self.small(8));
+        Run { ask, bits: self.next() as u16 & 0x1ff, cut }
     }
 
     /// Kernels and modules as most machines have them.
@@ -356,7 +439,7 @@ impl Random {
             _ => Ask::Reconcile(None, false),
         };
         let cut = self.rarely(4).then(|| self.small(8));
-        Run { ask, bits: self.next() as u8, cut }
+        Run { ask, bits: u16::from(self.next() as u8), cut }
     }
 
     /// Anything that happens to a machine.

@@ -1,15 +1,31 @@
 //! Sequences that once showed a fault of the planner, made as short as they can be.
 
 use dkms_hook::plan::Options;
+use dkms_hook::request::Goal;
 
 use crate::converge;
 use crate::events::{Event, Run};
-use crate::machine::{Conf, M};
+use crate::machine::{Conf, K, M};
 use crate::play::{planned, play};
 use crate::spec::Ask;
 
 fn hook() -> Event {
     Event::Run(Run { ask: Ask::Reconcile(None, false), bits: 0, cut: None })
+}
+
+/// A person asks for a module by name.
+fn bring(m: M, k: K, to: Goal, force: bool) -> Event {
+    Event::Run(Run { ask: Ask::Bring { m, k, to, force }, bits: 0, cut: None })
+}
+
+/// A package's script does.
+fn script(m: M, k: K, to: Goal, bits: u16) -> Event {
+    Event::Run(Run { ask: Ask::Bring { m, k, to, force: false }, bits: 256 | bits, cut: None })
+}
+
+/// With BUILD_DEPENDS_REBUILD.
+fn follows(names: &[u8]) -> Conf {
+    Conf { rebuilds: true, ..needs(names) }
 }
 
 fn needs(names: &[u8]) -> Conf {
@@ -101,5 +117,126 @@ fn a_ring_is_made_again_for_what_it_stands_on() {
         hook(),
         Event::Add(M(0, 1), 0, needs(&[])),
         hook(),
+    ]);
+}
+
+/// What a module depends on was installed although the module could not be had.
+#[test]
+fn nothing_is_brought_for_what_cannot_be_had() {
+    play(&[
+        Event::Image(0, true),
+        Event::Headers(0, Some(0)),
+        Event::Add(M(0, 1), 0, needs(&[0, 3])),
+        Event::Add(M(3, 2), 0, needs(&[])),
+        Event::Image(0, false),
+        bring(M(0, 1), 0, Goal::Installed, false),
+    ]);
+}
+
+/// A module that depends on itself was built again each time that it was asked for.
+#[test]
+fn no_module_goes_stale_by_its_own_build() {
+    play(&[
+        Event::Add(M(2, 1), 0, needs(&[2])),
+        Event::Headers(2, Some(3)),
+        bring(M(2, 1), 2, Goal::Built, true),
+        bring(M(2, 1), 2, Goal::Installed, false),
+    ]);
+}
+
+/// A module that a person had made again from the same as before had those built again that follow it.
+#[test]
+fn the_same_build_again_is_no_reason_to_follow() {
+    play(&[
+        Event::Image(0, true),
+        Event::Headers(0, Some(0)),
+        Event::Add(M(1, 0), 0, needs(&[])),
+        Event::Add(M(0, 0), 0, follows(&[1])),
+        hook(),
+        bring(M(1, 0), 0, Goal::Unbuilt, false),
+        bring(M(1, 0), 0, Goal::Installed, false),
+    ]);
+}
+
+/// A module did not follow when something else that it depends on does not support the kernel.
+#[test]
+fn who_follows_need_not_have_what_does_not_support_the_kernel() {
+    play(&[
+        Event::Image(0, true),
+        Event::Headers(0, Some(0)),
+        Event::Add(M(2, 0), 0, needs(&[])),
+        Event::Add(M(1, 2), 0, Conf { refuses: 7, ..Conf::default() }),
+        Event::Add(M(3, 2), 0, follows(&[1, 2])),
+        hook(),
+        Event::Compression(1),
+        bring(M(2, 0), 0, Goal::Installed, false),
+    ]);
+}
+
+/// One that stands on two that need each other was looked at before them, and never again.
+#[test]
+fn who_follows_a_ring_comes_after_it() {
+    play(&[
+        Event::Image(0, true),
+        Event::Headers(0, Some(0)),
+        Event::Add(M(3, 0), 0, needs(&[])),
+        Event::Add(M(1, 0), 0, follows(&[3])),
+        Event::Add(M(2, 0), 0, follows(&[1])),
+        Event::Add(M(0, 0), 0, follows(&[1])),
+        hook(),
+        Event::Edit(M(1, 0), follows(&[3, 2])),
+        hook(),
+        Event::Patches(M(3, 0), 1),
+        bring(M(3, 0), 0, Goal::Installed, false),
+    ]);
+}
+
+/// A package's script had a module built again that had just failed with the very same builds.
+#[test]
+fn who_follows_is_not_tried_again_by_a_script() {
+    let changes = |rest| {
+        play(&[
+            Event::Image(0, true),
+            Event::Headers(0, Some(0)),
+            Event::Add(M(1, 0), 0, needs(&[])),
+            Event::Add(M(0, 0), 0, follows(&[1])),
+            hook(),
+            Event::Patches(M(1, 0), 1),
+            Event::Failing(Some(rest)),
+            bring(M(1, 0), 0, Goal::Installed, false),
+            bring(M(1, 0), 0, Goal::Uninstalled, false),
+            script(M(1, 0), 0, Goal::Installed, 0),
+        ])
+    };
+    assert!((0..5).any(|rest| changes(rest).verdicts.contains_key(&(M(0, 0), 0))), "one of them fails");
+}
+
+/// For a kernel without an image, mending damaged files left the index as it was.
+#[test]
+fn what_a_person_mends_is_indexed() {
+    play(&[
+        Event::Headers(0, Some(0)),
+        Event::Add(M(1, 0), 0, needs(&[])),
+        bring(M(1, 0), 0, Goal::Installed, false),
+        Event::Index(0, true),
+        Event::Tampered(M(1, 0), 0),
+        bring(M(1, 0), 0, Goal::Installed, false),
+    ]);
+}
+
+/// As [`a_build_that_is_kept_is_signed_in_the_same_run`], by name.
+#[test]
+fn a_build_that_is_kept_by_name_is_signed_in_the_same_run() {
+    play(&[
+        Event::Image(1, true),
+        Event::Headers(1, Some(0)),
+        Event::Add(M(0, 2), 0, needs(&[])),
+        Event::Key(Some(1)),
+        hook(),
+        Event::Key(Some(3)),
+        Event::CompilerGone(true),
+        Event::Headers(1, Some(1)),
+        hook(),
+        script(M(0, 2), 1, Goal::Installed, 64),
     ]);
 }

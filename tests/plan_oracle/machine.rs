@@ -36,6 +36,8 @@ pub struct Conf {
     pub refuses: u8,
     /// It cannot be read.
     pub broken: bool,
+    /// BUILD_DEPENDS_REBUILD.
+    pub rebuilds: bool,
     /// Anything else in it.
     pub text: u8,
 }
@@ -99,6 +101,8 @@ pub struct Build {
     pub loaded: bool,
     /// The source changed after a foreign build.
     pub outdated: bool,
+    /// Whose signature its modules bear, whatever is written down.
+    pub bears: Option<u8>,
     /// Tells it from other builds of the same cell.
     pub token: u64,
 }
@@ -212,7 +216,8 @@ impl Machine {
     /// What a build would be made from now, the modules it depends on being as they are.
     pub fn now(&self, m: M, k: K) -> Option<Made> {
         let known = self.modules.get(&m).filter(|r| r.present && !r.conf.broken)?;
-        let deps = known.conf.needs.iter().filter_map(|d| Some((*d, self.print_of(*d, k)?))).collect();
+        let needs = known.conf.needs.iter().filter(|d| **d != m.0);
+        let deps = needs.filter_map(|d| Some((*d, self.print_of(*d, k)?))).collect();
         Some(Made {
             m,
             source: known.source,

@@ -41,11 +41,11 @@ fn quietly<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-#[test]
-fn every_plan_is_what_the_specification_says() {
+/// Plays sequences, and makes the first that fails short.
+fn play_all(sequence: fn(&mut Random) -> Vec<events::Event>) {
     let found = quietly(|| {
         seeds(1).find_map(|seed| {
-            let events = Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d)).sequence();
+            let events = sequence(&mut Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d)));
             play::failure(|| drop(play::play(&events)))?;
             let fails = |events: &[events::Event]| play::failure(|| drop(play::play(events))).is_some();
             let short = play::shrink(events, fails);
@@ -55,6 +55,16 @@ fn every_plan_is_what_the_specification_says() {
         })
     });
     assert!(found.is_none(), "{}", found.unwrap_or_default());
+}
+
+#[test]
+fn every_plan_is_what_the_specification_says() {
+    play_all(Random::sequence);
+}
+
+#[test]
+fn what_persons_ask_for_by_name_is_what_the_specification_says() {
+    play_all(Random::asking);
 }
 
 #[test]

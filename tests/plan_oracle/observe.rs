@@ -9,10 +9,11 @@ use dkms_hook::inputs::{Headers, Inputs};
 use dkms_hook::record::{
     FORMAT, Facts, FailureNote, InitramfsDue, InstalledFile, Kept, KernelNote, Overrides, Record, Verdict,
 };
-use dkms_hook::system::{self, CellView, FromArchive, Now, Source, System};
+use dkms_hook::system::{self, CellView, FromArchive, Now, Signature, Source, System};
 
 use crate::machine::{
-    Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Registered, VERSIONS, has_symbol_versions, same_symbols,
+    Build, Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Registered, VERSIONS, has_symbol_versions,
+    same_symbols,
 };
 
 pub fn arch() -> Arch {
@@ -73,7 +74,7 @@ fn facts(conf: &Conf, k: K) -> Facts {
         modules: Vec::new(),
         autoinstall: !conf.manual,
         depends: conf.needs.iter().map(|n| NAMES[usize::from(*n)].to_owned()).collect(),
-        depends_rebuild: false,
+        depends_rebuild: conf.rebuilds,
         exclusion: conf.refuses(k).then(|| "its BUILD_EXCLUSIVE_KERNEL does not match".to_owned()),
     }
 }
@@ -93,6 +94,10 @@ pub fn observe(machine: &Machine, named: Option<&[K]>) -> System {
             system
                 .cells
                 .insert(Cell { module: id(*m), kernel: release(k), arch: arch() }, view(machine, *m, k));
+            if let Some(build) = machine.builds.get(&(*m, k)) {
+                let cell = Cell { module: id(*m), kernel: release(k), arch: arch() };
+                system.signatures.insert(cell, signature(machine, build, k));
+            }
         }
     }
     system
@@ -200,6 +205,21 @@ fn fit(machine: &Machine, m: M, k: K, installed: bool) -> Option<Fit> {
         Some(written) if written.kept == Some(now.headers) => Some(Fit::Fits { symbols: 5 }),
         Some(_) if !installed => None,
         Some(_) => crate::spec::only_headers_differ(&now, &build.made).then(symbols),
+    }
+}
+
+/// Something signs here: not without a key, nor without the tool that comes with the headers.
+pub fn can_sign(machine: &Machine, k: K) -> bool {
+    machine.key.is_some() && machine.kernels[usize::from(k)].headers.is_some()
+}
+
+fn signature(machine: &Machine, build: &Build, k: K) -> Signature {
+    match machine.key {
+        Some(key) if can_sign(machine, k) && build.bears == Some(key) => {
+            Signature::Ours { certificate: format!("key {key}") }
+        }
+        Some(_) if can_sign(machine, k) => Signature::Other,
+        _ => Signature::Impossible("nothing signs here".to_owned()),
     }
 }
 

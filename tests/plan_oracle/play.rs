@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dkms_hook::ids::Cell;
 use dkms_hook::plan::{self, Action, Options, Plan, plan};
-use dkms_hook::request::Request;
+use dkms_hook::request::{Request, Wanted};
 
 use crate::apply::carry_out;
 use crate::events::{Event, Run};
@@ -27,6 +27,18 @@ fn request(machine: &Machine, ask: Ask) -> (Request, Option<Vec<K>>) {
                 (0..KERNELS.len() as K).filter(|k| machine.builds.contains_key(&(m, *k))).collect();
             let cells = built.iter().map(|k| (release(*k), arch())).collect();
             (Request::Remove { module: id(m), cells }, None)
+        }
+        Ask::Bring { m, k, to, force } => {
+            let request = Request::Bring { module: id(m), kernel: release(k), arch: arch(), to, force };
+            (request, Some(vec![k]))
+        }
+        Ask::Resign { k, module } => {
+            let wanted = module.map(|(name, version)| {
+                let all = id(M(name, version.unwrap_or_default()));
+                Wanted { name: all.name, version: version.map(|_| all.version) }
+            });
+            let kernels = k.map(|k| vec![release(k)]);
+            (Request::Resign { kernels, modules: wanted.into_iter().collect() }, k.map(|k| vec![k]))
         }
     }
 }
@@ -50,11 +62,12 @@ fn said(plan: &Plan) -> Expected {
     let mut out = Expected::default();
     for step in &plan.steps {
         let act = match &step.action {
-            Action::Build { cell, force: false } => Act::Build(at(cell).0, at(cell).1),
+            Action::Add { module } => Act::Register(m_of(module)),
+            Action::Build { cell, force } => Act::Build(at(cell).0, at(cell).1, *force),
             Action::Adopt { cell } => Act::Adopt(at(cell).0, at(cell).1),
             Action::Keep { cell } => Act::Keep(at(cell).0, at(cell).1),
             Action::Resign { cell, reinstall } => Act::Resign(at(cell).0, at(cell).1, *reinstall),
-            Action::Install { cell, force: false } => Act::Install(at(cell).0, at(cell).1),
+            Action::Install { cell, force } => Act::Install(at(cell).0, at(cell).1, *force),
             Action::Uninstall { cell } => Act::Uninstall(at(cell).0, at(cell).1),
             Action::Unbuild { cell } => Act::Unbuild(at(cell).0, at(cell).1),
             Action::Forget { module } => Act::Forget(m_of(module)),
@@ -115,7 +128,8 @@ fn check_order(machine: &Machine, plan: &Plan) {
             Action::Initramfs { kernel, .. } => {
                 needs(find(&|a| matches!(a, Action::Depmod { kernel: k } if k == kernel)), "needs the index");
             }
-            Action::Build { cell, .. } => {
+            // What is forced is tried whatever becomes of others.
+            Action::Build { cell, force } => {
                 let (m, k) = at(cell);
                 for d in machine.modules[&m].conf.needs.iter().filter(|d| **d != m.0) {
                     let later = plan.steps.iter().skip(index).any(
@@ -123,7 +137,7 @@ fn check_order(machine: &Machine, plan: &Plan) {
                     );
                     let round = goes_round(machine, m, k, *d);
                     assert!(!later || round, "{} comes before {}", step.action, NAMES[usize::from(*d)]);
-                    if !round {
+                    if !round && !force {
                         needs(installs.get(&(*d, k)).copied(), "needs what it depends on");
                     }
                 }
@@ -173,13 +187,18 @@ fn run(machine: &mut Machine, run: &Run) {
         return;
     }
     if went.failed.is_empty() {
+        for (at, wanted) in &spec.made {
+            let found = machine.builds.get(at).map(|b| b.made.print());
+            assert_eq!(found, Some(wanted.print()), "what is built is not what was asked for");
+        }
         let there = installed(machine);
         for (at, wanted) in &spec.wanted {
             let found = there.get(at).map(|made| (made.m, made.print()));
             assert_eq!(found, Some((wanted.m, wanted.print())), "what is installed is not what was wanted");
         }
     }
-    if matches!(run.ask, Ask::Remove(_)) {
+    // What is forced is done each time.
+    if matches!(run.ask, Ask::Remove(_) | Ask::Bring { force: true, .. }) {
         return;
     }
     // Once more; not to be tried again by itself is what failed.
@@ -189,13 +208,14 @@ fn run(machine: &mut Machine, run: &Run) {
     };
     let options = Options { retry_provisional: false, ..options };
     let mut again = planned(machine, ask, &options);
-    if !went.failed.is_empty() && !matches!(ask, Ask::Autoinstall(_)) {
+    let by_person = matches!(ask, Ask::Autoinstall(_) | Ask::Bring { .. } | Ask::Resign { .. });
+    if !went.failed.is_empty() && !by_person {
         // What was left out for a failure may do with the builds that are there.
         carry_out(&mut machine.clone(), &again, &options, None);
         let mut probe = machine.clone();
         carry_out(&mut probe, &again, &options, None);
         again = planned(&probe, ask, &options);
-    } else if matches!(ask, Ask::Autoinstall(_)) && !went.failed.is_empty() {
+    } else if by_person && !went.failed.is_empty() {
         return;
     }
     assert!(again.is_empty() && again.settled.is_empty(), "{run:?}\nand then again: {:?}", steps(&again));
@@ -255,7 +275,7 @@ pub fn shrink(mut events: Vec<Event>, fails: impl Fn(&[Event]) -> bool) -> Vec<E
 fn plainer(event: &Event) -> Vec<Event> {
     match event {
         Event::Run(run) => {
-            let fewer = (0..8).filter(|bit| run.bits >> bit & 1 == 1).map(|bit| run.bits & !(1 << bit));
+            let fewer = (0..9).filter(|bit| run.bits >> bit & 1 == 1).map(|bit| run.bits & !(1 << bit));
             let uncut = run.cut.map(|_| Run { cut: None, ..run.clone() });
             fewer.map(|bits| Run { bits, ..run.clone() }).chain(uncut).map(Event::Run).collect()
         }
@@ -272,6 +292,7 @@ fn plainer_conf(conf: &Conf) -> Vec<Conf> {
         Conf { manual: false, ..conf.clone() },
         Conf { broken: false, ..conf.clone() },
         Conf { refuses: 0, ..conf.clone() },
+        Conf { rebuilds: false, ..conf.clone() },
         Conf { text: 0, ..conf.clone() },
     ];
     for index in 0..conf.needs.len() {

@@ -1,0 +1,69 @@
+//! What is due once for all that changes: the index, and the initramfs.
+
+use std::collections::BTreeSet;
+
+use dkms_hook::plan::InitramfsDuty;
+
+use super::{Act, Duty, Expected, Spec};
+use crate::machine::{M, Name};
+use crate::observe::release;
+
+impl Spec<'_> {
+    /// depmod and initramfs, once for all that changes.
+    pub(super) fn endings(&self, out: &mut Expected) {
+        let k = self.k;
+        let kernel = self.kernel();
+        let swept = out.acts.contains(&Act::Sweep(k));
+        let indexed: BTreeSet<M> = out
+            .acts
+            .iter()
+            .filter_map(|act| match act {
+                Act::Install(m, at, _) | Act::Uninstall(m, at) if *at == k => Some(*m),
+                _ => None,
+            })
+            .collect();
+        let mut names: BTreeSet<Name> = indexed.iter().map(|m| m.0).collect();
+        names.extend(out.acts.iter().filter_map(|act| match act {
+            Act::Resign(m, at, true) if *at == k => Some(m.0),
+            _ => None,
+        }));
+        let comes = out.acts.iter().any(|act| matches!(act, Act::Install(_, at, _) if *at == k));
+        let ours: BTreeSet<M> = self.machine.modules.keys().copied().filter(|m| self.installed(*m)).collect();
+        let stays = ours.iter().any(|m| !out.acts.contains(&Act::Uninstall(*m, k)));
+        let deserted = kernel.note.no_boot_entry && kernel.indexed.is_none() && !comes && !stays;
+        let left = kernel.note.depmod_left.zip(kernel.indexed).is_some_and(|(left, made)| made > left);
+        let settled = if deserted {
+            kernel.note.depmod_due || !indexed.is_empty()
+        } else {
+            kernel.note.depmod_due && indexed.is_empty() && left
+        };
+        if settled {
+            out.settled.insert((k, Duty::Depmod));
+        }
+        let follows = self.options.depmod_follows.contains(&release(k));
+        let stale_index =
+            !indexed.is_empty() || kernel.note.depmod_due || kernel.indexed.is_none() && !ours.is_empty();
+        // Without kernel/ there is nothing to index, but for what a person takes out.
+        let indexes = kernel.image || self.asked && kernel.indexed.is_some() && !indexed.is_empty();
+        if self.options.depmod && indexes && !follows && !swept && !settled && stale_index {
+            out.acts.insert(Act::Depmod(k));
+        }
+
+        let later = self.options.initramfs == InitramfsDuty::Later
+            || self.options.initramfs_follows.contains(&release(k));
+        if later || follows || swept {
+            return;
+        }
+        let due = kernel.note.initramfs.as_ref();
+        let old = due.filter(|due| kernel.initramfs.is_some_and(|made| made <= due.since));
+        let boots = kernel.image && kernel.initramfs.is_some() && !kernel.note.no_boot_entry;
+        let changes = !names.is_empty();
+        if boots && (old.is_some() || changes) {
+            let always = self.options.kernel_event && changes || old.is_some_and(|due| due.always);
+            names.extend(old.iter().flat_map(|due| &due.modules));
+            out.acts.insert(Act::Initramfs(k, always, names));
+        } else if changes || due.is_some() {
+            out.settled.insert((k, Duty::Initramfs));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Kernels in line: those that are gone, that nobody boots, that have no headers; and all others.
+
+use super::{Act, Duty, Expected, Spec};
+use crate::machine::{Build, M, Note, Registered};
+use crate::observe::headers_package;
+
+impl Spec<'_> {
+    pub(super) fn reconcile(&self, out: &mut Expected) {
+        let kernel = self.kernel();
+        let asked_for = |build: &Build| {
+            build.loaded && build.written.is_none() && !self.options.kernel_left
+                || kernel.headers.is_some()
+                    && build.written.as_ref().map_or(!self.options.kernel_left, |w| w.without_image)
+        };
+        let builds = || self.machine.builds.iter().filter(|((_, k), _)| *k == self.k);
+        if kernel.image && kernel.note.removed {
+            self.purge(out);
+        } else if !kernel.image {
+            if !builds().any(|(_, build)| asked_for(build)) {
+                self.purge(out);
+            }
+        } else if kernel.note.no_boot_entry {
+            for ((m, _), _) in builds().filter(|((m, _), _)| self.installed(*m)) {
+                out.acts.insert(Act::Uninstall(*m, self.k));
+            }
+            self.nothing_waits(out);
+        } else if self.machine.no_autoinstall {
+            self.nothing_waits(out);
+        } else if kernel.headers.is_none() {
+            if self.without_headers(out) {
+                if kernel.note.waiting.as_ref() != Some(&headers_package(self.k)) {
+                    out.acts.insert(Act::Wait(self.k));
+                }
+            } else {
+                self.nothing_waits(out);
+            }
+        } else {
+            self.serve(out);
+        }
+    }
+
+    pub(super) fn nothing_waits(&self, out: &mut Expected) {
+        if self.kernel().note.waiting.is_some() {
+            out.settled.insert((self.k, Duty::Headers));
+        }
+    }
+
+    pub(super) fn drop_build(&self, m: M, out: &mut Expected) {
+        if self.build(m).is_some() {
+            out.acts.insert(Act::Unbuild(m, self.k));
+            if self.installed(m) {
+                out.acts.insert(Act::Uninstall(m, self.k));
+            }
+        }
+    }
+
+    /// A kernel that is gone has nothing of ours.
+    pub(super) fn purge(&self, out: &mut Expected) {
+        let all: Vec<M> = self.machine.modules.keys().copied().collect();
+        let mut anything = false;
+        for m in all {
+            self.drop_build(m, out);
+            anything |= self.build(m).is_some() || self.verdict(m).is_some();
+        }
+        let kernel = self.kernel();
+        let tombstone = Note { removed: kernel.note.removed && kernel.image, ..Note::default() };
+        if anything || kernel.note != tombstone || self.machine.residue(self.k) {
+            out.acts.insert(Act::Sweep(self.k));
+        }
+    }
+
+    /// Without headers, what is built already is installed. True when something needs them.
+    pub(super) fn without_headers(&self, out: &mut Expected) -> bool {
+        let mut waits = false;
+        for name in self.names() {
+            if self.machine.installed(name, self.k).is_some() {
+                continue;
+            }
+            let versions: Vec<(M, &Registered)> =
+                self.machine.versions(name).filter(|(_, known)| known.present).collect();
+            let good = |build: &Build| build.written.is_some() || build.fits_kernel;
+            let newest =
+                versions.iter().find_map(|(m, known)| Some((*m, known, self.build(*m).filter(|b| good(b))?)));
+            let by_itself = |known: &Registered, build: &Build| match &build.written {
+                Some(written) => {
+                    let conf = &build.made.conf;
+                    !conf.manual && !conf.refuses(self.k) && (self.retry || !written.refused)
+                }
+                None => build.loaded && !known.conf.manual && !known.conf.broken,
+            };
+            match newest {
+                Some((m, known, build)) if by_itself(known, build) => {
+                    out.acts.insert(Act::Install(m, self.k, false));
+                }
+                _ => waits |= !versions.is_empty(),
+            }
+        }
+        waits
+    }
+}
