@@ -1,25 +1,61 @@
 # bash completion for dkms-hook(8)
 
+# Kernels that are there with their modules.
+_dkms_hook_kernels() {
+    local dir
+    for dir in /lib/modules/*/kernel/; do
+        dir=${dir%/kernel/}
+        [ -d "$dir" ] && printf '%s\n' "${dir##*/}"
+    done
+}
+
+# name/version of every registered module source.
+_dkms_hook_modules() {
+    local link
+    for link in /var/lib/dkms/*/*/source; do
+        [ -e "$link" ] || continue
+        link=${link%/source}
+        printf '%s\n' "${link#/var/lib/dkms/}"
+    done
+}
+
 _dkms_hook() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' dir
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' command='' word
+    # --option=value comes as three words, the last of which may not be begun yet.
+    if [ "$cur" = = ]; then
+        cur=''
+    elif [ "$prev" = = ] && [ "$COMP_CWORD" -gt 1 ]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case $word in incoming | resign | status | why) command=$word ;; esac
+    done
     case $prev in
-    -k | --kernel)
-        for dir in /lib/modules/*/kernel/; do
-            dir=${dir%/kernel/}
-            [ -d "$dir" ] && words+=" ${dir##*/}"
-        done
-        ;;
+    -k | --kernel) words=$(_dkms_hook_kernels) ;;
+    --rebuild) words='abi inputs' ;;
     --root)
+        compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
-    --rebuild) words='abi inputs' ;;
-    *) words='incoming resign status why --kernel --dry-run --json --rebuild --root --verbose --help --version' ;;
+    *)
+        words='--rebuild --root --verbose --help'
+        case $command:$cur in
+        :-*) words+=' --kernel --dry-run --json --version' ;;
+        :*) words+=' incoming resign status why --kernel --dry-run --json --version' ;;
+        status:*) words+=' --json' ;;
+        resign:-*) words+=' --kernel --dry-run' ;;
+        why:-*) words+=' --kernel' ;;
+        resign:* | why:*) words=$(_dkms_hook_modules) ;;
+        incoming:-*) words+=' --json' ;;
+        incoming:*)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        esac
+        ;;
     esac
-    if [ "${COMP_WORDS[1]}" = incoming ] && [ "$COMP_CWORD" -gt 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W '--json --root --verbose --help' -f -- "$cur")
-        return
-    fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 

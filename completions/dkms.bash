@@ -31,13 +31,27 @@ _dkms_sources() {
     done
 }
 
+# Completes a path: -f for files, -d for directories.
+_dkms_paths() {
+    # Fails where nobody completes, as in a test.
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen "$1" -- "$cur")
+}
+
 _dkms() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    # --option=value comes as three words, the last of which may not be begun yet.
+    if [ "$cur" = = ]; then
+        cur=''
+    elif [ "$prev" = = ] && [ "$COMP_CWORD" -gt 1 ]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
     local actions='add remove build unbuild install uninstall match autoinstall mktarball ldtarball status
         generate_mok kernel_preinst kernel_postinst kernel_prerm'
     local options='-m -v -k -a -c -q -j -h -V --module --kernelver --arch --config --all --force
         --force-version-override --directive --kernelsourcedir --dkmstree --sourcetree --installtree
-        --templatekernel --archive --source-only --binaries-only --no-depmod --modprobe-on-install --symlink-modules --rpm_safe_upgrade --verbose --debug --quiet --help --version'
+        --templatekernel --archive --source-only --binaries-only --no-depmod --modprobe-on-install
+        --symlink-modules --rpm_safe_upgrade --verbose --debug --quiet --help --version'
     local action='' word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case " ${actions//$'\n'/ } " in *" $word "*) action=$word ;; esac
@@ -47,30 +61,27 @@ _dkms() {
     -k | --kernelver | --templatekernel) words=$(_dkms_kernels) ;;
     -m | --module) words=$(_dkms_modules) ;;
     -a | --arch) words=$(uname -m) ;;
+    -v | -j | --directive) ;;
     -c | --config | --archive)
-        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        _dkms_paths -f
         return
         ;;
     --kernelsourcedir | --dkmstree | --sourcetree | --installtree)
-        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        _dkms_paths -d
         return
         ;;
     *)
-        case $cur in
-        -*) words=$options ;;
-        *)
-            case $action in
-            '') words=$actions ;;
-            add) words=$(_dkms_sources) ;;
-            ldtarball)
-                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-                return
-                ;;
-            autoinstall | generate_mok | kernel_*) words='' ;;
-            build | install) words="$(_dkms_modules) $(_dkms_sources)" ;;
-            *) words=$(_dkms_modules) ;;
-            esac
+        case $action:$cur in
+        *:-*) words=$options ;;
+        ldtarball:* | add:[./~]* | build:[./~]* | install:[./~]*)
+            _dkms_paths -f
+            return
             ;;
+        :*) words=$actions ;;
+        add:*) words=$(_dkms_sources) ;;
+        autoinstall:* | generate_mok:* | kernel_*) ;;
+        build:* | install:*) words="$(_dkms_modules) $(_dkms_sources)" ;;
+        *) words=$(_dkms_modules) ;;
         esac
         ;;
     esac
