@@ -95,6 +95,7 @@ const WISHES: &[&str] = &[
     "/etc/mkinitcpio.conf",
     "/etc/mkinitcpio.conf.d",
     "/etc/mkinitcpio.d",
+    "/etc/booster.yaml",
     "/etc/modules-load.d",
     "/etc/modules",
 ];

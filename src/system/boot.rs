@@ -109,7 +109,7 @@ pub fn boots_by_package(layout: &Layout, release: &KernelRelease) -> Option<Stri
     (!another && !others.iter().any(newer)).then_some(base)
 }
 
-/// The files of Arch's kernels: those that the preset of mkinitcpio(8) names, or the usual one. The
+/// The files of Arch's kernels: those that the preset of mkinitcpio(8) names, or the usual one; booster's. The
 /// fallback image is left out: it has everything from the start, and presets of today make none.
 fn of_package(layout: &Layout, release: &KernelRelease) -> Vec<PathBuf> {
     let Some(base) = boots_by_package(layout, release) else { return Vec::new() };
@@ -118,6 +118,7 @@ fn of_package(layout: &Layout, release: &KernelRelease) -> Vec<PathBuf> {
     if named.is_empty() {
         named.push(format!("/boot/initramfs-{base}.img").into());
     }
+    named.push(format!("/boot/booster-{base}.img").into());
     named
 }
 

@@ -103,7 +103,9 @@ impl HeadersPackage {
     }
 }
 
-use Generator::{AlpmDracut, AlpmMkinitcpio, Dracut, KernelInstall, Mkinitcpio, UpdateInitramfs};
+use Generator::{
+    AlpmBooster, AlpmDracut, AlpmMkinitcpio, Dracut, KernelInstall, Mkinitcpio, UpdateInitramfs,
+};
 
 const TABLE: &[Row] = &[
     Row {
@@ -148,7 +150,7 @@ const TABLE: &[Row] = &[
         destination: Some("/updates/dkms"),
         headers_package: HeadersPackage::PackageHeaders,
         weak_modules: None,
-        generators: &[AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Dracut],
+        generators: &[AlpmMkinitcpio, AlpmDracut, AlpmBooster, KernelInstall, Mkinitcpio, Dracut],
         every_module: true,
     },
     Row {
@@ -164,7 +166,7 @@ const TABLE: &[Row] = &[
 
 /// What a distribution without a row may use.
 const GENERATORS: &[Generator] =
-    &[UpdateInitramfs, AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Dracut];
+    &[UpdateInitramfs, AlpmMkinitcpio, AlpmDracut, AlpmBooster, KernelInstall, Mkinitcpio, Dracut];
 
 /// A distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
