@@ -51,7 +51,7 @@ pub struct Headers {
 impl Headers {
     /// The change from `old` to these headers, which are others.
     pub fn change_since(&self, old: &Self) -> Change {
-        Change::Headers { old: old.version.clone(), new: self.version.clone() }
+        Change::Headers { old: old.clone(), new: self.clone() }
     }
 }
 
@@ -60,17 +60,32 @@ impl Headers {
 #[serde(tag = "input", rename_all = "kebab-case")]
 pub enum Change {
     /// The module's source tree.
-    Source,
+    Source {
+        /// Digest at build time.
+        old: String,
+        /// Now.
+        new: String,
+    },
     /// The evaluated dkms.conf.
-    Conf,
-    /// Patches or scripts in `/etc/dkms/NAME/`.
-    Overrides,
-    /// The kernel's headers: their kernel versions, where known and different.
+    Conf {
+        /// Digest at build time.
+        old: String,
+        /// Now.
+        new: String,
+    },
+    /// Patches or scripts in `/etc/dkms/NAME/`; the digest is empty where there are none.
+    Overrides {
+        /// Digest at build time.
+        old: String,
+        /// Now.
+        new: String,
+    },
+    /// The kernel's headers.
     Headers {
         /// At build time.
-        old: Option<String>,
+        old: Headers,
         /// Now.
-        new: Option<String>,
+        new: Headers,
     },
     /// The compiler.
     Compiler {
@@ -87,7 +102,12 @@ pub enum Change {
         new: String,
     },
     /// The signing key.
-    Signing,
+    Signing {
+        /// Digest of the certificate that it was signed with.
+        old: String,
+        /// Of the one that signs now.
+        new: String,
+    },
     /// A module it depends on.
     Dependency {
         /// Its name.
@@ -98,22 +118,42 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Source => f.write_str("its source changed"),
-            Self::Conf => f.write_str("its dkms.conf or an override of it changed"),
-            Self::Overrides => f.write_str("patches or scripts in /etc/dkms changed"),
-            Self::Headers { old: Some(old), new: Some(new) } if old != new => {
-                write!(f, "the kernel headers changed from {old} to {new}")
+            Self::Source { old, new } => write!(f, "its source changed{}", Digests(old, new)),
+            Self::Conf { old, new } => {
+                write!(f, "its dkms.conf or an override of it changed{}", Digests(old, new))
             }
-            Self::Headers { .. } => f.write_str("the kernel headers changed"),
+            Self::Overrides { old, new } => {
+                write!(f, "patches or scripts in /etc/dkms changed{}", Digests(old, new))
+            }
+            Self::Headers { old, new } => match (&old.version, &new.version) {
+                (Some(old), Some(new)) if old != new => {
+                    write!(f, "the kernel headers changed from {old} to {new}")
+                }
+                _ => write!(f, "the kernel headers changed{}", Digests(&old.content, &new.content)),
+            },
             Self::Compiler { old, new } => write!(f, "the compiler changed from {old} to {new}"),
             Self::Compression { old, new } => {
                 let (old, new) = (compression_name(old), compression_name(new));
                 write!(f, "module compression changed from {old} to {new}")
             }
-            Self::Signing => f.write_str("the signing key changed"),
+            Self::Signing { old, new } => write!(f, "the signing key changed{}", Digests(old, new)),
             Self::Dependency { name } => write!(f, "{name}, which it depends on, was rebuilt"),
         }
     }
+}
+
+/// An old and a new digest, as far as `dkms-hook why` shows them, too.
+struct Digests<'a>(&'a str, &'a str);
+
+impl fmt::Display for Digests<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " (from {} to {})", short_digest(self.0), short_digest(self.1))
+    }
+}
+
+/// The beginning of a digest: enough to compare by eye.
+pub fn short_digest(digest: &str) -> &str {
+    if digest.is_empty() { "none" } else { digest.get(..8).unwrap_or(digest) }
 }
 
 /// What a person calls a compression that is noted by the suffix of its files (`ko.xz`).
@@ -136,13 +176,13 @@ impl Inputs {
             return None;
         }
         if self.source != old.source {
-            return Some(Change::Source);
+            return Some(Change::Source { old: old.source.clone(), new: self.source.clone() });
         }
         if self.conf != old.conf {
-            return Some(Change::Conf);
+            return Some(Change::Conf { old: old.conf.clone(), new: self.conf.clone() });
         }
         if self.overrides != old.overrides {
-            return Some(Change::Overrides);
+            return Some(Change::Overrides { old: old.overrides.clone(), new: self.overrides.clone() });
         }
         if self.headers != old.headers {
             return Some(self.headers.change_since(&old.headers));
@@ -167,7 +207,7 @@ impl Inputs {
             return Some(Change::Dependency { name: name.clone() });
         }
         // Last: where nothing else changed, signing anew is enough.
-        self.signing_changed(old).then_some(Change::Signing)
+        self.signing_change(old)
     }
 
     /// As [`Self::change_since`], but for the kernel's headers.
@@ -180,14 +220,21 @@ impl Inputs {
         self.headers != old.headers
             && matches!(
                 self.change_beside_headers(old),
-                None | Some(Change::Signing | Change::Dependency { .. })
+                None | Some(Change::Signing { .. } | Change::Dependency { .. })
             )
     }
 
-    /// True when a build from `old` bears the signature of another key than the present one.
-    pub fn signing_changed(&self, old: &Self) -> bool {
-        !std::ptr::eq(self, old)
-            && matches!((&self.signing, &old.signing), (Some(now), Some(then)) if now != then)
+    /// The change of key, where a build from `old` bears the signature of another than the present one.
+    pub fn signing_change(&self, old: &Self) -> Option<Change> {
+        if std::ptr::eq(self, old) {
+            return None;
+        }
+        match (&old.signing, &self.signing) {
+            (Some(then), Some(now)) if now != then => {
+                Some(Change::Signing { old: then.clone(), new: now.clone() })
+            }
+            _ => None,
+        }
     }
 
     /// One digest over all inputs: the cell's fingerprint.
@@ -261,11 +308,11 @@ mod tests {
     fn each_input_gives_its_own_change_and_moves_the_fingerprint() {
         type Case = (fn(&mut Inputs), &'static str);
         let cases: [Case; 9] = [
-            (|i| i.source = "x".into(), "its source changed"),
-            (|i| i.conf = "x".into(), "its dkms.conf or an override of it changed"),
-            (|i| i.overrides = "x".into(), "patches or scripts in /etc/dkms changed"),
+            (|i| i.source = "x".into(), "its source changed (from s to x)"),
+            (|i| i.conf = "x".into(), "its dkms.conf or an override of it changed (from c to x)"),
+            (|i| i.overrides = String::new(), "patches or scripts in /etc/dkms changed (from o to none)"),
             (|i| i.headers.version = Some("1-2".into()), "the kernel headers changed from 1-1 to 1-2"),
-            (|i| i.headers.content = "x".into(), "the kernel headers changed"),
+            (|i| i.headers.content = "x".into(), "the kernel headers changed (from h to x)"),
             (
                 |i| i.compiler = "gcc-15 15.1.0".into(),
                 "the compiler changed from gcc-14 14.2.0 to gcc-15 15.1.0",
@@ -332,11 +379,11 @@ mod tests {
         assert_eq!(signed.change_since(&old), None);
         let mut other = inputs();
         other.signing = Some("k2".into());
-        assert_eq!(other.change_since(&signed), Some(Change::Signing));
+        assert_eq!(other.change_since(&signed), Some(Change::Signing { old: "k1".into(), new: "k2".into() }));
         // What calls for another build comes first.
         other.source = "x".into();
-        assert_eq!(other.change_since(&signed), Some(Change::Source));
-        assert!(other.signing_changed(&signed) && other.fingerprint() != signed.fingerprint());
+        assert!(matches!(other.change_since(&signed), Some(Change::Source { .. })));
+        assert!(other.signing_change(&signed).is_some() && other.fingerprint() != signed.fingerprint());
         other.source.clone_from(&signed.source);
         assert_eq!(other.fingerprint(), signed.fingerprint(), "to dependents it is the same build");
     }

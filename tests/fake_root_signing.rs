@@ -164,9 +164,15 @@ fn a_setting_in_the_environment_is_not_heeded_and_that_is_said() {
 #[test]
 fn a_new_key_signs_anew_without_building() {
     let root = installed();
+    let begin = |root: &FakeRoot| {
+        let certificate = root.path("/var/lib/dkms/mok.pub");
+        dkms_hook::digest::file_digest(&certificate).unwrap()[..8].to_owned()
+    };
+    let old = begin(&root);
     new_key(&root);
+    let keys = format!("(from {old} to {})", begin(&root));
     let dry = root.hook(&["--dry-run"]).expect(0).out;
-    let lines = [K, K2].map(|k| format!("would sign hello/1.0 for {k}: the signing key changed\n"));
+    let lines = [K, K2].map(|k| format!("would sign hello/1.0 for {k}: the signing key changed {keys}\n"));
     assert_eq!(dry, lines.concat());
     root.deb("trigger", "", "triggered").expect(0);
     assert!(root.take_make_calls().is_empty());

@@ -16,7 +16,7 @@ use dkms_hook::abi::{Misfit, SymbolChange};
 use dkms_hook::conf::change::DirectiveChange;
 use dkms_hook::error::Error;
 use dkms_hook::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
-use dkms_hook::inputs::Change;
+use dkms_hook::inputs::{Change, Headers};
 use dkms_hook::plan::{Action, Note, Plan, Reason, Step};
 use dkms_hook::record::FailureNote;
 use dkms_hook::report::plan_json;
@@ -73,22 +73,27 @@ fn actions() -> Vec<Action> {
     all
 }
 
+fn headers(version: Option<&str>) -> Headers {
+    Headers { version: version.map(str::to_owned), content: "0123".to_owned() }
+}
+
 fn changes() -> Vec<Change> {
     let text = |text: &str| text.to_owned();
     let all = vec![
-        Change::Source,
-        Change::Conf,
-        Change::Overrides,
-        Change::Headers { old: Some(text("a")), new: None },
+        Change::Source { old: text("a"), new: text("b") },
+        Change::Conf { old: text("a"), new: text("b") },
+        Change::Overrides { old: text("a"), new: text("b") },
+        Change::Headers { old: headers(Some("#1 SMP")), new: headers(None) },
         Change::Compiler { old: text("a"), new: text("b") },
         Change::Compression { old: text("a"), new: text("b") },
-        Change::Signing,
+        Change::Signing { old: text("a"), new: text("b") },
         Change::Dependency { name: text("spl") },
     ];
     for change in &all {
         match change {
-            Change::Source | Change::Conf | Change::Overrides | Change::Headers { .. } => {}
-            Change::Compiler { .. } | Change::Compression { .. } | Change::Signing => {}
+            Change::Source { .. } | Change::Conf { .. } | Change::Overrides { .. } => {}
+            Change::Headers { .. } | Change::Compiler { .. } | Change::Compression { .. } => {}
+            Change::Signing { .. } => {}
             Change::Dependency { .. } => {}
         }
     }
@@ -115,7 +120,7 @@ fn misfits() -> Vec<Misfit> {
 
 fn reasons() -> Vec<Reason> {
     let (why, version) = ("because".to_owned(), Version::new("1").unwrap());
-    let headers = Change::Headers { old: None, new: None };
+    let headers = Change::Headers { old: headers(None), new: headers(None) };
     let mut all = vec![
         Reason::NotBuilt,
         Reason::NotInstalled,

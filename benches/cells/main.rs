@@ -170,11 +170,11 @@ fn planning() {
     println!("\nPlanning alone (processor time): cells that exist only in memory");
     println!(
         "{:>14} {:>9} {:>14} {:>10} {:>9} {:>14} {:>10} {:>9}",
-        "", "cells", "nothing to do", "per cell", "to 10000", "build all", "per cell", "to 10000"
+        "", "cells", "nothing to do", "per cell", "to 25000", "build all", "per cell", "to 25000"
     );
     let sizes = [(10, 2), (100, 10), (100, 100), (250, 100), (500, 100), (1000, 30), (1000, 50), (1000, 100)];
-    // What a cell costs where there are 10000: a curve that is linear stays at 1 after that.
-    let mut at_10000 = None;
+    // What a cell costs where there are 25000, more than caches hold: a curve that is linear stays at 1 after that.
+    let mut at_25000 = None;
     for (modules, kernels) in sizes {
         let cells = u32::try_from(modules * kernels).expect("not that many");
         let [fresh, stale] = [false, true].map(|stale| {
@@ -182,10 +182,10 @@ fn planning() {
             repeat(|| drop(black_box(plan::plan(&system, &everything(), &Options::default()))))
         });
         let per_cell = [fresh, stale].map(|all| all.as_secs_f64() / f64::from(cells));
-        if cells == 10_000 {
-            at_10000 = Some(per_cell);
+        if cells == 25_000 {
+            at_25000 = Some(per_cell);
         }
-        let ratio = |which: usize| match at_10000 {
+        let ratio = |which: usize| match at_25000 {
             Some(base) => format!("{:.2}", per_cell[which] / base[which]),
             None => String::new(),
         };
@@ -220,17 +220,20 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
         signing: None,
         depends: Default::default(),
     };
-    let mut system = System { arch: Some(x86_64()), ..System::default() };
-    for k in 0..kernels {
-        let kernel = Kernel { image: true, headers: true, ..Kernel::default() };
-        system.kernels.insert(release(k), kernel);
+    // Names are shared among cells, as by the observer.
+    let arch = x86_64();
+    let releases: Vec<KernelRelease> = (0..kernels).map(release).collect();
+    let mut system = System { arch: Some(arch.clone()), ..System::default() };
+    for kernel in &releases {
+        let found = Kernel { image: true, headers: true, ..Kernel::default() };
+        system.kernels.insert(kernel.clone(), found);
     }
     for m in 0..modules {
         let id = ModuleId::new(format!("module{m}"), "1.0").expect("a name");
         system.modules.insert(id.clone(), Source::Added);
         let depends = if m % 10 == 9 { vec![format!("module{}", m - 1)] } else { Vec::new() };
         let facts = Facts { autoinstall: true, depends, ..Facts::default() };
-        for k in 0..kernels {
+        for kernel in &releases {
             let old = Arc::new(inputs("old"));
             let record = Record {
                 format: FORMAT,
@@ -260,7 +263,9 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 directive: None,
                 loaded: None,
             };
-            system.cells.insert(Cell { module: id.clone(), kernel: release(k), arch: x86_64() }, view);
+            system
+                .cells
+                .insert(Cell { module: id.clone(), kernel: kernel.clone(), arch: arch.clone() }, view);
         }
     }
     system

@@ -59,12 +59,13 @@ impl<'a> Planner<'a> {
             let _ = self.keep_step(&cell, view);
         }
         // One that could not be signed with this key before is as good as it was.
-        let resign = build.is_none()
-            && Self::signing_changed(view)
-            && !(self.options.heed_failures && same_verdict(view).is_some_and(|v| v.failure.is_some()));
+        let given_up =
+            || self.options.heed_failures && same_verdict(view).is_some_and(|v| v.failure.is_some());
+        let key = Self::signing_change(view).filter(|_| build.is_none() && !given_up());
+        let resign = key.is_some();
         let mut installed = view.installed && view.intact;
-        if resign {
-            installed &= !self.resign_step(&cell, view, Reason::Stale { change: Change::Signing }).1;
+        if let Some(change) = key {
+            installed &= !self.resign_step(&cell, view, Reason::Stale { change }).1;
         }
         if to == Goal::Built {
             if build.is_none() && !resign {
@@ -120,8 +121,10 @@ impl<'a> Planner<'a> {
         force: bool,
     ) -> Option<(Option<usize>, bool)> {
         let standing = self.standing(view);
-        let unchanged =
-            matches!(standing, Standing::Fresh | Standing::Adoptable | Standing::Stale(Change::Signing));
+        let unchanged = matches!(
+            standing,
+            Standing::Fresh | Standing::Adoptable | Standing::Stale(Change::Signing { .. })
+        );
         let facts = match &view.now {
             Now::Judged { facts, .. } => facts.clone(),
             // A build that is there can be installed without headers or source.

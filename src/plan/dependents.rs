@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use super::depends::other_build;
 use super::planner::{BuildOf, Planner, Provision};
-use super::reconcile::{other_build, ready};
+use super::reconcile::ready;
 use super::{Action, Reason};
 use crate::ids::{Cell, ModuleName};
 use crate::record::Facts;

@@ -39,13 +39,37 @@ struct Named<'a> {
 pub(super) struct Index<'a> {
     /// By name.
     names: Vec<Named<'a>>,
-    /// By release, with the cells of each by name and age.
-    kernels: Vec<(&'a KernelRelease, Vec<Known<'a>>)>,
+    /// By release.
+    kernels: Vec<OfKernel<'a>>,
+}
+
+#[derive(Debug)]
+struct OfKernel<'a> {
+    release: &'a KernelRelease,
+    /// By name and age.
+    cells: Vec<Known<'a>>,
+    /// Where the cells of each name begin, and one more: where the last ones end.
+    starts: Vec<usize>,
+}
+
+impl<'a> OfKernel<'a> {
+    fn new(release: &'a KernelRelease) -> Self {
+        Self { release, cells: Vec::new(), starts: Vec::new() }
+    }
+
+    fn complete(&mut self, names: usize) {
+        self.cells.sort_by_key(|known| (known.name, known.age));
+        self.starts = Vec::with_capacity(names + 1);
+        for (at, known) in self.cells.iter().enumerate() {
+            self.starts.resize(self.starts.len().max(known.name + 1), at);
+        }
+        self.starts.resize(names + 1, self.cells.len());
+    }
 }
 
 impl<'a> Index<'a> {
     pub(super) fn new(system: &'a System) -> Self {
-        let mut kernels: Vec<_> = system.kernels.keys().map(|release| (release, Vec::new())).collect();
+        let mut kernels: Vec<_> = system.kernels.keys().map(OfKernel::new).collect();
         let mut names: Vec<Named<'a>> = Vec::new();
         let mut cells = system.cells.iter().peekable();
         let mut modules = system.modules.iter().peekable();
@@ -71,26 +95,26 @@ impl<'a> Index<'a> {
                     place = versions.iter().position(|(id, _)| **id == cell.module);
                 }
                 // Kernels, too, come in their order.
-                while kernels.get(at).is_some_and(|(release, _)| **release < cell.kernel) {
+                while kernels.get(at).is_some_and(|kernel| *kernel.release < cell.kernel) {
                     at += 1;
                 }
-                if kernels.get(at).is_none_or(|(release, _)| **release != cell.kernel) {
-                    kernels.insert(at, (&cell.kernel, Vec::new()));
+                if kernels.get(at).is_none_or(|kernel| *kernel.release != cell.kernel) {
+                    kernels.insert(at, OfKernel::new(&cell.kernel));
                 }
                 let age = place.unwrap_or(usize::MAX);
                 let source = place.map(|place| versions[place].1);
-                kernels[at].1.push(Known { name: number, age, cell, view, source });
+                kernels[at].cells.push(Known { name: number, age, cell, view, source });
             }
         }
-        for (_, cells) in &mut kernels {
-            cells.sort_by_key(|known| (known.name, known.age));
+        for kernel in &mut kernels {
+            kernel.complete(names.len());
         }
         Self { names, kernels }
     }
 
     /// The number of a kernel.
     pub(super) fn kernel(&self, release: &KernelRelease) -> Option<usize> {
-        self.kernels.binary_search_by(|(known, _)| (*known).cmp(release)).ok()
+        self.kernels.binary_search_by(|known| known.release.cmp(release)).ok()
     }
 
     /// Where a module meets a kernel; `None` where nothing is known of the module or of the kernel.
@@ -122,7 +146,7 @@ impl<'a> Index<'a> {
 
     /// Every cell of a kernel.
     pub(super) fn of_kernel(&self, release: &KernelRelease) -> &[Known<'a>] {
-        self.kernel(release).map_or(&[], |kernel| &self.kernels[kernel].1)
+        self.kernel(release).map_or(&[], |kernel| &self.kernels[kernel].cells)
     }
 
     /// The versions of a module for a kernel, newest first, those that are not registered last.
@@ -131,9 +155,8 @@ impl<'a> Index<'a> {
         place: Place,
         arch: &'s Arch,
     ) -> impl Iterator<Item = Known<'a>> + 's {
-        let cells = &self.kernels[place.kernel].1;
-        let from = cells.partition_point(|known| known.name < place.name);
-        let here = cells[from..].iter().take_while(move |known| known.name == place.name);
+        let OfKernel { cells, starts, .. } = &self.kernels[place.kernel];
+        let here = cells[starts[place.name]..starts[place.name + 1]].iter();
         here.filter(|known| known.cell.arch == *arch).copied()
     }
 

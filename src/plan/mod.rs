@@ -11,6 +11,8 @@ use crate::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
 mod dependents;
+mod depends;
+mod ending;
 mod headerless;
 mod index;
 mod note;

@@ -5,12 +5,12 @@ use std::mem::{Discriminant, discriminant};
 use std::rc::Rc;
 
 use super::index::{Index, Known, Place};
-use super::{Action, Duty, InitramfsDuty, Note, Options, Plan, Reason, Step};
+use super::{Action, Duty, Note, Options, Plan, Reason, Step};
 use crate::abi::{Fit, Misfit, Rebuild};
 use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::inputs::{Change, Inputs};
 use crate::request::Request;
-use crate::system::{CellView, Kernel, Now, Source, System};
+use crate::system::{CellView, Now, Source, System};
 
 /// How one cell stands against its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,15 +114,12 @@ impl<'a> BuildOf<'a> {
 pub(super) struct Planner<'a> {
     pub(super) system: &'a System,
     pub(super) options: &'a Options,
-    plan: Plan,
+    pub(super) plan: Plan,
     pub(super) index: Rc<Index<'a>>,
     /// Module versions whose source is gone, as far as they were told.
     broken: BTreeSet<&'a ModuleId>,
     /// What was noted of cells.
     noted: HashSet<(Discriminant<Note>, Cell)>,
-    /// Kernels whose files change, with the steps that change what depmod reads and the modules'
-    /// names.
-    changed: BTreeMap<KernelRelease, (Vec<usize>, BTreeSet<String>)>,
     /// Modules without AUTOINSTALL are installed by themselves, too.
     pub(super) every_module: bool,
     /// By kernel and module.
@@ -141,7 +138,6 @@ impl<'a> Planner<'a> {
             index: Rc::new(Index::new(system)),
             broken: BTreeSet::new(),
             noted: HashSet::new(),
-            changed: BTreeMap::new(),
             every_module: false,
             provisions: Vec::new(),
             scope: BTreeSet::new(),
@@ -162,20 +158,8 @@ impl<'a> Planner<'a> {
 
     /// Adds a step and returns its index.
     pub(super) fn step(&mut self, action: Action, reason: Reason, needs: Vec<usize>) -> usize {
-        let index = self.plan.steps.len();
-        if let Action::Install { cell, .. }
-        | Action::Uninstall { cell }
-        | Action::Resign { cell, reinstall: true } = &action
-        {
-            let (steps, names) = self.changed.entry(cell.kernel.clone()).or_default();
-            names.insert(cell.module.name.to_string());
-            // Another signature is nothing to an index of names and symbols.
-            if !matches!(action, Action::Resign { .. }) {
-                steps.push(index);
-            }
-        }
         self.plan.steps.push(Step { action, reason, needs });
-        index
+        self.plan.steps.len() - 1
     }
 
     /// A remembered duty is done with.
@@ -213,123 +197,6 @@ impl<'a> Planner<'a> {
         arch: &Arch,
     ) -> Option<Known<'a>> {
         self.index.installed(self.index.place(name, kernel)?, arch)
-    }
-
-    /// The end of the plan: depmod and initramfs once per kernel, then sweeping.
-    pub(super) fn finish(mut self) -> Plan {
-        let changed = std::mem::take(&mut self.changed);
-        let mut kernels: BTreeSet<KernelRelease> = changed.keys().cloned().collect();
-        kernels.extend(self.scope.iter().cloned());
-        for kernel in kernels {
-            let (steps, names) = changed.get(&kernel).cloned().unwrap_or_default();
-            let Some(known) = self.system.kernels.get(&kernel) else { continue };
-            let index_changes = !steps.is_empty();
-            let modules_change = !names.is_empty();
-            // Without kernel/ there is nothing to index but what a person asked for (some kernels have no
-            // modules of their own), and depmod would leave files that keep the directory of a removed
-            // kernel alive.
-            let mut needs = Vec::new();
-            let asked = || steps.iter().any(|step| self.plan.steps[*step].reason == Reason::Asked);
-            let indexes = known.image || known.indexed && asked();
-            let settled = self.depmod_is_settled(&kernel, known, &steps);
-            if settled {
-                self.settle(&kernel, Duty::Depmod);
-            }
-            let follows = self.options.depmod_follows.contains(&kernel);
-            if self.options.depmod && indexes && !follows && !self.sweep.contains_key(&kernel) {
-                let ours = || self.index.of_kernel(&kernel).iter().any(|known| known.view.installed);
-                let reason = if settled {
-                    None
-                } else if index_changes {
-                    Some(Reason::ModulesChanged)
-                } else if known.note.depmod_due {
-                    Some(Reason::DepmodDue)
-                } else if !known.indexed && ours() {
-                    Some(Reason::IndexMissing)
-                } else {
-                    None
-                };
-                if let Some(reason) = reason {
-                    needs.push(self.step(Action::Depmod { kernel: kernel.clone() }, reason, Vec::new()));
-                }
-            }
-            self.modprobe(&kernel, &needs);
-            self.initramfs(&kernel, modules_change, names, needs);
-        }
-        for (kernel, reason) in std::mem::take(&mut self.sweep) {
-            self.step(Action::Sweep { kernel }, reason, Vec::new());
-        }
-        self.plan
-    }
-
-    /// True when no depmod is needed for what an earlier run left to others, who made an index since then,
-    /// nor for what goes (`steps` change files) from a kernel that nobody boots and whose index is gone:
-    /// kernel-install's own plugin deletes it.
-    fn depmod_is_settled(&self, kernel: &KernelRelease, known: &Kernel, steps: &[usize]) -> bool {
-        if known.note.boot_entry_removed && !known.indexed {
-            let actions = || steps.iter().map(|step| &self.plan.steps[*step].action);
-            let goes = actions().filter(|action| matches!(action, Action::Uninstall { .. }));
-            let goes: BTreeSet<&Cell> = goes.filter_map(Action::cell).collect();
-            let cells = self.index.of_kernel(kernel).iter();
-            let stays = cells.filter(|known| known.view.installed).any(|known| !goes.contains(known.cell));
-            let comes = actions().any(|action| matches!(action, Action::Install { .. }));
-            if !stays && !comes {
-                return known.note.depmod_due || !steps.is_empty();
-            }
-        }
-        let made = |left: i64| known.indexed_at.is_some_and(|made| made > left);
-        known.note.depmod_due && steps.is_empty() && known.note.depmod_left_at.is_some_and(made)
-    }
-
-    /// After depmod, which is where modprobe looks: `needs` is its step.
-    fn modprobe(&mut self, kernel: &KernelRelease, needs: &[usize]) {
-        if self.options.modprobe.as_ref() != Some(kernel) {
-            return;
-        }
-        let installs = |s: &Step| matches!(&s.action, Action::Install { cell, .. } if cell.kernel == *kernel);
-        if self.plan.steps.iter().any(installs) {
-            let action = Action::Modprobe { kernel: kernel.clone() };
-            self.step(action, Reason::ModulesChanged, needs.to_vec());
-        }
-    }
-
-    /// Made from an index that depmod could not write, it would lack modules and count as mended:
-    /// `needs` is depmod's step.
-    fn initramfs(
-        &mut self,
-        kernel: &KernelRelease,
-        changes: bool,
-        names: BTreeSet<String>,
-        needs: Vec<usize>,
-    ) {
-        let Some(known) = self.system.kernels.get(kernel) else { return };
-        let due = known.note.initramfs_due.as_ref();
-        // Whoever makes the index afterwards makes the initramfs, too, or the next run does.
-        let later = self.options.initramfs == InitramfsDuty::Later
-            || self.options.initramfs_follows.contains(kernel)
-            || self.options.depmod_follows.contains(kernel);
-        if later || self.sweep.contains_key(kernel) {
-            return;
-        }
-        let old = match (due, known.initramfs) {
-            (Some(due), Some(made)) => made <= due.since,
-            _ => false,
-        };
-        // Nobody boots it: who makes a boot entry for it again makes the initramfs, too.
-        let unused = !known.image || known.initramfs.is_none() || known.note.boot_entry_removed;
-        if unused || !(old || changes) {
-            if changes || due.is_some() {
-                self.settle(kernel, Duty::Initramfs);
-            }
-            return;
-        }
-        let mut modules: BTreeSet<String> =
-            due.filter(|_| old).map(|d| d.modules.iter().cloned().collect()).unwrap_or_default();
-        modules.extend(names);
-        let always = self.options.kernel_event && changes || old && due.is_some_and(|d| d.always);
-        let action =
-            Action::Initramfs { kernel: kernel.clone(), always, modules: modules.into_iter().collect() };
-        self.step(action, if changes { Reason::ModulesChanged } else { Reason::InitramfsOld }, needs);
     }
 
     /// How a cell stands, given what is planned for the modules it depends on.
@@ -376,7 +243,7 @@ impl<'a> Planner<'a> {
 
     /// Why a build is stale, with what is known beside the input that changed.
     pub(super) fn stale(view: &CellView, change: &Change) -> Reason {
-        if let (Change::Conf, Some(change)) = (change, &view.directive) {
+        if let (Change::Conf { .. }, Some(change)) = (change, &view.directive) {
             return Reason::Directive { change: change.clone() };
         }
         match (change, &view.fit) {
@@ -387,11 +254,11 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// True when a build bears the signature of another key than the present one.
-    pub(super) fn signing_changed(view: &CellView) -> bool {
+    /// The change of key, where a build bears the signature of another than the present one.
+    pub(super) fn signing_change(view: &CellView) -> Option<Change> {
         match (&view.now, &view.record) {
-            (Now::Judged { inputs, .. }, Some(record)) => inputs.signing_changed(&record.inputs),
-            _ => false,
+            (Now::Judged { inputs, .. }, Some(record)) => inputs.signing_change(&record.inputs),
+            _ => None,
         }
     }
 

@@ -136,7 +136,7 @@ impl fmt::Display for Reason {
                 write!(f, "it is the newest version that supports this kernel ({newest} does not: {why})")
             }
             Self::FilesMissing => f.write_str("installed files are missing or changed"),
-            Self::Directive { change } => write!(f, "{}: {change}", Change::Conf),
+            Self::Directive { change } => write!(f, "its dkms.conf or an override of it changed: {change}"),
             Self::Misfit { change, misfit } => write!(f, "{change}, and {misfit}"),
             Self::AbiKept { change, symbols } => {
                 write!(f, "{change}, but all {symbols} symbols that it imports are the same")

@@ -4,24 +4,16 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use super::depends::{Dependencies, other_build};
 use super::index::{Known, Place};
-use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
+use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::{Action, Duty, Note, Reason};
 use crate::abi::Fit;
 use crate::error::Error;
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
-use crate::inputs::{Change, Inputs};
+use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::inputs::Change;
 use crate::record::{Facts, Verdict};
 use crate::system::{CellView, Now, Source};
-
-/// What a cell's dependencies will be when it is built.
-#[derive(Debug, Default)]
-pub(super) struct Dependencies<'a> {
-    /// The steps that bring them.
-    pub(super) steps: Vec<usize>,
-    /// Which builds of them will be there.
-    pub(super) builds: Vec<Dependency<'a>>,
-}
 
 /// What one version of a module is to a kernel, what it depends on left aside.
 enum Suits<'a> {
@@ -194,7 +186,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The version that a kernel is to have of a module, if that is to be judged at all.
-    fn chosen(&self, place: Place, arch: &Arch) -> Option<(&'a CellView, &'a Facts)> {
+    pub(super) fn chosen(&self, place: Place, arch: &Arch) -> Option<(&'a CellView, &'a Facts)> {
         let mut manual = false;
         for known in self.index.versions(place, arch) {
             match self.suits(known, &mut manual) {
@@ -204,34 +196,6 @@ impl<'a> Planner<'a> {
             }
         }
         None
-    }
-
-    /// True when the module at `place` depends on `on` in turn, at any remove.
-    fn stands_on(&self, place: Place, on: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut places = vec![place];
-        while let Some(place) = places.pop() {
-            if self.index.name(place) == on {
-                return true;
-            }
-            let depends = self.chosen(place, arch).into_iter().flat_map(|(_, facts)| &facts.depends);
-            let named = depends.filter_map(|name| ModuleName::new(name.clone()).ok());
-            let further = named.filter_map(|name| self.index.place(&name, kernel));
-            places.extend(further.filter(|place| seen.insert(place.name)));
-        }
-        false
-    }
-
-    /// True when a module is installed as it should be, whatever becomes of what it depends on.
-    fn is_held(&self, place: Place, arch: &Arch) -> bool {
-        self.chosen(place, arch).is_some_and(|(view, _)| {
-            let sound = match self.standing(view) {
-                Standing::Fresh | Standing::Adoptable => true,
-                Standing::Stale(change) => matches!(change, Change::Dependency { .. } | Change::Signing),
-                _ => false,
-            };
-            view.installed && view.intact && sound
-        })
     }
 
     /// A package that was built for this kernel and now refuses it.
@@ -262,7 +226,7 @@ impl<'a> Planner<'a> {
             // What it depends on may change in this very run: that is compared below.
             Standing::Stale(change @ Change::Dependency { .. }) => (Standing::Fresh, Some(change)),
             // Nothing need be compiled for that.
-            Standing::Stale(Change::Signing) => (Standing::Fresh, None),
+            Standing::Stale(Change::Signing { .. }) => (Standing::Fresh, None),
             other => (other, None),
         };
         let Dependencies { steps: needs, builds } = match self.depends(cell, facts, retry) {
@@ -320,14 +284,14 @@ impl<'a> Planner<'a> {
         // That a build for these headers failed is forgotten with it.
         let kept = self.keep_step(cell, view);
         let mut install = !view.installed || !view.intact;
-        if Self::signing_changed(view) {
+        if let Some(change) = Self::signing_change(view) {
             match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry && !kept) {
                 Some(failure) => {
                     let failure = Box::new(failure.clone());
                     self.note(Note::FailedBefore { cell: cell.clone(), failure });
                 }
                 None => {
-                    install |= self.resign_step(cell, view, Reason::Stale { change: Change::Signing }).1;
+                    install |= self.resign_step(cell, view, Reason::Stale { change }).1;
                 }
             }
         }
@@ -384,53 +348,6 @@ impl<'a> Planner<'a> {
         let step = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
         ready(Some(step), made)
     }
-
-    /// What a cell's dependencies will be.
-    ///
-    /// # Errors
-    /// The note that says which of them cannot be had.
-    pub(super) fn depends(
-        &mut self,
-        cell: &Cell,
-        facts: &Facts,
-        retry: bool,
-    ) -> Result<Dependencies<'a>, Box<Note>> {
-        let mut found = Dependencies::default();
-        let (mut missing, mut known) = (Vec::new(), false);
-        for name in &facts.depends {
-            let module = ModuleName::new(name.clone()).ok();
-            let place = module.and_then(|module| self.index.place(&module, &cell.kernel));
-            let round =
-                place.is_some_and(|it| self.stands_on(it, &cell.module.name, &cell.kernel, &cell.arch));
-            if place.is_some_and(|it| round && self.is_held(it, &cell.arch)) {
-                // It cannot come both before and after: it is taken as it is.
-                continue;
-            }
-            let provision = match place {
-                Some(place) => self.provide(place, &cell.arch, retry),
-                None => Provision::Unregistered,
-            };
-            let mut depends_on = |build, counts| {
-                found.builds.push(Dependency { name: name.clone(), build, counts });
-            };
-            match provision {
-                Provision::Excluded => depends_on(BuildOf::default(), false),
-                Provision::Ready { after, build } => {
-                    depends_on(build, !round);
-                    found.steps.extend(after);
-                }
-                Provision::Visiting | Provision::Unavailable => {
-                    known = true;
-                    missing.push(name.clone());
-                }
-                Provision::Unregistered => missing.push(name.clone()),
-            }
-        }
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        Err(Box::new(Note::MissingDepends { cell: cell.clone(), names: missing, known }))
-    }
 }
 
 /// Why a build without a record is taken over.
@@ -442,17 +359,11 @@ pub(super) fn adopted(view: &CellView) -> Reason {
     if view.loaded.is_some() { Reason::FromArchive { symbols } } else { Reason::MadeByDkms { symbols } }
 }
 
-/// The first dependency that will be another build than the one in `inputs`.
-pub(super) fn other_build(builds: &[Dependency<'_>], inputs: Option<&Inputs>) -> Option<String> {
-    let mut counting = builds.iter().filter(|d| d.counts);
-    counting.find(|d| d.build.is_other(&d.name, inputs)).map(|d| d.name.clone())
-}
-
 /// True when something changed since an excluded package was built that can have excluded it: what
 /// it depends on cannot, nor can the signing key.
 fn refuses_anew(standing: &Standing) -> bool {
     matches!(standing, Standing::Stale(change)
-        if !matches!(change, Change::Dependency { .. } | Change::Signing))
+        if !matches!(change, Change::Dependency { .. } | Change::Signing { .. }))
 }
 
 pub(super) fn ready(after: Option<usize>, build: BuildOf<'_>) -> Provision<'_> {

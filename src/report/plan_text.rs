@@ -33,10 +33,14 @@ mod tests {
             kernel: KernelRelease::new("6.12").unwrap(),
             arch: Arch::new("x86_64").unwrap(),
         };
-        let reason = Reason::Stale { change: Change::Source };
+        let reason =
+            Reason::Stale { change: Change::Source { old: "0123456789".into(), new: "9876543210".into() } };
         let step = Step { action: Action::Build { cell, force: false }, reason, needs: vec![] };
         let plan = Plan { steps: vec![step], ..Plan::default() };
-        assert_eq!(render(&plan), "would build zfs/2.3 for 6.12: its source changed\n");
+        assert_eq!(
+            render(&plan),
+            "would build zfs/2.3 for 6.12: its source changed (from 01234567 to 98765432)\n"
+        );
         assert_eq!(render(&Plan::default()), "nothing to do\n");
     }
 }

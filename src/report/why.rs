@@ -2,7 +2,7 @@
 
 use crate::abi::Fit;
 use crate::ids::{Cell, ModuleId};
-use crate::inputs::{Change, Inputs, compression_name};
+use crate::inputs::{Change, Inputs, compression_name, short_digest};
 use crate::plan::{Action, Note, Plan, Reason};
 use crate::request::Wanted;
 use crate::system::{CellView, Kernel, Now, Source, System};
@@ -164,32 +164,27 @@ fn installs(plan: &Plan, cell: &Cell) -> bool {
 /// Inputs as a person compares them: by name where they have one, by the beginning of a digest otherwise.
 fn shown(inputs: &Inputs) -> String {
     let headers = match &inputs.headers.version {
-        Some(version) => format!("{version} ({})", short(&inputs.headers.content)),
-        None => short(&inputs.headers.content).to_owned(),
+        Some(version) => format!("{version} ({})", short_digest(&inputs.headers.content)),
+        None => short_digest(&inputs.headers.content).to_owned(),
     };
     let compression = compression_name(&inputs.compression);
     let mut text = format!(
         "source {}, dkms.conf {}, headers {headers}, compiler {}, compression {compression}",
-        short(&inputs.source),
-        short(&inputs.conf),
+        short_digest(&inputs.source),
+        short_digest(&inputs.conf),
         inputs.compiler,
     );
     if !inputs.overrides.is_empty() {
-        text.push_str(&format!(", files of /etc/dkms {}", short(&inputs.overrides)));
+        text.push_str(&format!(", files of /etc/dkms {}", short_digest(&inputs.overrides)));
     }
     if let Some(rustc) = &inputs.rustc {
         text.push_str(&format!(", {rustc}"));
     }
     if let Some(certificate) = &inputs.signing {
-        text.push_str(&format!(", signed by {}", short(certificate)));
+        text.push_str(&format!(", signed by {}", short_digest(certificate)));
     }
     for (name, print) in &inputs.depends {
-        text.push_str(&format!(", {name} {}", short(print)));
+        text.push_str(&format!(", {name} {}", short_digest(print)));
     }
     text
-}
-
-/// The beginning of a digest: enough to compare by eye.
-fn short(digest: &str) -> &str {
-    digest.get(..8).unwrap_or(digest)
 }

@@ -53,7 +53,7 @@ fn a_stale_build_is_made_again_for_who_asks_for_it() {
     let mut world = world().installed("zfs/2", "6.1");
     world.inputs("zfs/2", "6.1").source = "x".into();
     let plan = world.bring("zfs/2", "6.1", Goal::Installed, false);
-    assert_eq!(reason(&plan, "build zfs/2 for 6.1"), "its source changed");
+    assert_eq!(reason(&plan, "build zfs/2 for 6.1"), "its source changed (from source to x)");
     assert_eq!(reason(&plan, "install zfs/2 for 6.1"), "it was asked for");
 }
 

@@ -33,7 +33,7 @@ fn dependents_are_built_again_with_what_they_depend_on() {
     assert!(world.reconcile().is_empty());
     world.inputs("lib/1", "6.1").source = "x".into();
     let plan = world.reconcile();
-    assert_eq!(reason(&plan, "build lib/1 for 6.1"), "its source changed");
+    assert_eq!(reason(&plan, "build lib/1 for 6.1"), "its source changed (from source to x)");
     assert_eq!(reason(&plan, "build app/1 for 6.1"), "lib, which it depends on, is built anew or replaced");
     assert_eq!(reason(&plan, "build top/1 for 6.1"), "app, which it depends on, is built anew or replaced");
 }

@@ -46,11 +46,11 @@ fn what_is_fresh_is_left_alone() {
 fn each_changed_input_rebuilds_and_is_named() {
     type Edit = fn(&mut Inputs);
     let cases: [(Edit, &str); 7] = [
-        (|i| i.source = "x".into(), "its source changed"),
-        (|i| i.conf = "x".into(), "its dkms.conf or an override of it changed"),
-        (|i| i.overrides = "x".into(), "patches or scripts in /etc/dkms changed"),
+        (|i| i.source = "x".into(), "its source changed (from source to x)"),
+        (|i| i.conf = "x".into(), "its dkms.conf or an override of it changed (from conf to x)"),
+        (|i| i.overrides = "x".into(), "patches or scripts in /etc/dkms changed (from none to x)"),
         (|i| i.headers.version = Some("2".into()), "the kernel headers changed from 1 to 2"),
-        (|i| i.headers.content = "x".into(), "the kernel headers changed"),
+        (|i| i.headers.content = "x".into(), "the kernel headers changed (from headers to x)"),
         (|i| i.compiler = "gcc-15 15.1".into(), "the compiler changed from gcc-14 14.2.0 to gcc-15 15.1"),
         (|i| i.compression = "zst".into(), "module compression changed from xz to zst"),
     ];

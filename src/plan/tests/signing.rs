@@ -30,7 +30,7 @@ fn resign(modules: &[&str]) -> Request {
 fn a_new_key_is_no_reason_to_build() {
     let plan = world().reconcile();
     assert_eq!(steps(&plan), SIGN, "no depmod: nothing that it reads changes");
-    assert_eq!(reason(&plan, SIGN[0]), "the signing key changed");
+    assert_eq!(reason(&plan, SIGN[0]), "the signing key changed (from old to new)");
     for goal in [Goal::Installed, Goal::Built] {
         assert_eq!(steps(&world().bring("zfs/2", "6.1", goal, false)), SIGN);
     }
@@ -44,7 +44,7 @@ fn what_is_built_anyway_is_not_signed_twice() {
     world.inputs("zfs/2", "6.1").source = "x".into();
     let plan = world.reconcile();
     assert_eq!(steps(&plan)[..2], ["build zfs/2 for 6.1", "install zfs/2 for 6.1"]);
-    assert_eq!(reason(&plan, "build zfs/2 for 6.1"), "its source changed");
+    assert_eq!(reason(&plan, "build zfs/2 for 6.1"), "its source changed (from source to x)");
 }
 
 #[test]

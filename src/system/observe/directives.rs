@@ -13,7 +13,7 @@ impl Observer<'_> {
     /// Which directive changed, if that is the first thing that did.
     pub(super) fn directive_change(&self, cell: &Cell, view: &CellView) -> Option<DirectiveChange> {
         let (Now::Judged { inputs, .. }, Some(record)) = (&view.now, &view.record) else { return None };
-        if inputs.change_since(&record.inputs) != Some(Change::Conf) {
+        if !matches!(inputs.change_since(&record.inputs), Some(Change::Conf { .. })) {
             return None;
         }
         let old: Directives = store::load(&self.layout.directives(cell))?;
