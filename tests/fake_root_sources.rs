@@ -50,7 +50,9 @@ fn a_package_upgraded_in_place_with_the_same_version_is_built_and_nothing_else()
     let other = root.snapshot_of("/var/lib/dkms/other");
     // dpkg replaces the files; its maintainer script may call us or not, the trigger is enough.
     fixed().write_source(&root);
-    root.hook(&["--dry-run"]).expect(0).says(&format!("would build hello/1.0 for {K}: its source changed (from "));
+    root.hook(&["--dry-run"])
+        .expect(0)
+        .says(&format!("would build hello/1.0 for {K}: its source changed (from "));
     root.deb("trigger", "", "triggered").expect(0);
     assert_eq!(root.take_make_calls(), ["/var/lib/dkms/hello/1.0/build"]);
     assert_ne!(fs::read(root.path(&file)).unwrap(), old);
