@@ -19,8 +19,9 @@ SBINDIR    ?= $(PREFIX)/$(if $(filter pacman,$(FAMILY)),bin,sbin)
 LIBDIR     ?= $(PREFIX)/lib/dkms
 MANDIR     ?= $(PREFIX)/share/man
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
-ALPMDIR    ?= $(PREFIX)/share/libalpm/hooks
-KINSTDIR   ?= $(PREFIX)/lib/kernel/install.d
+# Where pacman and kernel-install look, wherever the program is.
+ALPMDIR    ?= /usr/share/libalpm/hooks
+KINSTDIR   ?= /usr/lib/kernel/install.d
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 # Where Python packages of the distribution are, for the plugin of dnf 4; empty without Python.
 PYTHONDIR  ?= $(shell scripts/python-dir)

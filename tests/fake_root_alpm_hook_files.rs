@@ -13,6 +13,10 @@ use toy_kernel::FakeRoot;
 
 /// `make install` of the family of Arch into an empty directory.
 fn installed() -> tempfile::TempDir {
+    installed_with(&[])
+}
+
+fn installed_with(settings: &[&str]) -> tempfile::TempDir {
     let top = tempfile::tempdir().unwrap();
     let built = top.path().join("built");
     std::fs::create_dir_all(built.join("release")).unwrap();
@@ -20,6 +24,7 @@ fn installed() -> tempfile::TempDir {
     let made = Command::new("make")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["-s", "install", "HOOKS=pacman"])
+        .args(settings)
         .arg(format!("DESTDIR={}", top.path().join("root").display()))
         .arg(format!("BUILDDIR={}", built.display()))
         .env_remove("MAKEFLAGS")
@@ -104,4 +109,20 @@ fn sbin_is_left_a_link() {
     assert_eq!(std::fs::read_link(root.join("usr/bin/dkms")).unwrap(), Path::new("dkms-hook"));
     let postinst = std::fs::read_to_string(root.join("usr/lib/dkms/common.postinst")).unwrap();
     assert!(postinst.contains("exec /usr/bin/dkms-hook "));
+}
+
+#[test]
+fn hooks_are_where_they_are_looked_for_wherever_the_program_is() {
+    let top = installed_with(&["PREFIX=/usr/local"]);
+    let root = top.path().join("root");
+    let plugin = root.join("usr/lib/kernel/install.d/40-dkms.install");
+    let mut texts = hooks(&root);
+    texts.push(("the plugin".to_owned(), std::fs::read_to_string(plugin).unwrap()));
+    assert_eq!(texts.len(), 5);
+    assert!(root.join("usr/local/bin/dkms-hook").exists());
+    for (name, text) in texts {
+        let calls = text.lines().filter(|line| line.contains("bin/dkms-hook ") && !line.starts_with('#'));
+        assert!(calls.clone().count() > 0, "{name}");
+        assert!(calls.clone().all(|line| line.contains("/usr/local/bin/dkms-hook ")), "{name}: {text}");
+    }
 }

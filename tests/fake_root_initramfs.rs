@@ -27,7 +27,7 @@ use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const NEXT: &str = "6.12.2-200.toy.x86_64";
 
-const SCENARIOS: [(&str, fn()); 16] = [
+const SCENARIOS: [(&str, fn()); 17] = [
     ("fedora_kernel_and_headers_in_one_transaction", fedora_kernel_and_headers_in_one_transaction),
     ("fedora_headers_a_day_later", fedora_headers_a_day_later),
     ("fedora_reinstalled_and_removed", fedora_reinstalled_and_removed),
@@ -39,6 +39,7 @@ const SCENARIOS: [(&str, fn()); 16] = [
     ("a_module_that_no_initramfs_holds", a_module_that_no_initramfs_holds),
     ("arch_headers_without_their_kernel", arch_headers_without_their_kernel),
     ("arch_modules_kept_of_the_kernel_before", arch_modules_kept_of_the_kernel_before),
+    ("arch_with_booster", arch_with_booster),
     ("plugins_with_numbers_of_a_distributions_own", plugins_with_numbers_of_a_distributions_own),
     ("debian_calls_kernel_install_itself", debian_calls_kernel_install_itself),
     ("booster_makes_its_own_file", booster_makes_its_own_file),
@@ -294,6 +295,31 @@ fn arch_modules_kept_of_the_kernel_before() {
     event(&root, "pacman install", &[&format!("usr/lib/modules/{K}/build/include/")], &[]);
     event(&root, "pacman initramfs", &[], &[]);
     assert_eq!(counts(&root, ["mkinitcpio"]), [1]);
+}
+
+fn arch_with_booster() {
+    let root = fedora("other");
+    root.write("/etc/os-release", "ID=arch\n");
+    for program in ["kernel-install", "dracut", "lsinitrd"] {
+        std::fs::remove_file(root.path("/usr/sbin").join(program)).unwrap();
+    }
+    root.write_script("/usr/sbin/booster", "#!/bin/sh\n");
+    root.write_script(
+        "/usr/share/libalpm/scripts/booster-install",
+        &format!("#!/bin/sh\n{CALLS}{LIST}cd /\nread image\nimage=${{image%/vmlinuz}}\nread base < $image/pkgbase\nlist ${{image##*/}} > /boot/booster-$base.img\n"),
+    );
+    install_image(&root);
+    root.write(format!("/lib/modules/{K}/pkgbase"), "linux-toy\n");
+    root.write("/boot/booster-linux-toy.img", "");
+    ToyKernel::new(K).install_headers(&root);
+    let headers = format!("usr/lib/modules/{K}/build/include/");
+    event(&root, "pacman install", &[&headers], &[]);
+    event(&root, "pacman initramfs", &[&headers], &[]);
+    assert_eq!(counts(&root, ["booster-install"]), [1]);
+    let text = root.read("/boot/booster-linux-toy.img");
+    assert!(text.contains("updates/dkms/hello.ko"), "{text}");
+    event(&root, "pacman initramfs", &[&headers], &[]);
+    assert_eq!(counts(&root, ["booster-install"]), [0]);
 }
 
 fn plugins_with_numbers_of_a_distributions_own() {

@@ -104,8 +104,8 @@ impl HeadersPackage {
 }
 
 use Generator::{
-    AlpmDracut, AlpmMkinitcpio, Booster, Dracut, KernelInstall, Mkinitcpio, Mkinitfs, Sdbootutil,
-    UpdateInitramfs,
+    AlpmBooster, AlpmDracut, AlpmMkinitcpio, Booster, Dracut, KernelInstall, Mkinitcpio, Mkinitfs,
+    Sdbootutil, UpdateInitramfs,
 };
 
 const TABLE: &[Row] = &[
@@ -151,7 +151,7 @@ const TABLE: &[Row] = &[
         destination: Some("/updates/dkms"),
         headers_package: HeadersPackage::PackageHeaders,
         weak_modules: None,
-        generators: &[AlpmMkinitcpio, AlpmDracut, KernelInstall, Mkinitcpio, Booster, Dracut],
+        generators: &[AlpmMkinitcpio, AlpmDracut, AlpmBooster, KernelInstall, Mkinitcpio, Booster, Dracut],
         every_module: true,
     },
     Row {
@@ -170,6 +170,7 @@ const GENERATORS: &[Generator] = &[
     UpdateInitramfs,
     AlpmMkinitcpio,
     AlpmDracut,
+    AlpmBooster,
     KernelInstall,
     Mkinitcpio,
     Sdbootutil,

@@ -25,6 +25,8 @@ pub enum Generator {
     AlpmMkinitcpio,
     /// The script of dracut's hook for pacman.
     AlpmDracut,
+    /// The script of booster's hook for pacman, which reads paths of kernels.
+    AlpmBooster,
     /// mkinitcpio(8) with the preset of the kernel's package.
     Mkinitcpio,
     /// openSUSE's, which has dracut make it and gives it a name of its own beside the old one.
@@ -111,6 +113,11 @@ impl Generator {
                 let in_use = !masked && has_program(root, "dracut");
                 alpm(layout, release, "dracut-install").filter(|_| in_use)
             }
+            Self::AlpmBooster => {
+                let masked = is_masked(root, "90-booster-install.hook");
+                let in_use = !masked && has_program(root, "booster");
+                alpm(layout, release, "booster-install").filter(|_| in_use)
+            }
             Self::Mkinitcpio => {
                 let base = boot::boots_by_package(layout, release)?;
                 let preset = root.path(format!("/etc/mkinitcpio.d/{base}.preset")).is_file();
@@ -145,17 +152,17 @@ impl Generator {
     }
 }
 
-/// A script of pacman's hooks reads the paths that pacman matches: mkinitcpio's by the image, dracut's by
-/// the file that names the package. Each leaves the other's alone.
+/// A script of pacman's hooks reads the paths that pacman matches: mkinitcpio's and booster's by the image,
+/// dracut's by the file that names the package, which leaves the other's alone.
 fn alpm(layout: &Layout, release: &KernelRelease, script: &str) -> Option<Order> {
     let program = format!("{ALPM_SCRIPTS}/{script}");
     layout.root.path(&program).is_file().then_some(())?;
     boot::boots_by_package(layout, release)?;
-    let word = script == "mkinitcpio";
     let path = |file: &str| format!("usr/lib/modules/{release}/{file}\n");
-    // To mkinitcpio's script, another file than the image means every kernel there is.
-    let input = if word { path("vmlinuz") } else { path("pkgbase") + &path("vmlinuz") };
-    let args = if word { vec!["install".to_owned()] } else { Vec::new() };
+    // To all but dracut's, another file than the image means every kernel there is.
+    let both = script == "dracut-install";
+    let input = if both { path("pkgbase") + &path("vmlinuz") } else { path("vmlinuz") };
+    let args = if script == "mkinitcpio" { vec!["install".to_owned()] } else { Vec::new() };
     Some(Order { program, args, input: Some(input), beside: false })
 }
 
@@ -233,6 +240,7 @@ mod tests {
             KernelInstall,
             AlpmMkinitcpio,
             AlpmDracut,
+            AlpmBooster,
             Mkinitcpio,
             Sdbootutil,
             Booster,
