@@ -73,6 +73,12 @@ fn scriptlets_leave_the_initramfs_to_the_trigger() {
     event(&root, "rpm out", &[], &[]);
     assert_eq!(counts(&root, ["kernel-install"]), [1]);
     assert!(!root.read(format!("/boot/toy/{K}/initrd")).contains("/late.ko"));
+    // One that no initramfs wants is no reason to make one.
+    ToyModule::new("far", "1").register(&root);
+    rpm_scriptlet(&root, &install.replace("late", "far"));
+    event(&root, "rpm in", &["/usr/src/far-1/dkms.conf"], &[]).does_not_say("initramfs");
+    assert_eq!(counts(&root, ["depmod", "kernel-install"]), [1, 0]);
+    assert_eq!(root.names("/var/lib/dkms/.dkms-hook/kernels"), [""; 0]);
     // A person is not made to wait.
     scriptlet(&root, "dkms uninstall other/1 --all");
     assert_eq!(counts(&root, ["kernel-install"]), [1]);
