@@ -217,3 +217,16 @@ fn autoinstall_for_a_kernel_that_is_not_there_is_no_failure_when_nothing_is_regi
     ToyModule::new("aa", "1").register(&root);
     root.dkms(&["autoinstall", "-k", "9.9.9-nowhere"]).expect(21);
 }
+
+#[test]
+fn a_module_that_depends_on_itself_is_not_built_for_ever() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    ToyModule::new("own", "1").depends("own").register(&root);
+    root.dkms(&["build", "own/1", "-k", K, "--force"]).expect(0);
+    root.dkms(&["install", "own/1", "-k", K]).expect(0);
+    root.take_make_calls();
+    root.dkms(&["install", "own/1", "-k", K]);
+    root.hook(&[]);
+    assert_eq!(root.take_make_calls(), [""; 0]);
+}

@@ -55,6 +55,36 @@ fn a_tree_made_by_dkms_is_taken_over_without_a_build() {
 }
 
 #[test]
+fn what_dkms_built_again_and_did_not_install_is_installed_when_it_is_taken_over() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    made_by_dkms(&root);
+    let installed = root.path(format!("/lib/modules/{K}/updates/dkms/hello.ko"));
+    let built = root.path(format!("/var/lib/dkms/hello/1.0/{K}/x86_64/module/hello.ko"));
+    let old = fs::read(&installed).unwrap();
+    // Of the same size, so that only the content tells them apart.
+    let mut new = old.clone();
+    let at = new.windows(4).position(|w| w == b"GPL\0").expect("its licence");
+    new[at..at + 3].copy_from_slice(b"MIT");
+    fs::write(&built, &new).unwrap();
+
+    let dry = root.hook(&["--dry-run"]).expect(0).out;
+    assert!(dry.contains("would take over") && dry.contains("would install"), "{dry}");
+    root.hook(&[]).expect(0);
+    assert_eq!(root.take_make_calls(), [""; 0]);
+    assert!(fs::read(&installed).unwrap() == new, "the old module is still there");
+    assert_eq!(root.take_depmods(), [K]);
+    root.hook(&[]).expect(0).says("nothing to do");
+
+    // So is one whose files somebody took away.
+    fs::remove_file(root.path(format!("/var/lib/dkms/hello/1.0/{K}/x86_64/.dkms-hook.json"))).unwrap();
+    fs::remove_file(&installed).unwrap();
+    root.hook(&[]).expect(0);
+    assert!(fs::read(&installed).unwrap() == new);
+    root.hook(&[]).expect(0).says("nothing to do");
+}
+
+#[test]
 fn a_tree_made_by_dkms_for_another_kernel_is_built_again() {
     let root = FakeRoot::new();
     ToyKernel::new(K).wrong_vermagic(K2).install(&root);

@@ -88,7 +88,7 @@ pub struct CellView {
     /// The active link leads here.
     pub installed: bool,
     /// Every file that install recorded is still there, unchanged, and so is the build that it
-    /// came from.
+    /// came from. Without a record: what is installed is what was built.
     pub intact: bool,
     /// What the build was made from, if we made or adopted it.
     pub record: Option<Record>,

@@ -28,6 +28,7 @@ use crate::store;
 mod directives;
 mod expected;
 mod fit;
+mod foreign;
 mod overrides;
 mod stat;
 
@@ -146,7 +147,10 @@ impl Observer<'_> {
         let headers = system.kernels[&cell.kernel].headers || self.overrides.kernel_source_dir.is_some();
         let loaded = (foreign && self.layout.loaded_mark(cell).exists())
             .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
-        let intact = record.as_ref().is_none_or(|r| self.intact(cell, r));
+        let intact = match &record {
+            Some(record) => self.intact(cell, record),
+            None => !installed || self.is_installed_whole(cell),
+        };
         let mut view = CellView {
             built,
             installed,

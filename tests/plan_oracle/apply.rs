@@ -194,11 +194,6 @@ impl Doing<'_> {
         made.key = made.key.filter(|key| build.bears == Some(*key));
         build.made = made.clone();
         build.written = Some(Written { files, without_image, ..Written::default() });
-        // What is installed is taken as it is, too.
-        let token = build.token;
-        if let Some(active) = self.machine.active.get_mut(&(m.0, k)).filter(|a| a.m == m) {
-            (active.token, active.whole) = (token, true);
-        }
         learn(self.machine, &made);
         true
     }

@@ -234,7 +234,7 @@ impl Machine {
     /// The installed files are those of the build, as install left them.
     pub fn intact(&self, m: M, k: K) -> bool {
         let Some(build) = self.builds.get(&(m, k)) else { return true };
-        let listed = build.written.as_ref().is_some_and(|w| w.files);
+        let listed = build.written.as_ref().is_none_or(|w| w.files);
         match self.active.get(&(m.0, k)).filter(|a| a.m == m) {
             Some(active) if listed => active.whole && active.token == build.token,
             _ => true,

@@ -169,7 +169,7 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
         directive: None,
         built: build.is_some(),
         installed,
-        intact: record.is_none() || machine.intact(m, k),
+        intact: machine.intact(m, k),
         record,
         verdict: machine.verdicts.get(&(m, k)).map(|verdict| Verdict {
             format: FORMAT,

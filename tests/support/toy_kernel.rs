@@ -41,12 +41,26 @@ impl FakeRoot {
         // macOS-like indirection of /tmp would make recorded absolute paths differ.
         let layout = Layout::new(Root::at(dir.path().canonicalize().unwrap()));
         let root = Self { dir, layout };
+        root.lay_out();
+        root
+    }
+
+    /// Deletes everything, so that the root is as new, at its old place.
+    pub fn start_over(&self) {
+        for entry in fs::read_dir(self.path("/")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_symlink() { fs::remove_file(path) } else { fs::remove_dir_all(path) }.unwrap();
+        }
+        self.lay_out();
+    }
+
+    fn lay_out(&self) {
+        let root = self;
         for name in ["/usr/lib/modules", "/usr/src", "/var/lib/dkms", "/var/log", "/etc/dkms", "/boot"] {
             fs::create_dir_all(root.path(name)).unwrap();
         }
         symlink("usr/lib", root.path("/lib")).unwrap();
         root.write("/etc/os-release", "ID=debian\nVERSION_ID=13\nPRETTY_NAME=\"Toy\"\n");
-        root
     }
 
     /// How this process reaches a path of the root.

@@ -79,8 +79,8 @@ impl Spec<'_> {
 
     /// Installed as it should be, whatever becomes of what it depends on.
     pub(super) fn held(&self, m: M) -> bool {
-        let whole = self.build(m).is_some_and(|b| b.written.is_none()) || self.machine.intact(m, self.k);
-        self.installed(m) && whole && matches!(self.own(m), Own::Sound | Own::Foreign)
+        let whole = self.installed(m) && self.machine.intact(m, self.k);
+        whole && matches!(self.own(m), Own::Sound | Own::Foreign)
     }
 
     pub(super) fn choice(&self, name: Name) -> Choice {

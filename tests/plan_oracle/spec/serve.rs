@@ -198,7 +198,7 @@ impl Spec<'_> {
             }
             return Serving::There { print: Some(wanted.print()), anew: true };
         }
-        let mut install = !self.installed(m) || written.is_some() && !self.machine.intact(m, self.k);
+        let mut install = !self.installed(m) || !self.machine.intact(m, self.k);
         let Some((build, written)) = build.zip(written) else {
             out.acts.insert(Act::Adopt(m, self.k));
             if install {
