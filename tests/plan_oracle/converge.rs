@@ -11,10 +11,11 @@ use std::mem::discriminant;
 use dkms_hook::plan::Options;
 
 use crate::apply::carry_out;
-use crate::events::{Event, Random, Run};
+use crate::events::{Event, Run};
 use crate::machine::{K, M, Machine, Made, Name};
 use crate::observe::installed;
 use crate::play::{failure, planned, play};
+use crate::random::Random;
 use crate::spec::Ask;
 
 /// What an event is about: two events about the same thing have an order of their own.

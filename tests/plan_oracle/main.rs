@@ -13,9 +13,10 @@ mod found;
 mod machine;
 mod observe;
 mod play;
+mod random;
 mod spec;
 
-use events::Random;
+use random::Random;
 
 /// Sequences of a usual test run, for each property.
 const SEQUENCES: u64 = 10_000;
