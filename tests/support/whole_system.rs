@@ -5,24 +5,32 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::toy_kernel::FakeRoot;
 
 /// Fails where no such system can be put together.
 pub const PROBE: &str = "mount -t tmpfs probe /mnt && mount --rbind /dev /mnt && chroot / true";
 
+/// Directories of `/usr/lib` that are not the machine's.
+const OWN_LIBRARIES: &[&str] = &["modules", "dkms", "kernel", "module-init-tools"];
+/// Directories of `/usr/share` that are not the machine's.
+const OWN_SHARED: &[&str] = &["apport", "kernel", "libalpm"];
+
 /// A root with the machine's programs and libraries in it: a whole system, which we enter.
 pub fn whole_system() -> FakeRoot {
     let root = FakeRoot::new();
-    for name in ["bin", "libexec", "lib64", "lib32", "share"] {
-        bind(&root, &format!("/usr/{name}"));
+    for name in ["bin", "libexec", "lib64", "lib32"] {
+        lend(&root, &format!("/usr/{name}"));
     }
-    // Everything in /usr/lib but the kernels, which are the root's own.
-    for entry in std::fs::read_dir("/usr/lib").unwrap().flatten() {
-        if entry.path().is_dir() && !["modules", "dkms", "kernel"].iter().any(|own| entry.file_name() == *own)
-        {
-            bind(&root, entry.path().to_str().unwrap());
+    // All directories but those that the root has of its own.
+    for (dir, own) in [("/usr/lib", OWN_LIBRARIES), ("/usr/share", OWN_SHARED)] {
+        for entry in std::fs::read_dir(dir).unwrap().flatten() {
+            if !own.iter().any(|own| entry.file_name() == *own) {
+                lend(&root, entry.path().to_str().unwrap());
+            }
         }
     }
     for name in ["bin", "sbin", "lib64", "lib32"] {
@@ -46,15 +54,40 @@ pub fn whole_system() -> FakeRoot {
         &format!("{head}for k; do :; done\n: > /lib/modules/$k/modules.dep\n"),
     );
     root.write_script("/usr/sbin/dpkg-query", &format!("{head}exit 1\n"));
+    let written = std::fs::write(root.path("/usr/bin/dkms-hook-test"), "");
+    assert!(written.is_err(), "a test could write to the machine");
     root
 }
 
+/// Shows a directory of the machine in the root, as it is.
 fn bind(root: &FakeRoot, path: &str) {
     if !Path::new(path).is_dir() || Path::new(path).is_symlink() {
         return;
     }
-    std::fs::create_dir_all(root.path(path)).unwrap();
-    let mut command = Command::new("mount");
-    command.args(["--rbind", path]).arg(root.path(path));
-    assert!(command.status().unwrap().success(), "{command:?}");
+    let place = root.path(path);
+    std::fs::create_dir_all(&place).unwrap();
+    mount(Some(path), &place, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>).unwrap();
+}
+
+/// As [`bind`], but what is written there by mistake fails instead of reaching the machine.
+fn lend(root: &FakeRoot, path: &str) {
+    bind(root, path);
+    let place = root.path(path);
+    if !place.is_dir() || place.is_symlink() {
+        return;
+    }
+    // What the machine's mount forbids must go on being forbidden.
+    let kept = statvfs(&place).unwrap().flags();
+    let pairs = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ];
+    let kept = pairs.iter().filter(|(has, _)| kept.contains(*has)).map(|(_, flag)| *flag);
+    let flags =
+        kept.fold(MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, |all, flag| all | flag);
+    mount(None::<&str>, &place, None::<&str>, flags, None::<&str>).unwrap();
 }
