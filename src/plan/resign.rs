@@ -1,6 +1,6 @@
 //! `dkms-hook resign`: what bears no signature of the present key gets one, without a build.
 
-use super::planner::Planner;
+use super::planner::{Planner, Standing};
 use super::{Action, Note, Reason};
 use crate::ids::{Cell, KernelRelease};
 use crate::request::Wanted;
@@ -30,6 +30,15 @@ impl Planner<'_> {
 
     fn resign_cell(&mut self, cell: &Cell, signature: &Signature) {
         let Some(view) = self.view(cell) else { return };
+        if self.standing(view) == Standing::WrongKernel {
+            // To sign it would be to install it.
+            let why = format!(
+                "it was made for another kernel (`dkms build {} -k {}` makes it again)",
+                cell.module, cell.kernel
+            );
+            self.note(Note::CannotSign { cell: cell.clone(), why });
+            return;
+        }
         match signature {
             Signature::Impossible(why) => {
                 self.note(Note::CannotSign { cell: cell.clone(), why: why.clone() });

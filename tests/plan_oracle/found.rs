@@ -240,3 +240,17 @@ fn a_build_that_is_kept_by_name_is_signed_in_the_same_run() {
         script(M(0, 2), 1, Goal::Installed, 64),
     ]);
 }
+
+/// A build for another kernel was installed to bring its new signature.
+#[test]
+fn what_was_made_for_another_kernel_is_not_signed() {
+    play(&[
+        Event::Headers(2, Some(0)),
+        Event::Add(M(3, 1), 0, needs(&[])),
+        Event::Add(M(2, 1), 0, needs(&[3])),
+        bring(M(2, 1), 2, Goal::Installed, true),
+        Event::Foreign { m: M(3, 1), k: 2, fits: false, loaded: true, install: true },
+        Event::Key(Some(0)),
+        Event::Run(Run { ask: Ask::Resign { k: None, module: None }, bits: 0, cut: None }),
+    ]);
+}

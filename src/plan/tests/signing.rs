@@ -119,7 +119,11 @@ fn builds_of_dkms_are_signed_without_headers_or_record() {
     let view = world.view("zfs/2", "6.1");
     view.record = None;
     view.now = Now::NoHeaders;
+    view.vermagic_matches = true;
     let plan = world.plan(&resign(&[]));
     assert_eq!(steps(&plan)[..3], ["sign zfs/2 for 6.1", "install zfs/2 for 6.1", "depmod 6.1"]);
     assert_eq!(plan.steps[1].needs, [0]);
+    world.view("zfs/2", "6.1").vermagic_matches = false;
+    let plan = world.plan(&resign(&[]));
+    assert!(plan.is_empty() && notes(&plan)[0].contains("cannot be signed: it was made for another kernel"));
 }

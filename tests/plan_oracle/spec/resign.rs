@@ -24,7 +24,8 @@ impl Spec<'_> {
         for m in self.machine.modules.keys().filter(|m| meant(m)) {
             let Some(build) = self.build(*m) else { continue };
             let said = build.written.is_none() || build.made.key == Some(key);
-            if build.bears == Some(key) && said {
+            // One for another kernel is not to be installed.
+            if build.bears == Some(key) && said || build.written.is_none() && !build.fits_kernel {
                 continue;
             }
             if self.sign(*m, out) {

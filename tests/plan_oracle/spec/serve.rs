@@ -61,7 +61,8 @@ impl Spec<'_> {
     pub(super) fn servings(&self, without: Option<Name>) -> Servings {
         let mut names: Vec<(BTreeSet<Name>, Name)> =
             self.names().into_iter().map(|name| (self.reach(name), name)).collect();
-        names.sort_by_key(|(reach, name)| (reach.len(), reach.clone(), *name));
+        // A ring reaches the same as what stands on nothing but it.
+        names.sort_by_key(|(reach, name)| (reach.len(), reach.clone(), !reach.contains(name), *name));
         let mut state: Servings = without.map(|name| (name, Serving::Missing)).into_iter().collect();
         for (reach, name) in &names {
             if state.contains_key(name) {
