@@ -232,3 +232,20 @@ fn a_module_that_does_not_want_it_is_left_out_until_asked_for() {
     root.hook(&[]).expect(0);
     assert_eq!(root.take_make_calls().len(), 1);
 }
+
+#[test]
+fn what_somebody_deletes_is_put_back_without_headers_too() {
+    let root = installed();
+    ToyKernel::new(K).remove_headers(&root);
+    root.hook(&[]).expect(0);
+    root.take_calls();
+    fs::remove_dir_all(root.path(format!("/usr/lib/modules/{K}/updates"))).unwrap();
+    let dry = root.hook(&["--dry-run"]).expect(0).out;
+    let line = format!("would install hello/1.0 for {K}: installed files are missing or changed\n");
+    assert!(dry.starts_with(&line), "{dry}");
+    root.hook(&[]).expect(0);
+    assert!(root.exists(format!("/lib/modules/{K}/updates/dkms/hello.ko")));
+    assert_eq!(root.take_depmods(), [K]);
+    assert_eq!(root.take_make_calls(), [""; 0]);
+    in_line(&root);
+}

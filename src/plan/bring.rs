@@ -191,8 +191,9 @@ impl<'a> Planner<'a> {
         Some((Some((build, made)), false))
     }
 
+    /// True when these are installed, but for the module itself.
     fn all_installed(&self, cell: &Cell, names: &[String]) -> bool {
-        names.iter().all(|name| {
+        names.iter().filter(|name| **name != cell.module.name.as_str()).all(|name| {
             ModuleName::new(name.clone())
                 .is_ok_and(|name| self.installed(&name, &cell.kernel, &cell.arch).is_some())
         })

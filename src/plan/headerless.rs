@@ -26,7 +26,8 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans the installation of builds that are there and not installed, as an archive may have
-    /// brought them. True when there are modules that need the headers.
+    /// brought them, and of those whose installed files somebody deleted or changed. True when there are
+    /// modules that need the headers.
     pub(super) fn install_what_is_built(&mut self, kernel: &KernelRelease, retry: bool) -> bool {
         let Some((arch, number)) = self.system.arch.as_ref().zip(self.index.kernel(kernel)) else {
             return false;
@@ -34,7 +35,14 @@ impl<'a> Planner<'a> {
         let mut wanted = false;
         for name in 0..self.index.modules() {
             let place = Place { kernel: number, name };
-            if !self.index.is_added(place) || self.index.installed(place, arch).is_some() {
+            if !self.index.is_added(place) {
+                continue;
+            }
+            if let Some(known) = self.index.installed(place, arch) {
+                if self.is_to_be_mended(known, retry) {
+                    let action = Action::Install { cell: known.cell.clone(), force: false };
+                    self.step(action, Reason::FilesMissing, Vec::new());
+                }
                 continue;
             }
             match self.ready_build(place, arch, retry) {
@@ -46,6 +54,15 @@ impl<'a> Planner<'a> {
             }
         }
         wanted
+    }
+
+    /// True when files that were installed are not as we left them, and the build has them still.
+    fn is_to_be_mended(&self, Known { view, source, .. }: Known<'a>, retry: bool) -> bool {
+        let record = view.record.as_ref().filter(|r| r.facts.exclusion.is_none());
+        view.built
+            && !view.intact
+            && source == Some(&Source::Added)
+            && record.is_some_and(|r| retry || r.refused.is_none())
     }
 
     /// The newest version of a module that is built for a kernel, if it is to be installed by itself.

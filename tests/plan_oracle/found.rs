@@ -254,3 +254,14 @@ fn what_was_made_for_another_kernel_is_not_signed() {
         Event::Run(Run { ask: Ask::Resign { k: None, module: None }, bits: 0, cut: None }),
     ]);
 }
+
+/// A build out of an archive, of a module that depends on itself, was taken over only by the second call.
+#[test]
+fn who_stands_on_itself_need_not_be_installed_to_be_taken_over() {
+    play(&[
+        Event::Headers(1, Some(0)),
+        Event::Add(M(1, 2), 0, needs(&[1])),
+        Event::Foreign { m: M(1, 2), k: 1, fits: true, loaded: true, install: false },
+        bring(M(1, 2), 1, Goal::Installed, false),
+    ]);
+}

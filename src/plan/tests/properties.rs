@@ -348,7 +348,10 @@ fn check_steps(system: &System, request: &Request, options: &Options, plan: &Pla
                 let view = &system.cells[cell];
                 let Now::Judged { facts, .. } = &view.now else {
                     let automatic = match &view.record {
-                        Some(record) => record.facts.autoinstall && record.facts.exclusion.is_none(),
+                        Some(record) => {
+                            let damaged = view.installed && !view.intact;
+                            (record.facts.autoinstall || damaged) && record.facts.exclusion.is_none()
+                        }
                         None => view.vermagic_matches && view.loaded.is_some_and(|l| l.autoinstall),
                     };
                     assert!(!by_itself(request) || view.built && view.now == Now::NoHeaders && automatic);

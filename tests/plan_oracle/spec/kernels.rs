@@ -69,11 +69,19 @@ impl Spec<'_> {
         }
     }
 
-    /// Without headers, what is built already is installed. True when something needs them.
+    /// Without headers, what is built already is installed, and stays installed. True when something needs them.
     pub(super) fn without_headers(&self, out: &mut Expected) -> bool {
         let mut waits = false;
         for name in self.names() {
-            if self.machine.installed(name, self.k).is_some() {
+            let present = |m: &M| self.machine.modules.get(m).is_some_and(|known| known.present);
+            if let Some(m) = self.machine.installed(name, self.k) {
+                // What somebody took away is put back, if the build has it and it is ours.
+                let ours = self.build(m).filter(|build| !build.made.conf.refuses(self.k));
+                let written = ours.and_then(|build| build.written.as_ref());
+                let again = written.is_some_and(|written| self.retry || !written.refused);
+                if again && present(&m) && !self.machine.intact(m, self.k) {
+                    out.acts.insert(Act::Install(m, self.k, false));
+                }
                 continue;
             }
             let versions: Vec<(M, &Registered)> =

@@ -100,7 +100,8 @@ impl Spec<'_> {
             let build = self.build(m).expect("it is sound");
             // One out of an archive is told which builds of its dependencies it goes with: not before
             // they are there.
-            let told = now.conf.needs.iter().all(|d| self.machine.installed(*d, self.k).is_some());
+            let mut others = now.conf.needs.iter().copied().filter(|d| *d != m.0);
+            let told = others.all(|d| self.machine.installed(d, self.k).is_some());
             return Build::There(build.written.is_none() && (!build.loaded || told));
         }
         if now.conf.refuses(self.k) {
