@@ -265,3 +265,17 @@ fn who_stands_on_itself_need_not_be_installed_to_be_taken_over() {
         bring(M(1, 2), 1, Goal::Installed, false),
     ]);
 }
+
+/// The specification looked at what stands on nothing but a ring before the ring.
+#[test]
+fn a_ring_comes_before_what_stands_on_it() {
+    play(&[
+        Event::Image(1, true),
+        Event::Headers(1, Some(0)),
+        Event::Add(M(2, 2), 0, needs(&[3])),
+        Event::Add(M(1, 2), 0, needs(&[2])),
+        Event::Add(M(3, 2), 0, needs(&[3])),
+        bring(M(3, 2), 1, Goal::Installed, true),
+        hook(),
+    ]);
+}
