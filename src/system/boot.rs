@@ -136,8 +136,8 @@ pub fn boots_by_package(layout: &Layout, release: &KernelRelease) -> Option<Stri
 }
 
 /// The files of Arch's kernels: those that the preset of mkinitcpio(8) names, or the usual one, and
-/// booster's. The
-/// fallback image is left out: it has everything from the start, and presets of today make none.
+/// booster's. The fallback image is left out: it has everything from the start, and presets of today
+/// make none.
 fn of_package(layout: &Layout, release: &KernelRelease) -> Vec<PathBuf> {
     let Some(base) = boots_by_package(layout, release) else { return Vec::new() };
     let preset = layout.root.path(format!("/etc/mkinitcpio.d/{base}.preset"));
