@@ -11,7 +11,7 @@ use std::process::Command;
 use build_run::{K, Run};
 use dkms_hook::apply::build::Failure;
 use dkms_hook::conf::model::Scripts;
-use dkms_hook::kbuild::toolchain;
+use dkms_hook::kernel::toolchain;
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 fn root() -> FakeRoot {
@@ -59,7 +59,7 @@ fn a_failed_rebuild_leaves_the_old_build_alone() {
         .scripts(failing_post);
     for (module, code) in [(module.failing(), 10), (post, 42)] {
         assert_eq!(fails(&root, &module).code, code);
-        let now = dkms_hook::digest::file_digest(&root.path(run.cell_dir() + "/module/hello.ko"));
+        let now = dkms_hook::fs::digest::file_digest(&root.path(run.cell_dir() + "/module/hello.ko"));
         assert_eq!(now.unwrap(), built.modules[0].digest);
         assert!(root.read(run.cell_dir() + "/log/make.log").contains("# exit code: 0"));
         assert_eq!(root.names(run.kernel_dir()), ["x86_64"]);
@@ -238,7 +238,7 @@ fn a_full_disk_is_told_and_harms_nothing() {
     let run = Run::new(&root, &module);
     let built = run.build().unwrap();
     let unharmed = || {
-        let now = dkms_hook::digest::file_digest(&root.path(run.cell_dir() + "/module/hello.ko"));
+        let now = dkms_hook::fs::digest::file_digest(&root.path(run.cell_dir() + "/module/hello.ko"));
         now.unwrap() == built.modules[0].digest && root.names(run.kernel_dir()) == ["x86_64"]
     };
 

@@ -8,8 +8,8 @@ mod toy_kernel;
 use build_run::{K, Run};
 use dkms_hook::apply::build::{Compression, Signed};
 use dkms_hook::conf::model::Scripts;
-use dkms_hook::digest::file_digest;
-use dkms_hook::kbuild::compression;
+use dkms_hook::fs::digest::file_digest;
+use dkms_hook::kernel::compression;
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 fn root() -> FakeRoot {

@@ -12,10 +12,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use build_run::{K, Run};
 use dkms_hook::apply::build::Signed;
-use dkms_hook::digest::file_digest;
 use dkms_hook::elf;
-use dkms_hook::kbuild::{Checked, check, signing_identity};
-use dkms_hook::pki::Certificate;
+use dkms_hook::fs::digest::file_digest;
+use dkms_hook::kernel::{Checked, check, signing_identity};
+use dkms_hook::trust::pki::Certificate;
 use signing::{CERTIFICATE, KEY};
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use dkms_hook::conf::evaluation::{Question, open, with_bash, with_own_reader};
 use dkms_hook::conf::model::Context;
 use dkms_hook::conf::{DKMS_CONF, Strictness, load, variables};
-use dkms_hook::ids::{Arch, KernelRelease, ModuleId};
-use dkms_hook::root::Root;
+use dkms_hook::fs::root::Root;
+use dkms_hook::model::ids::{Arch, KernelRelease, ModuleId};
 
 /// The packages whose conf runs code. All others are read without a shell.
 const NEEDS_BASH: &[&str] = &[

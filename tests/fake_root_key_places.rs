@@ -11,7 +11,7 @@ mod toy_kernel;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use dkms_hook::kbuild::Checked;
+use dkms_hook::kernel::Checked;
 use program::{Face, finish};
 use signing::{CERTIFICATE, GLOBAL, INSTALLED, K, K2, KEY, root};
 use toy_kernel::ToyKernel;

@@ -14,7 +14,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use dkms_hook::elf;
-use dkms_hook::kbuild::Checked;
+use dkms_hook::kernel::Checked;
 use program::{Answer, Face, finish};
 use signing::{CERTIFICATE, INSTALLED, K, K2, KEY};
 use toy_kernel::FakeRoot;
@@ -196,7 +196,7 @@ fn a_new_key_signs_anew_without_building() {
     let root = installed();
     let begin = |root: &FakeRoot| {
         let certificate = root.path("/var/lib/dkms/mok.pub");
-        dkms_hook::digest::file_digest(&certificate).unwrap()[..8].to_owned()
+        dkms_hook::fs::digest::file_digest(&certificate).unwrap()[..8].to_owned()
     };
     let old = begin(&root);
     new_key(&root);

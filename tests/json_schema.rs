@@ -12,15 +12,15 @@ mod toy_kernel;
 
 use std::fs;
 
-use dkms_hook::abi::{Misfit, SymbolChange};
-use dkms_hook::conf::change::DirectiveChange;
-use dkms_hook::error::Error;
-use dkms_hook::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
-use dkms_hook::inputs::{Change, Headers};
+use dkms_hook::model::directive::DirectiveChange;
+use dkms_hook::model::error::Error;
+use dkms_hook::model::fit::{Misfit, SymbolChange};
+use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
+use dkms_hook::model::inputs::{Change, Headers};
+use dkms_hook::model::record::FailureNote;
+use dkms_hook::model::system::System;
 use dkms_hook::plan::{Action, Note, Plan, Reason, Step};
-use dkms_hook::record::FailureNote;
 use dkms_hook::report::plan_json;
-use dkms_hook::system::System;
 use json_schema::Schemas;
 use serde_json::{Value, json};
 use toy_kernel::{FakeRoot, ToyKernel, ToyModule};

@@ -7,17 +7,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dkms_hook::conf::model::Framework;
-use dkms_hook::ids::{Arch, Cell, KernelRelease, ModuleId};
-use dkms_hook::inputs::{Headers, Inputs};
-use dkms_hook::layout::Layout;
+use dkms_hook::fs::root::Root;
+use dkms_hook::fs::store;
+use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use dkms_hook::model::inputs::{Headers, Inputs};
+use dkms_hook::model::record::Overrides;
+use dkms_hook::model::record::{FORMAT, Facts, InstalledFile, Record};
+use dkms_hook::model::request::Request;
+use dkms_hook::model::system::CellView;
+use dkms_hook::model::system::Kernel;
+use dkms_hook::model::system::Now;
+use dkms_hook::model::system::Source;
+use dkms_hook::model::system::System;
+use dkms_hook::observe::Observer;
+use dkms_hook::observe::distribution::Distribution;
 use dkms_hook::plan::{self, Options};
-use dkms_hook::record::{FORMAT, Facts, InstalledFile, Record};
-use dkms_hook::request::Request;
-use dkms_hook::root::Root;
-use dkms_hook::store;
-use dkms_hook::system::distribution::Distribution;
-use dkms_hook::system::observe::{Observer, Overrides};
-use dkms_hook::system::{CellView, Kernel, Now, Source, System};
+use dkms_hook::tree::layout::Layout;
 
 #[path = "../support/timing.rs"]
 mod timing;
@@ -147,8 +152,8 @@ fn write_records(observer: &Observer<'_>) {
             path,
             built: name,
             size: meta.len(),
-            mtime: dkms_hook::system::kernels::mtime(&meta),
-            built_mtime: dkms_hook::system::kernels::mtime(&built),
+            mtime: dkms_hook::fs::look::mtime(&meta),
+            built_mtime: dkms_hook::fs::look::mtime(&built),
             original: None,
         };
         let record = Record {
@@ -160,7 +165,7 @@ fn write_records(observer: &Observer<'_>) {
             installed: vec![file],
             refused: None,
             without_image: false,
-            overrides: dkms_hook::record::Overrides::default(),
+            overrides: dkms_hook::model::record::Overrides::default(),
         };
         store::save(&observer.layout.record(&cell), &record).expect("it can be written");
     }
@@ -244,7 +249,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 installed: Vec::new(),
                 refused: None,
                 without_image: false,
-                overrides: dkms_hook::record::Overrides::default(),
+                overrides: dkms_hook::model::record::Overrides::default(),
             };
             let view = CellView {
                 built: true,

@@ -10,9 +10,9 @@
 use std::collections::BTreeSet;
 
 use crate::adapters::{dpkg, in_line};
-use crate::error::Result;
-use crate::ids::KernelRelease;
 use crate::machine::Machine;
+use crate::model::error::Result;
+use crate::model::ids::KernelRelease;
 use crate::plan::{InitramfsDuty, Options};
 use crate::report::{Report, summary};
 

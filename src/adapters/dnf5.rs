@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::adapters::incoming;
-use crate::error::{Error, Result, exit};
+use crate::fs::root::Root;
 use crate::machine::Machine;
+use crate::model::error::{Error, Result, exit};
 use crate::report::Report;
-use crate::root::Root;
 
 /// Says what the kernel packages of the transaction mean for modules. `requests` and `replies` are the
 /// two ends of the plugin's dialogue; what a person is to read goes to `report`, which must not be

@@ -1,8 +1,8 @@
 //! What dpkg says of packages, and how it is told to call us again.
 
-use crate::ids::KernelRelease;
+use crate::fs::root::Root;
+use crate::model::ids::KernelRelease;
 use crate::process::{Output, Process};
-use crate::root::Root;
 
 /// True while a package's maintainer script runs (dpkg(1), DPKG_MAINTSCRIPT_NAME).
 pub fn in_maintainer_script() -> bool {

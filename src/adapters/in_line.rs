@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use crate::apply::run::Flags;
-use crate::error::{Error, Result, exit};
-use crate::ids::KernelRelease;
 use crate::machine::{Machine, Ran};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::KernelRelease;
+use crate::model::record::Overrides;
+use crate::model::request::Request;
 use crate::plan::{Action, Note, Options};
 use crate::report::{Report, summary};
-use crate::request::Request;
-use crate::system::observe::Overrides;
 
 /// Brings these kernels in line, or all of them.
 ///

@@ -3,14 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::kernel;
 use crate::machine::Machine;
+use crate::model::record::Overrides;
+use crate::model::request::Request;
 use crate::packages::incoming::{Here, Kernel, Transaction, look_ahead};
 use crate::packages::{Package, ReadError};
 use crate::plan::{self, Options};
 use crate::report::Report;
-use crate::request::Request;
-use crate::system::kernels;
-use crate::system::observe::Overrides;
 
 /// Looks into packages, all of one transaction. One that cannot be read is told and passed over:
 /// whether it is installed is for the package manager to say.
@@ -40,11 +40,11 @@ pub fn kernels(machine: &Machine, transaction: &Transaction) -> Vec<Kernel> {
             ["kernels/", "linux-headers-"].map(|prefix| format!("/usr/src/{prefix}{release}/include"));
         Here {
             kernel: machine.layout.kernel(release).join("kernel").is_dir(),
-            headers: kernels::headers_present(&machine.layout, release)
+            headers: kernel::headers_present(&machine.layout, release)
                 || places.iter().any(|dir| root.is_dir(Path::new(dir).join("generated"))),
         }
     };
-    let package = |release: &crate::ids::KernelRelease, base: Option<&str>| {
+    let package = |release: &crate::model::ids::KernelRelease, base: Option<&str>| {
         machine.distribution.headers_package(release.as_str(), base)
     };
     look_ahead(transaction, &here, &plan, &package)

@@ -5,13 +5,13 @@
 
 use crate::adapters::{dpkg, in_line};
 use crate::apply::lock;
-use crate::error::Result;
-use crate::ids::KernelRelease;
+use crate::boot;
+use crate::boot::plugins::Plugins;
 use crate::machine::Machine;
+use crate::model::error::Result;
+use crate::model::ids::KernelRelease;
 use crate::plan::{InitramfsDuty, Options};
 use crate::report::{Report, summary};
-use crate::system::boot;
-use crate::system::kernel_install::Plugins;
 
 /// What kernel-install wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,14 +7,14 @@
 use std::path::Path;
 
 use crate::adapters::{in_line, incoming};
-use crate::error::Result;
-use crate::ids::{ModuleId, is_component};
 use crate::machine::Machine;
+use crate::model::error::Result;
+use crate::model::ids::{ModuleId, is_component};
+use crate::model::request::Request;
 use crate::packages::incoming::Transaction;
 use crate::plan::{InitramfsDuty, Options};
 use crate::report::{Report, summary};
-use crate::request::Request;
-use crate::system::modules;
+use crate::tree::registry;
 
 /// Before the transaction: says what its kernels come to, and which of them come without the headers
 /// that modules need. The targets are all that pacman tells, so the name of a kernel's package is not
@@ -50,7 +50,7 @@ pub fn installed(machine: &Machine, targets: &[String], report: &dyn Report) -> 
 pub fn removed(machine: &Machine, targets: &[String], report: &dyn Report) -> Result<()> {
     for dir in sources(targets) {
         for module in without_source(machine, dir) {
-            let cells = modules::cells(&machine.layout, &module);
+            let cells = registry::cells(&machine.layout, &module);
             let cells = cells.into_iter().map(|cell| (cell.kernel, cell.arch)).collect();
             let request = Request::Remove { module, cells };
             let removed = in_line::carry_out(machine, &request, &before_the_generator(), report);
@@ -92,7 +92,7 @@ fn without_source(machine: &Machine, dir: &str) -> Vec<ModuleId> {
     let leads_there = |id: &ModuleId| {
         std::fs::read_link(layout.source_link(id)).is_ok_and(|target| layout.root.inside(&target) == source)
     };
-    modules::registered(layout).into_iter().map(|(id, _)| id).filter(leads_there).collect()
+    registry::registered(layout).into_iter().map(|(id, _)| id).filter(leads_there).collect()
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 //! gone, packages that do not use kernel-install, and image builders that switch it off.
 
 use crate::adapters::in_line;
-use crate::error::Result;
+use crate::fs::root::Root;
 use crate::machine::Machine;
+use crate::model::error::Result;
 use crate::plan::Options;
 use crate::process::ancestors;
 use crate::report::{Report, summary};
-use crate::root::Root;
 
 /// True while a package's scriptlet runs. rpm sets no variable that says so; it gives the script to the
 /// interpreter in a file of this name, and that is what there is.

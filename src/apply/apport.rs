@@ -1,9 +1,9 @@
 //! Ubuntu's crash reporter, told of builds that fail.
 
-use crate::error::exit;
-use crate::ids::Cell;
-use crate::layout::Layout;
+use crate::model::error::exit;
+use crate::model::ids::Cell;
 use crate::process::{Output, Process, find_program};
+use crate::tree::layout::Layout;
 
 /// The failures that it is told of: those of the source (patches, make, missing modules), not of the
 /// machine.

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::apply::{notes, tree};
-use crate::error::{Error, Result, exit};
-use crate::ids::KernelRelease;
-use crate::layout::Layout;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::KernelRelease;
 use crate::process::{NotStarted, Output, Process};
 use crate::report::Report;
+use crate::tree::layout::Layout;
 
 /// Runs depmod for a kernel and forgets that it was due.
 ///
@@ -67,7 +67,7 @@ fn base(layout: &Layout) -> Result<Option<PathBuf>, PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::Root;
+    use crate::fs::root::Root;
 
     #[test]
     fn depmod_is_led_to_the_tree_that_is_installed_to() {

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::apply::sign::Environment;
 use crate::conf::model::Framework;
-use crate::error::{Error, Result, exit};
-use crate::ids::Cell;
-use crate::layout::Layout;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::Cell;
 use crate::process::Process;
+use crate::tree::layout::Layout;
 
 /// Variables of the shell that evaluates `build_environment` which say nothing about builds.
 const SHELL_OWN: [&str; 5] = ["_", "PWD", "OLDPWD", "SHLVL", crate::process::PARENT_VARIABLE];

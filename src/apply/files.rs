@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::apply::recover::TEMPORARY;
-use crate::error::{Error, Result};
-use crate::system::stamp::same_content;
+use crate::fs::stamp::same_content;
+use crate::model::error::{Error, Result};
 
 /// Copies a file to `to` by way of a temporary name in the same directory that depmod(8) does not
 /// take for a module, then renames it. Mode 0644. An identical file is left alone.

@@ -1,14 +1,14 @@
 //! The initramfs of a kernel, made again by the distribution's own generator.
 
 use crate::apply::notes;
-use crate::error::{Error, Result, exit};
-use crate::ids::KernelRelease;
-use crate::layout::Layout;
+use crate::boot::generator::{Environment, Order};
+use crate::boot::{self, BootFile};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::KernelRelease;
+use crate::observe::distribution::Distribution;
 use crate::process::{Output, Process, find_program};
 use crate::report::Report;
-use crate::system::boot::{self, BootFile};
-use crate::system::distribution::Distribution;
-use crate::system::generator::{Environment, Order};
+use crate::tree::layout::Layout;
 
 /// Makes the initramfs of a kernel again if that is due: always, or when one of the modules that
 /// changed is in it or is wanted in it. Forgets the duty once done.
@@ -138,8 +138,7 @@ fn holds(layout: &Layout, kernel: &KernelRelease, modules: &[String]) -> bool {
 fn lists(text: &str, modules: &[String]) -> bool {
     text.lines().any(|line| {
         let file = line.rsplit('/').next().unwrap_or(line);
-        crate::system::observe::module_stem(file)
-            .is_some_and(|stem| modules.iter().any(|m| same_module(m, stem)))
+        crate::elf::module_stem(file).is_some_and(|stem| modules.iter().any(|m| same_module(m, stem)))
     })
 }
 

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use crate::apply::{files, notes, original};
 use crate::conf::model::Conf;
 use crate::elf;
-use crate::error::{Error, Result, exit};
-use crate::ids::Cell;
-use crate::layout::Layout;
+use crate::elf::{is_module, module_stem};
+use crate::fs::look::mtime;
+use crate::fs::stamp::same_content;
+use crate::fs::store;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::Cell;
+use crate::model::record::{InstalledFile, Record};
+use crate::observe::distribution::{Distribution, Family};
 use crate::process::{Output, Process};
-use crate::record::{InstalledFile, Record};
 use crate::report::Report;
-use crate::store;
-use crate::system::distribution::{Distribution, Family};
-use crate::system::kernels::mtime;
-use crate::system::modules;
-use crate::system::observe::{is_module, module_stem};
-use crate::system::stamp::same_content;
+use crate::tree::layout::Layout;
+use crate::tree::registry;
 
 /// How to install.
 #[derive(Clone, Copy)]
@@ -108,7 +108,7 @@ impl Installer<'_> {
             return Err(Error::new(exit::INSTALL, text)
                 .hint(format!("install the kernel {} first, or check the release", cell.kernel)));
         }
-        let active = modules::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
+        let active = registry::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
         let before = self.recorded_of_active(cell, active.as_ref());
         let files = self.built_files(cell);
         if let Some(missing) = conf.and_then(|c| missing_record(c, &files)) {
@@ -219,7 +219,11 @@ impl Installer<'_> {
 
     /// What this module has below `/lib/modules/K`: the active version's files; without one, those
     /// that a cut-off install of this cell left.
-    fn recorded_of_active(&self, cell: &Cell, active: Option<&crate::ids::Version>) -> Vec<InstalledFile> {
+    fn recorded_of_active(
+        &self,
+        cell: &Cell,
+        active: Option<&crate::model::ids::Version>,
+    ) -> Vec<InstalledFile> {
         let Some(version) = active else {
             let record = store::load::<Record>(&self.layout.record(cell));
             return record.map(|r| r.installed).unwrap_or_default();
@@ -292,11 +296,11 @@ impl Installer<'_> {
 
     /// True when another package installed a file of the same name over ours since.
     fn claimed_by_another(&self, cell: &Cell, file: &InstalledFile) -> bool {
-        let mut others = modules::registered(self.layout).into_iter().map(|(id, _)| id);
+        let mut others = registry::registered(self.layout).into_iter().map(|(id, _)| id);
         others.any(|id| {
             let other = Cell { module: id, ..cell.clone() };
             let installed = other.module.name != cell.module.name
-                && modules::active(self.layout, &other.module.name, &cell.kernel, &cell.arch).as_ref()
+                && registry::active(self.layout, &other.module.name, &cell.kernel, &cell.arch).as_ref()
                     == Some(&other.module.version);
             installed
                 && store::load::<Record>(&self.layout.record(&other))
@@ -329,7 +333,7 @@ impl Installer<'_> {
     /// # Errors
     /// When a file cannot be removed.
     pub fn clear_unfinished(&self, cell: &Cell) -> Result<()> {
-        if modules::active(self.layout, &cell.module.name, &cell.kernel, &cell.arch).is_some()
+        if registry::active(self.layout, &cell.module.name, &cell.kernel, &cell.arch).is_some()
             || self.recorded_of_active(cell, None).is_empty()
         {
             return Ok(());
@@ -344,7 +348,7 @@ impl Installer<'_> {
     /// When a file cannot be removed; the module then still counts as installed.
     pub fn uninstall(&self, cell: &Cell, conf: Option<&Conf>) -> Result<()> {
         let layout = self.layout;
-        let active = modules::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
+        let active = registry::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
         let files = self.recorded_of_active(cell, active.as_ref().map(|_| &cell.module.version));
         self.announce(cell, files.iter().map(|f| f.built.as_str()))?;
         let kernel_dir = layout.kernel(&cell.kernel);
@@ -423,7 +427,7 @@ fn check_versions(there: &Path, built: &Path, layout: &Layout) -> Result<(), Str
     let shown = layout.shown(there);
     let (old_version, new_version) =
         (old.version.as_deref().unwrap_or(""), new.version.as_deref().unwrap_or(""));
-    match crate::version_order::compare(old_version, new_version) {
+    match crate::model::version::compare(old_version, new_version) {
         std::cmp::Ordering::Greater => Err(format!(
             "{} has version {old_version}, newer than {new_version}; it is kept",
             shown.display()

@@ -11,10 +11,10 @@ use std::fs::{File, TryLockError};
 use std::io::Write;
 
 use crate::apply::recover;
-use crate::error::{Error, Result};
-use crate::layout::Layout;
+use crate::model::error::{Error, Result};
 use crate::process::{PARENT_VARIABLE, set_lock_holder};
 use crate::report::Report;
+use crate::tree::layout::Layout;
 
 /// Held while in scope.
 #[derive(Debug)]
@@ -109,8 +109,8 @@ fn ancestor() -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::root::Root;
     use crate::report::Memory;
-    use crate::root::Root;
 
     #[test]
     fn the_second_waits_for_the_first() {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::layout::Layout;
 use crate::process::{NotStarted, Output, Process};
 use crate::report::Report;
+use crate::tree::layout::Layout;
 
 /// Arguments of one call: far below what the system allows.
 const AT_ONCE: usize = 500;
@@ -52,7 +52,7 @@ fn aliases(layout: &Layout) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::Root;
+    use crate::fs::root::Root;
 
     #[test]
     fn every_alias_is_found_once() {

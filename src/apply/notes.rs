@@ -3,12 +3,12 @@
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::error::Result;
-use crate::ids::KernelRelease;
-use crate::layout::Layout;
-use crate::record::{InitramfsDue, KernelNote};
-use crate::store;
-use crate::system::kernels;
+use crate::fs::look;
+use crate::fs::store;
+use crate::model::error::Result;
+use crate::model::ids::KernelRelease;
+use crate::model::record::{InitramfsDue, KernelNote};
+use crate::tree::layout::Layout;
 
 /// The note on a kernel; empty when there is none.
 pub fn kernel_note(layout: &Layout, kernel: &KernelRelease) -> KernelNote {
@@ -57,7 +57,7 @@ pub fn depmod_lags(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
 /// When it cannot be written.
 pub fn depmod_follows(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
     let index = || std::fs::metadata(layout.kernel(kernel).join("modules.dep"));
-    let made = || index().map_or(0, |file| kernels::mtime(&file));
+    let made = || index().map_or(0, |file| look::mtime(&file));
     update(layout, kernel, |note| note.depmod_left_at = note.depmod_due.then(made))
 }
 
@@ -95,7 +95,7 @@ pub fn now_nanos() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::Root;
+    use crate::fs::root::Root;
 
     #[test]
     fn duties_accumulate_and_an_empty_note_is_no_file() {

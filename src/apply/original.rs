@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::apply::files;
-use crate::error::{Error, Result};
-use crate::ids::{Cell, KernelRelease};
-use crate::layout::Layout;
-use crate::store;
-use crate::system::observe::module_stem;
+use crate::elf::module_stem;
+use crate::fs::store;
+use crate::model::error::{Error, Result};
+use crate::model::ids::{Cell, KernelRelease};
+use crate::tree::layout::Layout;
 
 /// Finds a module of this name (without `.ko`) that is in the way: `extra`, `updates`, the
 /// destination, then anywhere below `/lib/modules/K`, but not `except`. Names are compared as they
@@ -152,8 +152,8 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Arch, ModuleId};
-    use crate::root::Root;
+    use crate::fs::root::Root;
+    use crate::model::ids::{Arch, ModuleId};
 
     #[test]
     fn what_was_set_aside_comes_back_where_it_was() {

@@ -1,9 +1,9 @@
 //! `post_transaction` of framework.conf: a shell command after modules came or went.
 
-use crate::layout::Layout;
+use crate::model::request::Request;
 use crate::process::Process;
 use crate::report::Report;
-use crate::request::Request;
+use crate::tree::layout::Layout;
 
 /// Runs it. Its output goes to `T/post_transaction.log`, which is written anew each time. What a script of
 /// the module would be told, it is told, too, where the request is about one module. A failure stops

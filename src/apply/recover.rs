@@ -12,10 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::apply::build::remove_tree;
-use crate::ids::ModuleId;
-use crate::layout::{DIRECTIVES, LOADED, Layout};
+use crate::model::ids::ModuleId;
 use crate::process::PARENT_VARIABLE;
-use crate::system::modules;
+use crate::tree::layout::{DIRECTIVES, LOADED, Layout};
+use crate::tree::registry;
 
 /// Start of the names that this program gives to files that are not complete, outside its own tree.
 pub const TEMPORARY: &str = ".dkms-hook-";
@@ -41,8 +41,8 @@ fn remove_unfinished_builds(layout: &Layout, began: SystemTime) {
     let since = |path: &Path| {
         std::fs::metadata(path).and_then(|m| m.modified()).is_ok_and(|modified| modified >= began)
     };
-    for (id, _) in modules::registered(layout) {
-        for cell in modules::cells(layout, &id) {
+    for (id, _) in registry::registered(layout) {
+        for cell in registry::cells(layout, &id) {
             let unrecorded = !layout.record(&cell).exists() && since(&layout.built_modules(&cell));
             if unrecorded && let Err(error) = remove_tree(&layout.cell(&cell)) {
                 log::info!("the unfinished build of {cell} stays: {error}");
@@ -153,7 +153,7 @@ fn remove_named(dir: &Path, depth: usize, beginnings: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::Root;
+    use crate::fs::root::Root;
 
     #[test]
     fn only_unfinished_names_and_empty_kernels_go() {

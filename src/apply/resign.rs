@@ -10,14 +10,14 @@ use crate::apply::environment::environment;
 use crate::apply::sign::Signer;
 use crate::conf::model::{Context, Framework};
 use crate::elf::{Compression, without_signature};
-use crate::error::{Error, Result, exit};
-use crate::ids::Cell;
-use crate::kbuild::recipe;
-use crate::layout::Layout;
-use crate::record::Record;
+use crate::fs::look::read_dir;
+use crate::fs::store;
+use crate::kernel::recipe;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::Cell;
+use crate::model::record::Record;
 use crate::report::Report;
-use crate::store;
-use crate::system::kernels::read_dir;
+use crate::tree::layout::Layout;
 
 /// Everything that it depends on.
 #[derive(Clone, Copy)]

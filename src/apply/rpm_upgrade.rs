@@ -7,11 +7,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::ids::ModuleId;
-use crate::layout::Layout;
+use crate::fs::store;
+use crate::model::error::Result;
+use crate::model::ids::ModuleId;
 use crate::process::ancestors;
-use crate::store;
+use crate::tree::layout::Layout;
 
 /// A package manager's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ fn process(pid: u32) -> Option<Process> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::Root;
+    use crate::fs::root::Root;
 
     #[test]
     fn a_note_is_for_one_module_version_and_one_process_and_used_once() {

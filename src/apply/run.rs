@@ -9,15 +9,15 @@ use crate::apply::weak_modules::{Changed, Sharing};
 use crate::apply::{depmod, initramfs, modprobe, notes, script, tree};
 use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Cell, KernelRelease, ModuleId};
+use crate::fs::store;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::record::Record;
+use crate::model::system::System;
+use crate::observe::Observer;
+use crate::observe::forced::Forced;
 use crate::plan::{Action, Duty, Options, Plan};
-use crate::record::Record;
 use crate::report::Report;
-use crate::store;
-use crate::system::System;
-use crate::system::forced::Forced;
-use crate::system::observe::Observer;
 
 mod builds;
 

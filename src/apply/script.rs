@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::conf::model::Context;
-use crate::ids::ModuleId;
-use crate::layout::Layout;
+use crate::model::ids::ModuleId;
 use crate::process::{Output, Process, find_program};
 use crate::report::Report;
+use crate::tree::layout::Layout;
 
 /// A script that was found, with its arguments.
 #[derive(Debug, Clone)]

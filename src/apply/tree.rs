@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::apply::recover::TEMPORARY;
 use crate::apply::{files, notes, tarball};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Cell, KernelRelease, ModuleId};
-use crate::layout::Layout;
-use crate::record::KernelNote;
-use crate::store;
-use crate::system::kernels::{DEPMOD_FILES, only_residue};
+use crate::fs::store;
+use crate::kernel::{DEPMOD_FILES, only_residue};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::record::KernelNote;
+use crate::tree::layout::Layout;
 
 /// Registers the source `S/m-v`.
 ///
@@ -150,8 +150,8 @@ fn remove_residue(dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Arch;
-    use crate::root::Root;
+    use crate::fs::root::Root;
+    use crate::model::ids::Arch;
 
     fn layout() -> (tempfile::TempDir, Layout) {
         let dir = tempfile::tempdir().unwrap();

@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::{depmod, files, notes};
 use crate::elf;
-use crate::error::Result;
-use crate::ids::{Cell, KernelRelease};
-use crate::kbuild::Symvers;
-use crate::layout::Layout;
+use crate::elf::module_stem;
+use crate::fs::store;
+use crate::kernel;
+use crate::kernel::Symvers;
+use crate::model::error::Result;
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::record::Record;
+use crate::observe::distribution::{Distribution, WeakModules};
 use crate::process::{Output, Process, find_program};
-use crate::record::Record;
 use crate::report::Report;
-use crate::store;
-use crate::system::distribution::{Distribution, WeakModules};
-use crate::system::observe::module_stem;
-use crate::system::{kernels, modules};
+use crate::tree::layout::Layout;
+use crate::tree::registry;
 
 /// A cell that was installed or uninstalled, with the files in question as seen from inside the root.
 pub type Changed = (Cell, Vec<PathBuf>);
@@ -97,7 +98,7 @@ impl Sharing<'_> {
     /// When a link cannot be removed.
     pub fn check(&self, kernel: &KernelRelease, changed: &[Changed]) -> Result<Vec<Cell>> {
         let mut wanting = Vec::new();
-        for other in kernels::releases(self.layout, []) {
+        for other in kernel::releases(self.layout, []) {
             let dir = self.layout.kernel(&other).join("weak-updates");
             if other != *kernel && dir.is_dir() {
                 self.check_kernel(kernel, changed, &other, &dir, &mut wanting)?;
@@ -150,11 +151,11 @@ impl Sharing<'_> {
             "{module} built for {kernel} was linked for {other}, too, but does not fit because {why}"
         );
         let own = Cell { kernel: other.clone(), ..cell.clone() };
-        let active = modules::active(self.layout, &module.name, other, &cell.arch).is_some();
+        let active = registry::active(self.layout, &module.name, other, &cell.arch).is_some();
         let image = self.layout.kernel(other).join("kernel").is_dir();
         if active || wanting.contains(&own) {
             self.report.warning(&format!("{text}: the link is removed"));
-        } else if image && kernels::headers_present(self.layout, other) {
+        } else if image && kernel::headers_present(self.layout, other) {
             self.report.warning(&format!("{text}: the link is removed and {module} built for {other}"));
             wanting.push(own);
         } else {
@@ -174,9 +175,9 @@ impl Sharing<'_> {
         other: &KernelRelease,
         links: &[Link],
     ) -> Symvers {
-        for (id, _) in modules::registered(self.layout) {
-            for cell in modules::cells(self.layout, &id) {
-                let active = modules::active(self.layout, &id.name, &cell.kernel, &cell.arch);
+        for (id, _) in registry::registered(self.layout) {
+            for cell in registry::cells(self.layout, &id) {
+                let active = registry::active(self.layout, &id.name, &cell.kernel, &cell.arch);
                 if active.as_ref() != Some(&id.version) {
                     continue;
                 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::tarball::{Loaded, Pack, Unpacked};
 use crate::conf::model::{Conf, Framework};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::layout::Layout;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::request::Request;
 use crate::report::status::{Filter, StatusLine, observe};
-use crate::request::Request;
+use crate::tree::layout::Layout;
 
 /// A kernel with the architecture that its modules are filed under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use crate::abi::Rebuild;
 use crate::adapters::dpkg;
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
 use crate::cli::incoming;
 use crate::cli::screen::Screen;
 use crate::cli::worker::Worker;
-use crate::error::{Error, Result, exit};
-use crate::ids::KernelRelease;
+use crate::fs::root::Root;
 use crate::machine::{Machine, Trees};
+use crate::model::error::{Error, Result, exit};
+use crate::model::fit::Rebuild;
+use crate::model::ids::KernelRelease;
+use crate::model::record::Overrides;
+use crate::model::request::{Request, Wanted};
 use crate::plan::{Note, Options, Plan};
 use crate::report::{Console, Report, overview, plan_json, plan_text, why};
-use crate::request::{Request, Wanted};
-use crate::root::Root;
-use crate::system::observe::Overrides;
 
 mod events;
 
@@ -297,7 +297,7 @@ fn find_root(given: Option<&Path>) -> Result<Root> {
 
 /// This machine; foreign when it is a chroot or container, where the running kernel is another's.
 fn host() -> Root {
-    if crate::chroot::inside(&Root::host()).is_some() { Root::entered() } else { Root::host() }
+    if crate::process::chroot::inside(&Root::host()).is_some() { Root::entered() } else { Root::host() }
 }
 
 pub(super) fn print(text: &str) {

@@ -6,8 +6,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::adapters::incoming;
-use crate::error::Result;
 use crate::machine::Machine;
+use crate::model::error::Result;
 use crate::packages::incoming::Kernel;
 use crate::report::Report;
 

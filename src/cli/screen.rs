@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use crate::error::Error;
+use crate::model::error::Error;
 
 /// The two streams of a command. A reader that has gone away stops nothing, so nothing here fails.
 pub struct Screen<'a> {

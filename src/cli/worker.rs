@@ -11,18 +11,19 @@ use crate::apply::{lock, notes, tree};
 use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target, already_added};
 use crate::conf::model::{Conf, ConfError, Context, Framework};
 use crate::conf::{self, Strictness};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::kbuild::PairState;
-use crate::layout::Layout;
+use crate::kernel;
+use crate::kernel::PairState;
 use crate::machine::{Machine, Ran};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::record::Overrides;
+use crate::model::request::{Goal, Request};
+use crate::model::system::Now;
+use crate::model::version;
 use crate::plan::{Action, InitramfsDuty, Note};
 use crate::report::status::{Registration, registration};
 use crate::report::{Console, Report};
-use crate::request::{Goal, Request};
-use crate::system::observe::Overrides;
-use crate::system::{Now, kernels};
-use crate::version_order;
+use crate::tree::layout::Layout;
 
 mod archives;
 
@@ -392,15 +393,15 @@ impl Engine for Worker {
 
     fn kernels_with_headers(&self) -> Vec<KernelRelease> {
         let layout = &self.machine.layout;
-        let mut found: Vec<KernelRelease> = kernels::releases(layout, [])
+        let mut found: Vec<KernelRelease> = kernel::releases(layout, [])
             .into_iter()
-            .filter(|k| kernels::headers_present(layout, k))
+            .filter(|k| kernel::headers_present(layout, k))
             .filter(|k| {
                 let note = notes::kernel_note(layout, k);
                 !note.removed && !note.boot_entry_removed
             })
             .collect();
-        found.sort_by(|a, b| version_order::compare(a.as_str(), b.as_str()));
+        found.sort_by(|a, b| version::compare(a.as_str(), b.as_str()));
         found
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::model::{ConfError, Reader};
 use super::own;
 use super::shell;
-use crate::root::Root;
+use crate::fs::root::Root;
 
 /// Values by name and index, as `Conf.values` has them.
 pub type Values = BTreeMap<String, BTreeMap<usize, String>>;

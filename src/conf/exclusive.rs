@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::ere;
 use super::model::Context;
 use super::values::{Directives, written};
-use crate::version_order;
+use crate::model::version;
 
 /// The constraints of one conf against one kernel.
 pub(super) struct Exclusive<'a> {
@@ -47,14 +47,14 @@ impl<'a> Exclusive<'a> {
             return Some(format!("{name} wants a kernel that matches `{wanted}`, which {kernel} does not"));
         }
         if let Some((name, least)) = get("BUILD_EXCLUSIVE_KERNEL_MIN")
-            .filter(|(_, least)| version_order::compare(kernel, least) == Ordering::Less)
+            .filter(|(_, least)| version::compare(kernel, least) == Ordering::Less)
         {
             return Some(format!("{name} wants kernel {least} or newer, and this is {kernel}"));
         }
         let max = get("BUILD_EXCLUSIVE_KERNEL_MAX")
             .or_else(|| self.obsolete_by.filter(|_| index == 0).map(|by| ("OBSOLETE_BY".to_owned(), by)));
         if let Some((name, most)) =
-            max.filter(|(_, most)| version_order::compare(kernel, most) == Ordering::Greater)
+            max.filter(|(_, most)| version::compare(kernel, most) == Ordering::Greater)
         {
             return Some(format!("{name} wants no kernel newer than {most}, and this is {kernel}"));
         }

@@ -7,9 +7,9 @@ use super::directives::FRAMEWORK_CONF;
 use super::evaluation::{self, Question};
 use super::model::{ConfError, Framework};
 use super::values::Directives;
-use crate::abi::Rebuild;
-use crate::ids::KernelRelease;
-use crate::layout::Layout;
+use crate::model::fit::Rebuild;
+use crate::model::ids::KernelRelease;
+use crate::tree::layout::Layout;
 
 /// The files, in the order in which they apply: `/etc/dkms/framework.conf`, then
 /// `/etc/dkms/framework.conf.d/*.conf` by name. Only those that exist.

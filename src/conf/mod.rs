@@ -3,7 +3,6 @@
 //! Knows nothing of plans or builds. A dkms.conf is read for one kernel and architecture, because
 //! its values may depend on both.
 
-pub mod change;
 mod directives;
 pub mod environment;
 mod ere;
@@ -20,9 +19,9 @@ mod values;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::ids::{Arch, KernelRelease, ModuleId};
-use crate::layout::Layout;
-use crate::root::Root;
+use crate::fs::root::Root;
+use crate::model::ids::{Arch, KernelRelease, ModuleId};
+use crate::tree::layout::Layout;
 pub use directives::{DKMS_CONF, FRAMEWORK_CONF};
 use evaluation::Question;
 use model::{Conf, ConfError, Context};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::abi::Rebuild;
-use crate::error::{Error, exit};
-use crate::ids::{Arch, KernelRelease, ModuleId};
+use crate::model::error::{Error, exit};
+use crate::model::fit::Rebuild;
+use crate::model::ids::{Arch, KernelRelease, ModuleId};
 
 /// The variables that a conf file may use (dkms(8), section DKMS.CONF).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::evaluation::{Question, Source};
 use super::model::ConfError;
 use super::own::Bytes;
-use crate::root::Root;
+use crate::fs::root::Root;
 
 const SCRIPT: &str = include_str!("evaluate.bash");
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

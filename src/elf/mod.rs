@@ -4,12 +4,14 @@
 //! process. Knows nothing of cells or of how a module came to be.
 
 mod compression;
+mod file_name;
 mod imports;
 mod modinfo;
 mod signature;
 mod symbol_versions;
 
 pub use compression::Compression;
+pub use file_name::{is_module, module_stem};
 pub use imports::{Imports, imports};
 pub use modinfo::{ModInfo, ModInfoError, modinfo, modinfo_of_bytes};
 pub use signature::{Appended, appended, has_signature, without_signature};

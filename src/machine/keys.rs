@@ -6,16 +6,16 @@ use super::Machine;
 use crate::apply::lock;
 use crate::apply::run::{Done, Flags};
 use crate::apply::sign::pair;
-use crate::error::{Error, Result, exit};
-use crate::firmware::{Firmware, SecureBoot};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::kbuild::{self, KernelFiles, Pair, PairState};
-use crate::pki::Certificate;
+use crate::kernel::{self, KernelFiles, Pair, PairState};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::record::Overrides;
+use crate::model::system::System;
 use crate::plan::{Action, Plan};
 use crate::report::Report;
 use crate::report::signing::{Key, Signing};
-use crate::system::observe::Overrides;
-use crate::system::{System, kernels};
+use crate::trust::firmware::{Firmware, SecureBoot};
+use crate::trust::pki::Certificate;
 
 /// Settings that DKMS takes from the environment when no file has them, because it does not clear
 /// them. A hook would not see them: files are the place for them.
@@ -31,7 +31,7 @@ impl Machine {
         let overrides = Overrides::default();
         let context = kernel.map(|k| self.observer(&overrides).context(&self.nothing_for(k)));
         let files = context.as_ref().map(KernelFiles::from);
-        kbuild::pair(&self.layout, &self.framework, files.as_ref(), &self.distribution.id)
+        kernel::pair(&self.layout, &self.framework, files.as_ref(), &self.distribution.id)
             .map_err(|unsigned| Error::new(exit::USAGE, unsigned.why))
     }
 
@@ -80,11 +80,11 @@ impl Machine {
         let mut signing = Signing::new(firmware.state());
         let mut pairs: BTreeMap<String, (Pair, Vec<KernelRelease>)> = BTreeMap::new();
         for kernel in kernels {
-            if !kernels::headers_present(&self.layout, kernel) {
+            if !kernel::headers_present(&self.layout, kernel) {
                 continue;
             }
             let context = observer.context(&self.nothing_for(kernel));
-            match kbuild::recipe(&self.layout, &self.framework, &context, &self.distribution.id) {
+            match kernel::recipe(&self.layout, &self.framework, &context, &self.distribution.id) {
                 Ok(recipe) => {
                     let name = recipe.pair.shown.1.clone();
                     pairs.entry(name).or_insert((recipe.pair, Vec::new())).1.push(kernel.clone());

@@ -1,11 +1,12 @@
 //! What a run looked at is written down, so that the next one need not look again.
 
 use super::Machine;
-use crate::ids::Cell;
-use crate::inputs::Inputs;
-use crate::record::{FORMAT, Record, Verdict};
-use crate::store;
-use crate::system::{Now, System};
+use crate::fs::store;
+use crate::model::ids::Cell;
+use crate::model::inputs::Inputs;
+use crate::model::record::{FORMAT, Record, Verdict};
+use crate::model::system::Now;
+use crate::model::system::System;
 
 /// What is to be written down.
 pub(super) enum Refresh {

@@ -6,11 +6,12 @@ use super::Machine;
 use crate::apply::{lock, script, tree};
 use crate::conf::model::Conf;
 use crate::conf::{self, Strictness};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::record::Overrides;
+use crate::model::system::Source;
 use crate::report::Report;
-use crate::system::observe::Overrides;
-use crate::system::{Source, modules};
+use crate::tree::registry;
 
 impl Machine {
     /// Registers the source in `dir` (a path inside the root) under the name that its dkms.conf has, and
@@ -37,7 +38,7 @@ impl Machine {
                 .hint(format!("its package should put it into {}", place.display())));
         }
         let _lock = lock::take(&self.layout, report)?;
-        if modules::source(&self.layout, &id) == Some(Source::Added) {
+        if registry::source(&self.layout, &id) == Some(Source::Added) {
             return Ok(());
         }
         report.line(&format!("Adding {id}"));

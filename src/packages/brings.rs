@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::ids::{KernelRelease, is_component};
+use crate::model::ids::{KernelRelease, is_component};
 
 /// What in a package concerns kernels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Kind, Package};
-use crate::ids::{KernelRelease, ModuleId};
+use crate::model::ids::{KernelRelease, ModuleId};
 use crate::plan::{Action, Plan};
 
 /// What the packages of one transaction bring together: a kernel and its headers are nearly never in
@@ -13,7 +13,7 @@ use crate::plan::{Action, Plan};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {
     /// Releases of which the kernel comes, with the name that its headers may be called by
-    /// ([`crate::system::distribution::Distribution::headers_package`]).
+    /// ([`crate::observe::distribution::Distribution::headers_package`]).
     pub kernels: BTreeMap<KernelRelease, Option<String>>,
     /// Releases of which headers come.
     pub headers: BTreeSet<KernelRelease>,

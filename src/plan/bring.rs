@@ -4,10 +4,12 @@ use super::depends::Dependencies;
 use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason};
-use crate::ids::{Cell, ModuleName};
-use crate::inputs::Change;
-use crate::request::Goal;
-use crate::system::{CellView, Now, Source};
+use crate::model::ids::{Cell, ModuleName};
+use crate::model::inputs::Change;
+use crate::model::request::Goal;
+use crate::model::system::CellView;
+use crate::model::system::Now;
+use crate::model::system::Source;
 
 impl<'a> Planner<'a> {
     /// Plans what brings a cell to a state.

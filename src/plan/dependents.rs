@@ -10,9 +10,10 @@ use super::depends::other_build;
 use super::planner::{BuildOf, Planner, Provision};
 use super::reconcile::{ready, verdict_with};
 use super::{Action, Note, Reason};
-use crate::ids::{Cell, ModuleName};
-use crate::record::Facts;
-use crate::system::{Now, Source};
+use crate::model::ids::{Cell, ModuleName};
+use crate::model::record::Facts;
+use crate::model::system::Now;
+use crate::model::system::Source;
 
 impl<'a> Planner<'a> {
     /// Plans builds of what depends on `cell`, which `install` will have installed from `build`; and

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::Note;
 use super::index::Place;
 use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleName};
-use crate::inputs::{Change, Inputs};
-use crate::record::Facts;
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleName};
+use crate::model::inputs::{Change, Inputs};
+use crate::model::record::Facts;
 
 /// What a cell's dependencies will be when it is built.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::planner::Planner;
 use super::{Action, Duty, InitramfsDuty, Plan, Reason, Step};
-use crate::ids::{Cell, KernelRelease};
-use crate::system::Kernel;
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::system::Kernel;
 
 impl Planner<'_> {
     /// The end of the plan: depmod and initramfs once per kernel, then sweeping.

@@ -3,8 +3,9 @@
 use super::index::{Known, Place};
 use super::planner::{Planner, Standing};
 use super::{Action, Duty, Note, Reason};
-use crate::ids::{Arch, KernelRelease};
-use crate::system::{CellView, Source};
+use crate::model::ids::{Arch, KernelRelease};
+use crate::model::system::CellView;
+use crate::model::system::Source;
 
 impl<'a> Planner<'a> {
     /// What a kernel that has no headers can have.

@@ -1,8 +1,10 @@
 //! The cells by kernel and module, so that planning looks nothing up by name: it is linear in cells.
 
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
-use crate::system::{CellView, Source, System};
-use crate::version_order;
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::model::system::CellView;
+use crate::model::system::Source;
+use crate::model::system::System;
+use crate::model::version;
 
 /// Where a module meets a kernel, whatever its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl<'a> Index<'a> {
             while let Some(version) = modules.next_if(|(id, _)| id.name == *name) {
                 versions.push(version);
             }
-            versions.sort_by(|(a, _), (b, _)| version_order::compare(b.version.as_str(), a.version.as_str()));
+            versions.sort_by(|(a, _), (b, _)| version::compare(b.version.as_str(), a.version.as_str()));
             names.push(Named {
                 name,
                 registered: !versions.is_empty(),

@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::abi::Rebuild;
-use crate::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::fit::Rebuild;
+use crate::model::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
 mod dependents;
@@ -28,8 +28,8 @@ pub use note::{Note, other_architecture};
 pub use planner::kernels_of;
 pub use reason::Reason;
 
-use crate::request::Request;
-use crate::system::System;
+use crate::model::request::Request;
+use crate::model::system::System;
 
 /// What to do, in an order that respects every `needs`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::error::{Error, exit};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::record::FailureNote;
+use crate::model::error::{Error, exit};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::record::FailureNote;
 
 /// A finding that leads to no action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

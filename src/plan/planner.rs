@@ -6,11 +6,14 @@ use std::rc::Rc;
 
 use super::index::{Index, Known, Place};
 use super::{Action, Duty, Note, Options, Plan, Reason, Step};
-use crate::abi::{Fit, Misfit, Rebuild};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
-use crate::inputs::{Change, Inputs};
-use crate::request::Request;
-use crate::system::{CellView, Now, Source, System};
+use crate::model::fit::{Fit, Misfit, Rebuild};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::model::inputs::{Change, Inputs};
+use crate::model::request::Request;
+use crate::model::system::CellView;
+use crate::model::system::Now;
+use crate::model::system::Source;
+use crate::model::system::System;
 
 /// How one cell stands against its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]

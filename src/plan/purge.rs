@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use super::planner::Planner;
 use super::{Action, Duty, Note, Reason};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::record::KernelNote;
-use crate::system::{CellView, Source};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::record::KernelNote;
+use crate::model::system::CellView;
+use crate::model::system::Source;
 
 impl Planner<'_> {
     /// Everything of ours for a kernel goes.

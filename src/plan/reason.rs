@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::abi::Misfit;
-use crate::conf::change::DirectiveChange;
-use crate::ids::Version;
-use crate::inputs::Change;
+use crate::model::directive::DirectiveChange;
+use crate::model::fit::Misfit;
+use crate::model::ids::Version;
+use crate::model::inputs::Change;
 
 /// Why an action is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -8,12 +8,14 @@ use super::depends::{Dependencies, other_build};
 use super::index::{Known, Place};
 use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
 use super::{Action, Duty, Note, Reason};
-use crate::abi::Fit;
-use crate::error::Error;
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::inputs::Change;
-use crate::record::{Facts, Verdict};
-use crate::system::{CellView, Now, Source};
+use crate::model::error::Error;
+use crate::model::fit::Fit;
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::inputs::Change;
+use crate::model::record::{Facts, Verdict};
+use crate::model::system::CellView;
+use crate::model::system::Now;
+use crate::model::system::Source;
 
 /// What one version of a module is to a kernel, what it depends on left aside.
 enum Suits<'a> {

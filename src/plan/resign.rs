@@ -2,12 +2,12 @@
 
 use super::planner::{Planner, Standing};
 use super::{Action, Note, Reason};
-use crate::ids::{Cell, KernelRelease};
-use crate::request::Wanted;
-use crate::system::Signature;
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::request::Wanted;
+use crate::model::system::Signature;
 
 impl Planner<'_> {
-    /// Plans for what was observed in [`crate::system::System::signatures`].
+    /// Plans for what was observed in [`crate::model::system::System::signatures`].
     pub(super) fn resign(&mut self, kernels: Option<&[KernelRelease]>, modules: &[Wanted]) {
         let system = self.system;
         for kernel in kernels.into_iter().flatten() {

@@ -4,12 +4,13 @@ mod json;
 
 pub use json::json;
 
-use crate::ids::Cell;
+use crate::model::ids::Cell;
+use crate::model::record::FailureNote;
+use crate::model::system::Kernel;
+use crate::model::system::System;
 use crate::plan::{Note, Plan};
-use crate::record::FailureNote;
 use crate::report::signing::Signing;
 use crate::report::summary;
-use crate::system::{Kernel, System};
 
 /// The text, and whether something failed.
 pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool) {

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json as value};
 
+use crate::model::system::Now;
+use crate::model::system::System;
 use crate::plan::{Action, Note, Plan, Step};
-use crate::system::{Now, System};
 
 /// The number of the form of all JSON that this program prints. It rises when a name that was there is
 /// taken away or means something else; names and variants may be added without that.

@@ -22,8 +22,8 @@ pub fn render(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-    use crate::inputs::Change;
+    use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+    use crate::model::inputs::Change;
     use crate::plan::{Action, Reason, Step};
 
     #[test]

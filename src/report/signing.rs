@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::firmware::{Enrolment, SecureBoot};
-use crate::ids::KernelRelease;
-use crate::kbuild::Pair;
-use crate::pki::Certificate;
+use crate::kernel::Pair;
+use crate::model::ids::KernelRelease;
+use crate::trust::firmware::{Enrolment, SecureBoot};
+use crate::trust::pki::Certificate;
 
 /// How a machine stands with signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

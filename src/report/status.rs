@@ -12,7 +12,7 @@ mod tree;
 use std::fmt;
 use std::io::Write;
 
-use crate::ids::{Cell, ModuleId};
+use crate::model::ids::{Cell, ModuleId};
 
 pub use compare::Expected;
 pub use observe::{observe, observe_with};
@@ -138,7 +138,7 @@ pub fn render(lines: &[StatusLine], out: &mut dyn Write, err: &mut dyn Write) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Arch, KernelRelease};
+    use crate::model::ids::{Arch, KernelRelease};
 
     #[test]
     fn lines_are_spelled_as_scripts_know_them() {

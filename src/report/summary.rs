@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use crate::apply::lock;
-use crate::error::Result;
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::layout::Layout;
-use crate::record::{FORMAT, FailureNote, Verdict};
+use crate::fs::store;
+use crate::model::error::Result;
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::record::{FORMAT, FailureNote, Verdict};
 use crate::report::Report;
-use crate::store;
+use crate::tree::layout::Layout;
 
 /// Every failed build that is remembered.
 pub fn failures(layout: &Layout) -> Vec<(Cell, Verdict)> {
@@ -87,9 +87,9 @@ pub fn describe(cell: &Cell, failure: &FailureNote) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inputs::{Headers, Inputs};
-    use crate::record::Facts;
-    use crate::root::Root;
+    use crate::fs::root::Root;
+    use crate::model::inputs::{Headers, Inputs};
+    use crate::model::record::Facts;
 
     #[test]
     fn a_failure_is_told_once() {

@@ -1,12 +1,16 @@
 //! `dkms-hook why`: for each kernel, where a module stands and what decided that.
 
-use crate::abi::Fit;
-use crate::ids::{Cell, ModuleId};
-use crate::inputs::{Change, Inputs, compression_name, short_digest};
+use crate::model::fit::Fit;
+use crate::model::ids::{Cell, ModuleId};
+use crate::model::inputs::{Change, Inputs, compression_name, short_digest};
+use crate::model::request::Wanted;
+use crate::model::system::CellView;
+use crate::model::system::Kernel;
+use crate::model::system::Now;
+use crate::model::system::Source;
+use crate::model::system::System;
+use crate::model::version;
 use crate::plan::{Action, Note, Plan, Reason};
-use crate::request::Wanted;
-use crate::system::{CellView, Kernel, Now, Source, System};
-use crate::version_order;
 
 /// The answer for every kernel in view, one paragraph each; `None` when nobody knows the module.
 pub fn render(system: &System, plan: &Plan, wanted: &Wanted) -> Option<String> {
@@ -126,7 +130,7 @@ fn newer_left_out(plan: &Plan, cell: &Cell) -> Vec<String> {
     let newer = |other: &Cell| {
         other.module.name == cell.module.name
             && other.kernel == cell.kernel
-            && version_order::compare(other.module.version.as_str(), cell.module.version.as_str()).is_gt()
+            && version::compare(other.module.version.as_str(), cell.module.version.as_str()).is_gt()
     };
     let notes = plan.notes.iter().filter_map(|note| match note {
         Note::Excluded { cell, why } if newer(cell) => {

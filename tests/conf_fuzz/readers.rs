@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dkms_hook::conf::evaluation::{Question, Source, Values, evaluate, with_own_reader};
 use dkms_hook::conf::model::{Context, Reader};
 use dkms_hook::conf::{DKMS_CONF, FRAMEWORK_CONF, Strictness, load, variables};
-use dkms_hook::ids::{Arch, KernelRelease};
-use dkms_hook::root::Root;
+use dkms_hook::fs::root::Root;
+use dkms_hook::model::ids::{Arch, KernelRelease};
 
 use super::bash::{self, Verdict};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use dkms_hook::record::Record;
+use dkms_hook::model::record::Record;
 
 use crate::state::{KERNELS, NAMES, State};
 use crate::toy_kernel::{ARCH, FakeRoot};

@@ -1,6 +1,6 @@
 //! What happens to a machine, beside us and through us.
 
-use dkms_hook::abi::Rebuild;
+use dkms_hook::model::fit::Rebuild;
 use dkms_hook::plan::{InitramfsDuty, Options};
 
 use crate::apply::signer;

@@ -1,7 +1,7 @@
 //! Sequences that once showed a fault of the planner, made as short as they can be.
 
+use dkms_hook::model::request::Goal;
 use dkms_hook::plan::Options;
-use dkms_hook::request::Goal;
 
 use crate::converge;
 use crate::events::{Event, Run};

@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use dkms_hook::abi::{Fit, Misfit};
-use dkms_hook::error::Error;
-use dkms_hook::ids::{Arch, Cell, KernelRelease, ModuleId};
-use dkms_hook::inputs::{Headers, Inputs};
-use dkms_hook::record::{
+use dkms_hook::model::error::Error;
+use dkms_hook::model::fit::{Fit, Misfit};
+use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use dkms_hook::model::inputs::{Headers, Inputs};
+use dkms_hook::model::record::{
     FORMAT, Facts, FailureNote, InitramfsDue, InstalledFile, Kept, KernelNote, Overrides, Record, Verdict,
 };
-use dkms_hook::system::{self, CellView, FromArchive, Now, Signature, Source, System};
+use dkms_hook::model::system;
+use dkms_hook::model::system::CellView;
+use dkms_hook::model::system::FromArchive;
+use dkms_hook::model::system::Now;
+use dkms_hook::model::system::Signature;
+use dkms_hook::model::system::Source;
+use dkms_hook::model::system::System;
 
 use crate::machine::{
     Build, Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Registered, VERSIONS, has_symbol_versions,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dkms_hook::ids::Cell;
+use dkms_hook::model::ids::Cell;
+use dkms_hook::model::request::{Request, Wanted};
 use dkms_hook::plan::{self, Action, Options, Plan, plan};
-use dkms_hook::request::{Request, Wanted};
 
 use crate::apply::carry_out;
 use crate::events::{Event, Run};

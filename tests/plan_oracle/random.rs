@@ -1,6 +1,6 @@
 //! Sequences of events at random.
 
-use dkms_hook::request::Goal;
+use dkms_hook::model::request::Goal;
 
 use crate::apply::UNUSABLE;
 use crate::events::{Event, Run};

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dkms_hook::model::request::Goal;
 use dkms_hook::plan::Options;
-use dkms_hook::request::Goal;
 
 use crate::machine::{Build, K, KERNELS, M, Machine, Made, Name, Verdict};
 

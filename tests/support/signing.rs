@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use dkms_hook::elf::Compression;
-use dkms_hook::kbuild::{Checked, check_file};
-use dkms_hook::pki::Certificate;
+use dkms_hook::kernel::{Checked, check_file};
+use dkms_hook::trust::pki::Certificate;
 
 use crate::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 

@@ -14,9 +14,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use dkms_hook::conf::model::Context;
-use dkms_hook::ids::{Arch, Cell, KernelRelease};
-use dkms_hook::layout::Layout;
-use dkms_hook::root::Root;
+use dkms_hook::fs::root::Root;
+use dkms_hook::model::ids::{Arch, Cell, KernelRelease};
+use dkms_hook::tree::layout::Layout;
 
 mod toy_module;
 pub use toy_module::ToyModule;

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use dkms_hook::conf::model::{Conf, Reader, Record, Scripts};
-use dkms_hook::ids::{Cell, ModuleId};
+use dkms_hook::model::ids::{Cell, ModuleId};
 
 use super::FakeRoot;
 

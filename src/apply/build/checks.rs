@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::steps::make_command;
 use super::{Failure, Job};
 use crate::apply::tarball::is_stub;
-use crate::error::exit;
-use crate::kbuild::KernelConfig;
-use crate::kbuild::toolchain::{self, Toolchain};
+use crate::kernel::KernelConfig;
+use crate::kernel::toolchain::{self, Toolchain};
+use crate::model::error::exit;
+use crate::model::version::natural;
+use crate::observe::has_rust;
 use crate::process::find_program;
-use crate::system::observe::has_rust;
-use crate::version_order::natural;
 
 /// The kernel's headers.
 pub(super) fn headers(job: &Job<'_>) -> Result<(), Failure> {
@@ -112,7 +112,7 @@ pub(super) fn dependencies(job: &Job<'_>) -> Result<Vec<(String, String)>, Failu
     let mut missing = Vec::new();
     let mut found = Vec::new();
     for name in job.conf.build_depends.iter().flat_map(|text| text.split_whitespace()) {
-        let Ok(id) = crate::ids::ModuleName::new(name) else {
+        let Ok(id) = crate::model::ids::ModuleName::new(name) else {
             missing.push(name);
             continue;
         };

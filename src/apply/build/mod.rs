@@ -24,11 +24,11 @@ use std::path::{Path, PathBuf};
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signer};
 use crate::conf::model::{Conf, Context, Framework};
-use crate::error::{Error, exit};
-use crate::ids::Cell;
-use crate::kbuild::{Unsigned, compression, enforced, recipe, toolchain};
-use crate::layout::Layout;
+use crate::kernel::{Unsigned, compression, enforced, recipe, toolchain};
+use crate::model::error::{Error, exit};
+use crate::model::ids::Cell;
 use crate::report::Report;
+use crate::tree::layout::Layout;
 
 pub use crate::apply::sign::Signed;
 pub use crate::elf::Compression;

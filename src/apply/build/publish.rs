@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::tree_copy::{copy_tree, remove_tree};
-use crate::ids::Cell;
-use crate::layout::Layout;
+use crate::model::ids::Cell;
+use crate::tree::layout::Layout;
 
 /// A build result that nobody sees yet. Dropped, it disappears.
 #[derive(Debug)]
@@ -207,8 +207,8 @@ pub(in crate::apply) fn sync_dir(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Arch, KernelRelease, ModuleId};
-    use crate::root::Root;
+    use crate::fs::root::Root;
+    use crate::model::ids::{Arch, KernelRelease, ModuleId};
 
     fn cell() -> Cell {
         Cell {

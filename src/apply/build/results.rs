@@ -12,8 +12,8 @@ use super::{Failure, Job};
 use crate::apply::sign::{Signed, Signer};
 use crate::conf::model::Record;
 use crate::elf::{self, Compression};
-use crate::error::exit;
-use crate::kbuild::Unsigned;
+use crate::kernel::Unsigned;
+use crate::model::error::exit;
 use crate::process::{Output, Process};
 
 /// The records that this kernel gets, with their indices.
@@ -125,7 +125,8 @@ pub(super) fn list(job: &Job<'_>, dir: &Path, kind: Compression) -> Result<Vec<s
     let modules = wanted(job).map(|(record, wanted)| {
         let file = format!("{}{}", wanted.dest_name, kind.suffix());
         let path = dir.join("module").join(&file);
-        let digest = crate::digest::file_digest(&path).map_err(|e| Failure::io(job, "read", &path, &e))?;
+        let digest =
+            crate::fs::digest::file_digest(&path).map_err(|e| Failure::io(job, "read", &path, &e))?;
         Ok(super::BuiltModule { record, file, digest })
     });
     modules.collect()

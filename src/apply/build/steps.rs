@@ -6,7 +6,7 @@ use super::diagnose::diagnose;
 use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::script;
-use crate::error::exit;
+use crate::model::error::exit;
 use crate::process::{NotStarted, Process};
 
 /// The make command as it is run: `make` at its beginning gets the number of jobs and the kernel

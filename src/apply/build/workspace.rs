@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::tree_copy::{CopyError, copy_tree, remove_tree};
 use super::{Failure, Job};
 use crate::apply::sign::Environment;
+use crate::fs::root::Root;
 use crate::process::Process;
-use crate::root::Root;
 
 /// A build under way.
 #[derive(Debug)]

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Executor;
-use crate::abi::Fit;
 use crate::apply::build::{self, Failure, Job};
 use crate::apply::resign::Resigning;
 use crate::apply::sign::Signed;
 use crate::apply::{apport, notes, tree};
+use crate::boot;
 use crate::conf::model::{Conf, Framework};
-use crate::error::{Error, Result};
-use crate::ids::Cell;
-use crate::layout::Layout;
-use crate::record::{FORMAT, Facts, FailureNote, Kept, Overrides, Record, Verdict};
-use crate::store;
-use crate::system::observe::{Observer, module_stem};
-use crate::system::{CellView, Now, Signature, boot};
+use crate::elf::module_stem;
+use crate::fs::store;
+use crate::model::error::{Error, Result};
+use crate::model::fit::Fit;
+use crate::model::ids::Cell;
+use crate::model::record::{FORMAT, Facts, FailureNote, Kept, Overrides, Record, Verdict};
+use crate::model::system::CellView;
+use crate::model::system::Now;
+use crate::model::system::Signature;
+use crate::observe::Observer;
+use crate::tree::layout::Layout;
 
 impl Executor<'_> {
     pub(super) fn build(&self, cell: &Cell, force: bool) -> Result<()> {
@@ -70,7 +74,7 @@ impl Executor<'_> {
         observer: &Observer<'_>,
         cell: &Cell,
         facts: Facts,
-        before: crate::inputs::Inputs,
+        before: crate::model::inputs::Inputs,
         old: Option<Record>,
         signed: &Signed,
     ) -> Result<()> {
@@ -112,7 +116,7 @@ impl Executor<'_> {
         &self,
         cell: &Cell,
         facts: Facts,
-        inputs: crate::inputs::Inputs,
+        inputs: crate::model::inputs::Inputs,
         failure: &Failure,
     ) -> Result<()> {
         let layout = self.observer.layout;

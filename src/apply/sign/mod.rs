@@ -1,7 +1,7 @@
 //! Signing of built modules by the kernel's own tool, with the machine's key, and checking what it
 //! did before anybody sees it.
 //!
-//! Whether and how is decided by [`crate::kbuild::recipe`].
+//! Whether and how is decided by [`crate::kernel::recipe`].
 
 pub mod pair;
 mod passphrase;
@@ -9,11 +9,11 @@ mod passphrase;
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::digest::file_digest;
-use crate::kbuild::{Checked, Recipe, Unsigned, check};
-use crate::layout::Layout;
-use crate::pki::Certificate;
+use crate::fs::digest::file_digest;
+use crate::kernel::{Checked, Recipe, Unsigned, check};
 use crate::process::Process;
+use crate::tree::layout::Layout;
+use crate::trust::pki::Certificate;
 
 /// Variables: a value, or `None` for one that is removed.
 pub type Environment = Vec<(OsString, Option<OsString>)>;

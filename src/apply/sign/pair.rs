@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::run;
-use crate::kbuild::Pair;
+use crate::kernel::Pair;
 use crate::process::Process;
 
 /// Where keys are made: one at a time, or two builds would each make a pair.

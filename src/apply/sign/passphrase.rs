@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Mutex;
 
 use super::Environment;
-use crate::kbuild::Pair;
+use crate::kernel::Pair;
 use crate::process::Process;
 
 /// Where they look (scripts/sign-file.c of the kernel).

@@ -8,11 +8,11 @@ use super::source::{self, Placed, is_stub, make_stub};
 use super::unpack::{Form, Unpacked};
 use crate::apply::build::{exchange, sync_dir, sync_tree};
 use crate::apply::tree;
-use crate::error::{Error, Result};
-use crate::ids::{Cell, ModuleId};
-use crate::layout::Layout;
-use crate::record::{InstalledFile, Record};
-use crate::store;
+use crate::fs::store;
+use crate::model::error::{Error, Result};
+use crate::model::ids::{Cell, ModuleId};
+use crate::model::record::{InstalledFile, Record};
+use crate::tree::layout::Layout;
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ fn cell(id: &ModuleId, build: &super::Build) -> Cell {
 /// A build that was not made for a kernel of this machine must not be taken for one of a kernel that is
 /// gone.
 fn mark(dir: &Path) -> Result<()> {
-    let mark = dir.join(crate::layout::LOADED);
+    let mark = dir.join(crate::tree::layout::LOADED);
     fs::write(&mark, b"").map_err(|e| Error::io("write", &mark, &e))
 }
 

@@ -8,11 +8,11 @@ use super::source::STUB;
 use super::unpack::is_private;
 use crate::apply::recover::TEMPORARY;
 use crate::archive::{BINARIES_ONLY, Format, MAIN_TREE, Member, Packer, SOURCE_TREE, Writer};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Cell, ModuleId};
-use crate::layout::Layout;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Cell, ModuleId};
 use crate::process::NotStarted;
 use crate::report::Report;
+use crate::tree::layout::Layout;
 
 /// What goes into an archive beside builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

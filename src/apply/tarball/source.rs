@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use crate::apply::build::{copy_tree, exchange};
 use crate::apply::recover::TEMPORARY;
-use crate::error::{Error, Result, exit};
-use crate::ids::ModuleId;
-use crate::layout::Layout;
-use crate::system::stamp::content_tree;
+use crate::fs::stamp::content_tree;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::ModuleId;
+use crate::tree::layout::Layout;
 
 /// A file that marks `S/m-v` as standing in for a source that nobody gave us: it and the dkms.conf of
 /// an archive of binaries are all there is. DKMS registers such an entry in a form that it then does

@@ -10,14 +10,14 @@ use crate::apply::build::remove_tree;
 use crate::apply::lock::{self, Lock};
 use crate::archive::{self, BINARIES_ONLY, MAIN_TREE, SOURCE_TREE, UnpackError};
 use crate::elf;
-use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::layout::Layout;
+use crate::elf::is_module;
+use crate::fs::stamp::content_tree;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::process::NotStarted;
 use crate::report::Report;
-use crate::system::modules::NOT_KERNELS;
-use crate::system::observe::is_module;
-use crate::system::stamp::content_tree;
+use crate::tree::layout::Layout;
+use crate::tree::registry::NOT_KERNELS;
 
 /// What kind of archive it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

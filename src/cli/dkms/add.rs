@@ -6,8 +6,8 @@ use super::session::{Session, broken, same_dir};
 use crate::apply::rpm_upgrade;
 use crate::cli::engine::{Need, Target, already_added};
 use crate::conf::model::Conf;
-use crate::error::{Error, Result, exit};
-use crate::ids::ModuleId;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::ModuleId;
 use crate::report::status::{Registration, registration};
 
 /// `dkms add m/v`, `dkms add DIRECTORY`, `dkms add PATH/dkms.conf`, `dkms add ARCHIVE`.

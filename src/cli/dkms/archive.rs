@@ -7,8 +7,8 @@ use super::autoinstall::autoinstall;
 use super::session::Session;
 use crate::apply::tarball::{Form, Loaded, Unpacked};
 use crate::cli::engine::{Options, Target};
-use crate::error::{Error, Result, exit};
-use crate::ids::ModuleId;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::ModuleId;
 use crate::report::status::{Registration, registration};
 
 /// The archive on the command line, as a word or with `--archive`.

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cli::engine::Options;
-use crate::error::{Error, exit};
 use crate::machine::Trees;
+use crate::model::error::{Error, exit};
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

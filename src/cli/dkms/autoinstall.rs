@@ -2,9 +2,9 @@
 
 use super::session::Session;
 use crate::cli::engine::{Need, Outcome, Target};
-use crate::error::{Result, exit};
-use crate::ids::{Cell, KernelRelease};
-use crate::request::Request;
+use crate::model::error::{Result, exit};
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::request::Request;
 
 /// Every module with AUTOINSTALL, for one kernel. The summary lines are read by scripts.
 pub(super) fn autoinstall(session: &mut Session<'_, '_>) -> Result<u8> {

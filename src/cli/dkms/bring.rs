@@ -4,10 +4,10 @@ use super::add::ensure_added;
 use super::archive;
 use super::session::{Session, broken, shown};
 use crate::cli::engine::{Need, Outcome, Target};
-use crate::error::Result;
-use crate::ids::ModuleId;
+use crate::model::error::Result;
+use crate::model::ids::ModuleId;
+use crate::model::request::{Goal, Request};
 use crate::report::status::{Registration, built_cells, registration};
-use crate::request::{Goal, Request};
 
 /// Brings the module version asked for to `goal` for every kernel asked for.
 pub(super) fn bring(session: &mut Session<'_, '_>, goal: Goal) -> Result<u8> {

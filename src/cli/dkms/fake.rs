@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target};
 use crate::conf::model::{Conf, Framework, Reader, Scripts};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, KernelRelease, ModuleId};
-use crate::layout::Layout;
+use crate::fs::root::Root;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Arch, KernelRelease, ModuleId};
+use crate::model::request::{Goal, Request};
 use crate::report::Memory;
-use crate::request::{Goal, Request};
-use crate::root::Root;
+use crate::tree::layout::Layout;
 
 pub struct Fake {
     dir: tempfile::TempDir,

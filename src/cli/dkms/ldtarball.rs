@@ -3,7 +3,7 @@
 use super::archive;
 use super::session::Session;
 use crate::cli::engine::Need;
-use crate::error::{Error, Result, exit};
+use crate::model::error::{Error, Result, exit};
 
 /// Builds in it are built afterwards, nothing is installed.
 pub(super) fn ldtarball(session: &mut Session<'_, '_>) -> Result<u8> {

@@ -2,10 +2,10 @@
 
 use super::session::Session;
 use crate::cli::engine::{Need, Target};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Cell, ModuleName};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Cell, ModuleName};
+use crate::model::request::{Goal, Request};
 use crate::report::status::{Filter, StatusLine};
-use crate::request::{Goal, Request};
 
 /// Installs for the kernel asked for whatever is installed for `--templatekernel`.
 pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {

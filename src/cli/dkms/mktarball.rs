@@ -6,8 +6,8 @@ use super::archive;
 use super::bring::every_build;
 use super::session::{Session, shown};
 use crate::apply::tarball::{Pack, Part, is_stub};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Cell, ModuleId};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Cell, ModuleId};
 
 /// The longest list of kernels that is part of a name.
 const LONGEST_LIST: usize = 200;

@@ -15,11 +15,11 @@ use super::autoinstall::DISABLED;
 use super::session::Session;
 use crate::cli::engine::{Engine, Target};
 use crate::cli::screen::Screen;
-use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, KernelRelease, ModuleId};
-use crate::layout::Layout;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Arch, KernelRelease, ModuleId};
+use crate::model::request::{Goal, Request};
 use crate::report::status::{Registration, built_cells, registration};
-use crate::request::{Goal, Request};
+use crate::tree::layout::Layout;
 
 /// `NAME VERSION [TARBALL_ROOT] [ARCH] [UPGRADE]`; returns the exit status of the command. `UPGRADE` is the
 /// version that was configured before, if any.

@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::args::{Action, Invocation, PathWord, Remark};
-use crate::error::{Error, exit};
+use crate::model::error::{Error, exit};
 
 /// How a word is looked up; tests answer without a disk.
 pub trait Look {

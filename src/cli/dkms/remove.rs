@@ -4,9 +4,9 @@ use super::bring::every_build;
 use super::session::Session;
 use crate::apply::rpm_upgrade;
 use crate::cli::engine::Need;
-use crate::error::{Error, Result, exit};
+use crate::model::error::{Error, Result, exit};
+use crate::model::request::Request;
 use crate::report::status::{Registration, registration};
-use crate::request::Request;
 
 /// Without `-k` and `--all` it is about the default kernel. Where there is no kernel at all, only the
 /// registration can go.

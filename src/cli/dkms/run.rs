@@ -5,8 +5,8 @@ use super::session::Session;
 use super::{add, archive, autoinstall, bring, ldtarball, matching, mktarball, remove, status};
 use crate::cli::engine::{Engine, Need};
 use crate::cli::screen::Screen;
-use crate::error::{Error, Result, exit};
-use crate::request::Goal;
+use crate::model::error::{Error, Result, exit};
+use crate::model::request::Goal;
 
 /// Carries the command out and returns its exit status. With `-q` nothing is written to `screen`.
 ///

@@ -5,11 +5,11 @@ use std::path::Path;
 use super::args::Invocation;
 use crate::cli::engine::{Engine, Outcome, Target};
 use crate::cli::screen::Screen;
-use crate::error::{Error, Result, exit};
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::model::request::Request;
 use crate::plan::other_architecture;
 use crate::report::status::{Registration, registration, versions_of};
-use crate::request::Request;
 
 /// One command while it is carried out.
 pub(super) struct Session<'s, 'w> {

@@ -1,7 +1,7 @@
 //! `dkms status`.
 
 use super::session::Session;
-use crate::error::Result;
+use crate::model::error::Result;
 use crate::report::status::{Filter, render};
 
 /// Lists; with several kernels the whole listing once for each. Always succeeds: scripts ask it whether

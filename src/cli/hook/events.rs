@@ -6,8 +6,8 @@ use std::io::{IsTerminal, Read, Write};
 use clap::{Subcommand, ValueEnum};
 
 use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
-use crate::error::{Error, Result, exit};
 use crate::machine::Machine;
+use crate::model::error::{Error, Result, exit};
 use crate::report::{Console, Report, summary};
 
 /// A call of a hook file. None of them ends with another status than 0, so their words are not left to

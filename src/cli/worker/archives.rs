@@ -7,15 +7,15 @@ use crate::apply::lock;
 use crate::apply::run::Flags;
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::cli::engine::{Engine, Need, Options, Target};
-use crate::error::{Error, Result, exit};
-use crate::ids::{Cell, ModuleId};
+use crate::fs::store;
 use crate::machine::not_of_itself;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Cell, ModuleId};
+use crate::model::record::Record;
+use crate::model::request::{Goal, Request};
+use crate::model::system::Signature;
 use crate::plan::{Action, InitramfsDuty};
 use crate::process::{Output, Process};
-use crate::record::Record;
-use crate::request::{Goal, Request};
-use crate::store;
-use crate::system::Signature;
 
 impl Worker {
     /// See [`Engine::load`].

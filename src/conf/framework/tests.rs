@@ -1,5 +1,5 @@
 use super::*;
-use crate::root::Root;
+use crate::fs::root::Root;
 
 fn layout(files: &[(&str, &str)]) -> (tempfile::TempDir, Layout) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 use super::*;
 use crate::conf::model::ConfError;
 use crate::conf::{load, peek};
-use crate::ids::{Arch, KernelRelease, ModuleId};
-use crate::root::Root;
+use crate::fs::root::Root;
+use crate::model::ids::{Arch, KernelRelease, ModuleId};
 
 const MINIMAL: &str = "PACKAGE_NAME=x\nPACKAGE_VERSION=1\nDEST_MODULE_LOCATION=/updates\n";
 

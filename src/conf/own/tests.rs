@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::super::evaluation::{Source, Values, with_bash, with_own_reader};
 use super::super::{CONTEXT, DKMS_CONF};
 use super::*;
-use crate::root::Root;
+use crate::fs::root::Root;
 
 fn question() -> Question<'static> {
     let value = |name: &str| match name {

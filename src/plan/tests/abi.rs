@@ -1,10 +1,10 @@
 //! Headers that changed and nothing else, and builds of which nothing is known.
 
 use super::world::{World, needs, notes, reason, steps};
-use crate::abi::{Fit, Misfit, Rebuild, SymbolChange};
+use crate::model::fit::{Fit, Misfit, Rebuild, SymbolChange};
+use crate::model::record::Kept;
+use crate::model::request::{Goal, Request};
 use crate::plan::{Options, Plan, plan};
-use crate::record::Kept;
-use crate::request::{Goal, Request};
 
 /// `a/1` and `b/1`, which depends on it, installed; then the headers change.
 fn world(fit: Option<Fit>) -> World {

@@ -1,9 +1,9 @@
 //! Builds that came out of an archive.
 
 use super::world::{World, arch, kernel, needs, notes, reason, steps};
+use crate::model::request::{Goal, Request};
+use crate::model::system::FromArchive;
 use crate::plan::{Options, plan};
-use crate::request::{Goal, Request};
-use crate::system::FromArchive;
 
 /// zfs/2 came built for 6.1, with this AUTOINSTALL.
 fn loaded(autoinstall: bool) -> World {

@@ -1,9 +1,9 @@
 //! Kernels whose boot entry was removed, and an index that somebody else makes.
 
 use super::world::{World, kernel, notes, reason, steps};
+use crate::model::record::InitramfsDue;
+use crate::model::request::{Goal, Request};
 use crate::plan::{Duty, InitramfsDuty, Options, plan};
-use crate::record::InitramfsDue;
-use crate::request::{Goal, Request};
 
 const RECONCILE: Request = Request::Reconcile { kernels: None, retry: false };
 

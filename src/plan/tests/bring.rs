@@ -1,10 +1,11 @@
 //! What a person types: one module version, one kernel, one state.
 
 use super::world::{World, arch, asked, cell, kernel, module, notes, reason, steps};
-use crate::error::exit;
+use crate::model::error::exit;
+use crate::model::request::{Goal, Request};
+use crate::model::system::Now;
+use crate::model::system::Source;
 use crate::plan::{Note, Options, plan};
-use crate::request::{Goal, Request};
-use crate::system::{Now, Source};
 
 fn world() -> World {
     World::new(&["6.1"]).with(&["zfs/2"])
@@ -69,7 +70,8 @@ fn what_cannot_be_built_says_why_with_the_code_of_dkms() {
     gone.0.modules.insert(module("zfs/2"), Source::Dangling("/usr/src/zfs-2".into()));
     assert_eq!(code(&gone.bring("zfs/2", "6.1", Goal::Built, false)), exit::CONF_MISSING);
     let mut bad = world();
-    bad.view("zfs/2", "6.1").now = Now::Unreadable(crate::error::Error::new(exit::CONF_INVALID, "line 3"));
+    bad.view("zfs/2", "6.1").now =
+        Now::Unreadable(crate::model::error::Error::new(exit::CONF_INVALID, "line 3"));
     assert_eq!(code(&bad.bring("zfs/2", "6.1", Goal::Built, false)), exit::CONF_INVALID);
 }
 

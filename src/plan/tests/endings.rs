@@ -1,9 +1,9 @@
 //! depmod and the initramfs.
 
 use super::world::{World, kernel, needs, reason, steps};
+use crate::model::record::InitramfsDue;
+use crate::model::request::Request;
 use crate::plan::{Action, Duty, InitramfsDuty, Options, Plan, plan};
-use crate::record::InitramfsDue;
-use crate::request::Request;
 
 const RECONCILE: Request = Request::Reconcile { kernels: None, retry: false };
 
@@ -93,13 +93,14 @@ fn there_is_none_for_a_kernel_without_modules() {
     let mut world = due(Some(100), true);
     world.kernel("6.1").image = false;
     world.kernel("6.1").indexed = false;
-    let plan = world.bring("zfs/2", "6.1", crate::request::Goal::Uninstalled, false);
+    let plan = world.bring("zfs/2", "6.1", crate::model::request::Goal::Uninstalled, false);
     assert_eq!(steps(&plan), ["uninstall zfs/2 for 6.1"]);
     // A kernel that has everything built in may have an index of what was added.
     world.kernel("6.1").indexed = true;
-    let plan = world.bring("zfs/2", "6.1", crate::request::Goal::Uninstalled, false);
+    let plan = world.bring("zfs/2", "6.1", crate::model::request::Goal::Uninstalled, false);
     assert_eq!(steps(&plan), ["uninstall zfs/2 for 6.1", "depmod 6.1"]);
-    let plan = world.plan(&crate::request::Request::KernelRemoved { kernel: super::world::kernel("6.1") });
+    let plan =
+        world.plan(&crate::model::request::Request::KernelRemoved { kernel: super::world::kernel("6.1") });
     assert!(!steps(&plan).contains(&"depmod 6.1".to_owned()), "{:?}", steps(&plan));
 }
 
@@ -108,14 +109,14 @@ fn modules_are_loaded_into_the_running_kernel_after_its_index_is_made() {
     let world = super::world::World::new(&["6.1", "6.2"]).with(&["zfs/2"]);
     let options = Options { modprobe: Some(kernel("6.1")), ..Options::default() };
     let plan = |release: &str| {
-        let request = super::world::asked("zfs/2", release, crate::request::Goal::Installed, false);
+        let request = super::world::asked("zfs/2", release, crate::model::request::Goal::Installed, false);
         crate::plan::plan(&world.0, &request, &options)
     };
     let there = plan("6.1");
     assert_eq!(super::world::needs(&there, "load modules into the running kernel 6.1"), ["depmod 6.1"]);
     assert!(steps(&plan("6.2")).iter().all(|step| !step.contains("load")), "another kernel is not running");
     let fresh = world.clone().installed("zfs/2", "6.1");
-    let request = super::world::asked("zfs/2", "6.1", crate::request::Goal::Installed, false);
+    let request = super::world::asked("zfs/2", "6.1", crate::model::request::Goal::Installed, false);
     assert!(crate::plan::plan(&fresh.0, &request, &options).is_empty(), "nothing new is there to load");
 }
 

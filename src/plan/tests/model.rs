@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::world::{absent, failed, record};
-use crate::abi::Fit;
-use crate::ids::{Cell, KernelRelease};
+use crate::model::fit::Fit;
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
+use crate::model::system::CellView;
+use crate::model::system::Kernel;
+use crate::model::system::Now;
+use crate::model::system::Source;
+use crate::model::system::System;
 use crate::plan::{Action, Duty, Options, Plan};
-use crate::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
-use crate::system::{CellView, Kernel, Now, Source, System};
 
 /// A run of a plan on a system that is only data.
 pub struct Run<'a> {

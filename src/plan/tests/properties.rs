@@ -8,14 +8,19 @@ use proptest::prelude::*;
 
 use super::model::{Run, refresh};
 use super::world::{absent, arch, asked, failed, inputs, kernel, module, record, steps as steps_of};
-use crate::abi::{Fit, Misfit, Rebuild};
-use crate::error::Error;
-use crate::ids::{Cell, KernelRelease};
-use crate::inputs::Inputs;
+use crate::model::error::Error;
+use crate::model::fit::{Fit, Misfit, Rebuild};
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::inputs::Inputs;
+use crate::model::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
+use crate::model::request::{Goal, Request};
+use crate::model::system::CellView;
+use crate::model::system::FromArchive;
+use crate::model::system::Kernel;
+use crate::model::system::Now;
+use crate::model::system::Source;
+use crate::model::system::System;
 use crate::plan::{Action, InitramfsDuty, Options, Plan, plan};
-use crate::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
-use crate::request::{Goal, Request};
-use crate::system::{CellView, FromArchive, Kernel, Now, Source, System};
 
 const KERNELS: [&str; 2] = ["6.1", "6.2"];
 const MODULES: [&str; 5] = ["a/1", "a/2", "b/1", "b/2", "c/1"];

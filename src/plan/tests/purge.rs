@@ -1,8 +1,8 @@
 //! Kernels that are gone.
 
 use super::world::{World, kernel, notes, reason, steps};
+use crate::model::request::Request;
 use crate::plan::Note;
-use crate::request::Request;
 
 fn gone() -> World {
     let mut world =

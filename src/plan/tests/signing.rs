@@ -1,10 +1,11 @@
 //! Another key: new signatures for what is there, and never a build for that alone.
 
 use super::world::{World, cell, kernel, notes, reason, steps};
+use crate::model::record::InstalledFile;
+use crate::model::request::{Goal, Request, Wanted};
+use crate::model::system::Now;
+use crate::model::system::Signature;
 use crate::plan::{Options, plan};
-use crate::record::InstalledFile;
-use crate::request::{Goal, Request, Wanted};
-use crate::system::{Now, Signature};
 
 /// One module, installed for two kernels with a key that has been replaced since for the first.
 fn world() -> World {

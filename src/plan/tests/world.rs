@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::model::refresh;
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::inputs::{Headers, Inputs};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::inputs::{Headers, Inputs};
+use crate::model::record::{FORMAT, Facts, FailureNote, Overrides, Record, Verdict};
+use crate::model::request::{Goal, Request};
+use crate::model::system::CellView;
+use crate::model::system::Kernel;
+use crate::model::system::Now;
+use crate::model::system::Source;
+use crate::model::system::System;
 use crate::plan::{Note, Options, Plan, plan};
-use crate::record::{FORMAT, Facts, FailureNote, Overrides, Record, Verdict};
-use crate::request::{Goal, Request};
-use crate::system::{CellView, Kernel, Now, Source, System};
 
 /// A kernel release.
 pub fn kernel(release: &str) -> KernelRelease {

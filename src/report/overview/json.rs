@@ -3,10 +3,10 @@
 use serde_json::{Value, json as value};
 
 use super::{failures, problems, state_of};
+use crate::model::system::System;
 use crate::plan::{Note, Plan};
 use crate::report::plan_json;
 use crate::report::signing::Signing;
-use crate::system::System;
 
 /// What the text says, for programs (docs/json.md): `kernels`, `modules` (the builds), `signing`, `to-do`, `notes`,
 /// `failures`, `problems` and `failed`. Names may be added, none is taken away.

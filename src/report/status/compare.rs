@@ -6,14 +6,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::ids::Cell;
-use crate::layout::Layout;
-use crate::record::{InstalledFile, Record};
-use crate::store;
-use crate::system::distribution::Distribution;
-use crate::system::kernels::mtime;
-use crate::system::observe::module_stem;
-use crate::system::stamp::same_content;
+use crate::elf::module_stem;
+use crate::fs::look::mtime;
+use crate::fs::stamp::same_content;
+use crate::fs::store;
+use crate::model::ids::Cell;
+use crate::model::record::{InstalledFile, Record};
+use crate::observe::distribution::Distribution;
+use crate::tree::layout::Layout;
 
 use super::Trouble;
 use super::tree::names;
@@ -139,7 +139,7 @@ fn same(a: &Path, b: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::Root;
+    use crate::fs::root::Root;
 
     #[test]
     fn unchanged_stamps_save_the_reading() {

@@ -1,7 +1,7 @@
 //! From the module tree to the lines of the listing.
 
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::layout::Layout;
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::tree::layout::Layout;
 
 use super::compare::{Comparison, Expected};
 use super::tree::{Registration, is_installed, is_version_dir, names, registration};
@@ -94,7 +94,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::root::Root;
+    use crate::fs::root::Root;
 
     const K: &str = "6.12.107+deb13-amd64";
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName, Version};
-use crate::layout::Layout;
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName, Version};
+use crate::tree::layout::Layout;
 
 /// Whether a module version is known, and usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dkms_hook::abi::Rebuild;
+use dkms_hook::model::fit::Rebuild;
 
 use super::Spec;
 use crate::machine::{GONE, M, Made, NAMES, Name, Registered, has_symbol_versions, same_symbols};

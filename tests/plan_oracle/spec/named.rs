@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dkms_hook::request::Goal;
+use dkms_hook::model::request::Goal;
 
 use super::choice::{Choice, Own};
 use super::serve::{Serving, Servings};

@@ -7,9 +7,9 @@ use crate::cli::dkms::parse::{Disk, Parsed, parse};
 use crate::cli::dkms::{begin, run};
 use crate::cli::engine::Engine;
 use crate::cli::screen::Screen;
-use crate::error::exit;
-use crate::ids::KernelRelease;
-use crate::request::{Goal, Request};
+use crate::model::error::exit;
+use crate::model::ids::KernelRelease;
+use crate::model::request::{Goal, Request};
 
 const A: &str = "6.1.0-1-amd64";
 const B: &str = "6.12.107+deb13-amd64";
@@ -99,7 +99,8 @@ fn a_root_without_the_running_kernel_has_its_own_default() {
 fn states_that_forbid_an_action() {
     let mut fake = machine();
     fake.register("gone", "1");
-    std::fs::remove_dir_all(fake.layout().source(&crate::ids::ModuleId::new("gone", "1").unwrap())).unwrap();
+    std::fs::remove_dir_all(fake.layout().source(&crate::model::ids::ModuleId::new("gone", "1").unwrap()))
+        .unwrap();
     for (line, expected) in [
         ("add m/1", exit::WRONG_STATE),
         ("add new/1", exit::NOT_FOUND),
@@ -153,7 +154,7 @@ fn a_path_is_read_before_anything_is_copied() {
     let (code, out, _) = dkms(&mut fake, &format!("add {new}/dkms.conf"));
     assert_eq!((code, fake.added.len()), (0, 1), "{out}");
     assert_eq!(fake.added[0].1.to_string(), "new/2");
-    let registered = fake.layout().source(&crate::ids::ModuleId::new("m", "1").unwrap());
+    let registered = fake.layout().source(&crate::model::ids::ModuleId::new("m", "1").unwrap());
     assert_eq!(
         dkms(&mut fake, &format!("build {}", registered.display())).0,
         0,

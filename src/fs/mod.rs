@@ -1,0 +1,7 @@
+//! Files and directories, without knowledge of modules or kernels.
+
+pub mod digest;
+pub mod look;
+pub mod root;
+pub mod stamp;
+pub mod store;

@@ -1,0 +1,168 @@
+//! Digests of files: of their content, and of what stat(2) says about them.
+//!
+//! Content decides whether an input changed. The stat digest only says whether content has to be
+//! read again: a hook with nothing to do must not hash every source tree.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use crate::model::error::{Error, Result};
+use crate::model::inputs::Hasher;
+
+/// Adds what stat(2) says of one path (links are followed), or that it is missing.
+pub fn stat(hash: &mut Hasher, path: &Path) {
+    hash.part(path.as_os_str().as_bytes());
+    match std::fs::metadata(path) {
+        Ok(meta) => stat_meta(hash, &meta),
+        Err(_) => hash.part("missing"),
+    }
+}
+
+fn stat_meta(hash: &mut Hasher, meta: &std::fs::Metadata) {
+    for n in [meta.size() as i64, meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()] {
+        hash.part(n.to_le_bytes());
+    }
+    hash.part(meta.mode().to_le_bytes());
+}
+
+/// Adds what stat(2) says of everything below a directory. Directories count by name and mode
+/// only: a build elsewhere may touch their times.
+pub fn stat_tree(hash: &mut Hasher, dir: &Path) {
+    // Not by walkdir: an entry of read_dir is looked up from its open directory, which for trees
+    // of thousands of files costs half as much as by a full path for each.
+    let mut entries: Vec<std::fs::DirEntry> = match std::fs::read_dir(dir).and_then(Iterator::collect) {
+        Ok(entries) => entries,
+        Err(err) => return hash.part(err.kind().to_string()),
+    };
+    entries.retain(|entry| is_input(&entry.file_name()));
+    entries.sort_by_cached_key(std::fs::DirEntry::file_name);
+    hash.part(entries.len().to_le_bytes());
+    for entry in entries {
+        let name = entry.file_name();
+        hash.part(name.as_bytes());
+        match entry.metadata() {
+            Ok(meta) if meta.is_dir() => {
+                hash.part(meta.mode().to_le_bytes());
+                stat_tree(hash, &entry.path());
+            }
+            Ok(meta) => stat_meta(hash, &meta),
+            Err(err) => hash.part(err.kind().to_string()),
+        }
+    }
+}
+
+/// Digest over names, permission bits, link targets and content of everything below a directory.
+///
+/// # Errors
+/// When something cannot be read; names the path.
+pub fn content_tree(dir: &Path) -> Result<String> {
+    let mut hash = Hasher::new();
+    for entry in walk(dir) {
+        let entry = entry.map_err(|e| {
+            let path = e.path().unwrap_or(dir).to_path_buf();
+            Error::io("read", &path, &e.into())
+        })?;
+        hash.part(relative(&entry, dir).as_os_str().as_bytes());
+        let path = entry.path();
+        let kind = entry.file_type();
+        if kind.is_symlink() {
+            let target = std::fs::read_link(path).map_err(|e| Error::io("read the link", path, &e))?;
+            hash.part(target.as_os_str().as_bytes());
+        } else if kind.is_file() {
+            let meta = entry.metadata().map_err(|e| Error::io("read", path, &e.into()))?;
+            hash.part((meta.permissions().mode() & 0o777).to_le_bytes());
+            content(&mut hash, path)?;
+        } else {
+            hash.part(if kind.is_dir() { "directory" } else { "special" });
+        }
+    }
+    Ok(hash.finish())
+}
+
+/// Adds the content of one file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn content(hash: &mut Hasher, path: &Path) -> Result<()> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|mut f| f.read_to_end(&mut bytes))
+        .map_err(|e| Error::io("read", path, &e))?;
+    hash.part(bytes);
+    Ok(())
+}
+
+/// True when both are regular files with the same bytes.
+pub fn same_content(a: &Path, b: &Path) -> bool {
+    let regular = |p: &Path| std::fs::symlink_metadata(p).ok().filter(|m| m.is_file());
+    let (Some(ma), Some(mb)) = (regular(a), regular(b)) else { return false };
+    if ma.len() != mb.len() {
+        return false;
+    }
+    let (Ok(mut fa), Ok(mut fb)) = (std::fs::File::open(a), std::fs::File::open(b)) else { return false };
+    let (mut ba, mut bb) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        let Ok(na) = fa.read(&mut ba) else { return false };
+        if na == 0 {
+            return true;
+        }
+        if fb.read_exact(&mut bb[..na]).is_err() || ba[..na] != bb[..na] {
+            return false;
+        }
+    }
+}
+
+fn walk(dir: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> {
+    walkdir::WalkDir::new(dir)
+        .min_depth(1)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|e| is_input(e.file_name()))
+}
+
+/// Version control is no input: a fetch or a status rewrites files below it.
+fn is_input(name: &OsStr) -> bool {
+    name != ".git"
+}
+
+fn relative<'a>(entry: &'a walkdir::DirEntry, dir: &Path) -> &'a Path {
+    entry.path().strip_prefix(dir).unwrap_or(entry.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_counts_and_times_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.c");
+        std::fs::write(&file, "int x;").unwrap();
+        let first = content_tree(dir.path()).unwrap();
+        let mut stat_first = Hasher::new();
+        stat_tree(&mut stat_first, dir.path());
+
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+        std::fs::File::options().append(true).open(&file).unwrap().set_modified(later).unwrap();
+        assert_eq!(content_tree(dir.path()).unwrap(), first);
+        let mut stat_second = Hasher::new();
+        stat_tree(&mut stat_second, dir.path());
+        assert_ne!(stat_first.finish(), stat_second.finish());
+
+        std::fs::write(&file, "int y;").unwrap();
+        assert_ne!(content_tree(dir.path()).unwrap(), first);
+    }
+
+    #[test]
+    fn a_moved_boundary_is_another_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "b").unwrap();
+        let one = content_tree(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join("a")).unwrap();
+        std::fs::write(dir.path().join("ab"), "").unwrap();
+        assert_ne!(content_tree(dir.path()).unwrap(), one);
+    }
+}

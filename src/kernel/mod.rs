@@ -1,0 +1,22 @@
+//! Kernels on disk, and what their files say about building for them: compiler, compression, signing.
+//!
+//! Reads only. Observing needs the answers as much as building does: they are inputs of a build.
+
+mod compression;
+pub mod headers;
+mod kernel_config;
+mod releases;
+mod signing;
+mod symvers;
+pub mod toolchain;
+mod vermagic;
+
+pub use compression::compression;
+pub use kernel_config::KernelConfig;
+pub use releases::{DEPMOD_FILES, headers_present, only_residue, releases};
+pub use signing::{
+    Checked, KernelFiles, Pair, PairState, Recipe, Unsigned, check, check_file, enforced, pair, recipe,
+    signing_files, signing_identity,
+};
+pub use symvers::Symvers;
+pub use vermagic::contradiction;

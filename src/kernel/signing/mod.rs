@@ -1,0 +1,202 @@
+//! Whether and how modules for a kernel are signed, and whether a signature is right. Changes
+//! nothing.
+//!
+//! The order is that of DKMS's checks; the first "no" is the reason that people see. Half a key
+//! pair is an error, never completed by overwriting the other half as DKMS does: the half that is
+//! there may be enrolled in the firmware.
+
+mod enforcement;
+mod gentoo;
+mod pair;
+mod tool;
+mod verify;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+pub use enforcement::enforced;
+pub use pair::{Pair, PairState};
+pub use verify::{Checked, check, check_file};
+
+use super::kernel_config::KernelConfig;
+use crate::conf::framework::load_framework;
+use crate::conf::model::{Context, Framework};
+use crate::fs::digest::file_digest;
+use crate::model::ids::KernelRelease;
+use crate::process::chroot;
+use crate::process::find_program;
+use crate::tree::layout::Layout;
+
+/// Why modules are not signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsigned {
+    /// The reason, in words that follow "not signed:".
+    pub why: String,
+    /// True when somebody has to put something right; false when it is meant to be so.
+    pub fault: bool,
+}
+
+impl Unsigned {
+    fn meant(why: impl Into<String>) -> Self {
+        Self { why: why.into(), fault: false }
+    }
+
+    pub(crate) fn fault(why: impl Into<String>) -> Self {
+        Self { why: why.into(), fault: true }
+    }
+}
+
+/// A kernel, as far as signing asks for it.
+#[derive(Debug, Clone, Copy)]
+pub struct KernelFiles<'a> {
+    /// Its release.
+    pub release: &'a KernelRelease,
+    /// Its headers.
+    pub source: &'a Path,
+    /// Its configuration.
+    pub config: &'a Path,
+}
+
+impl<'a> From<&'a Context> for KernelFiles<'a> {
+    fn from(context: &'a Context) -> Self {
+        Self { release: &context.kernel, source: &context.kernel_source_dir, config: &context.kernel_config }
+    }
+}
+
+impl KernelFiles<'_> {
+    /// `$kernelver` in a setting, for those who wrote it in single quotes.
+    fn expand(&self, text: &str) -> String {
+        let release = self.release.as_str();
+        text.replace("${kernelver}", release).replace("$kernelver", release)
+    }
+}
+
+/// How modules for one kernel would be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// sign-file, kmodsign, or what framework.conf names.
+    pub tool: PathBuf,
+    /// framework.conf names it: it may be anything, and get at a locked key in ways of its own.
+    pub tool_is_named: bool,
+    /// The digest that the kernel wants (`sha256`).
+    pub hash: String,
+    /// Key and certificate.
+    pub pair: Pair,
+    /// Whether they are to be made first.
+    pub(crate) make_pair: bool,
+}
+
+/// Decides whether and how modules are signed. Changes nothing.
+///
+/// # Errors
+/// The reason why not, in words that follow "not signed:".
+pub fn recipe(
+    layout: &Layout,
+    framework: &Framework,
+    context: &Context,
+    distro: &str,
+) -> Result<Recipe, Unsigned> {
+    let kernel = KernelFiles::from(context);
+    let framework = settings(layout, framework, kernel.release)?;
+    let wish = framework.try_sign_modules.as_deref().unwrap_or_default();
+    if wish == "false" {
+        return Err(Unsigned::meant("switched off by try_sign_modules in framework.conf"));
+    }
+    if wish != "true"
+        && let Some(why) = chroot::inside(&layout.root)
+    {
+        return Err(Unsigned::meant(why));
+    }
+    let config = KernelConfig::read(kernel.config).map_err(|e| {
+        let path = layout.shown(kernel.config);
+        Unsigned::meant(format!("cannot read the kernel's configuration {}: {e}", path.display()))
+    })?;
+    let hash = config
+        .get("CONFIG_MODULE_SIG_HASH")
+        .ok_or_else(|| Unsigned::meant("the kernel was built without support for signed modules"))?
+        .to_owned();
+    let tool = tool::find(layout, &framework, &kernel, distro).map_err(Unsigned::meant)?;
+    let pair = Pair::of(layout, &framework, Some(&kernel), distro);
+    let make_pair = match pair.state(layout) {
+        PairState::There => false,
+        PairState::Broken(why) => return Err(Unsigned::fault(why)),
+        PairState::Missing => {
+            let maker = pair.maker.program();
+            if find_program(maker).is_none() {
+                let why = format!("there is no key, and {maker}, which would make one, is not installed");
+                return Err(Unsigned::meant(why));
+            }
+            true
+        }
+    };
+    let tool_is_named = framework.sign_file.as_ref().is_some_and(|text| !text.is_empty());
+    Ok(Recipe { tool, tool_is_named, hash, pair, make_pair })
+}
+
+/// The signing settings for one kernel: framework.conf may name it. Only a file that does is read
+/// again.
+fn settings<'a>(
+    layout: &Layout,
+    framework: &'a Framework,
+    kernel: &KernelRelease,
+) -> Result<Cow<'a, Framework>, Unsigned> {
+    if !framework.names_kernel {
+        return Ok(Cow::Borrowed(framework));
+    }
+    load_framework(layout, Some(kernel)).map(Cow::Owned).map_err(|e| Unsigned::fault(e.to_string()))
+}
+
+/// Key and certificate for a kernel, or for any when none is named, whether or not anything is
+/// signed with them.
+///
+/// # Errors
+/// When framework.conf cannot be read for this kernel.
+pub fn pair(
+    layout: &Layout,
+    framework: &Framework,
+    kernel: Option<&KernelFiles<'_>>,
+    distro: &str,
+) -> Result<Pair, Unsigned> {
+    match kernel {
+        Some(files) => {
+            let framework = settings(layout, framework, files.release)?;
+            Ok(Pair::of(layout, &framework, kernel, distro))
+        }
+        None => Ok(Pair::of(layout, framework, None, distro)),
+    }
+}
+
+/// What a build would be signed with: the digest of the certificate. `None` when it would not be
+/// signed, or when the key pair is yet to be made. An input of the fingerprint; take it again after
+/// a build, which may have made the pair.
+pub fn signing_identity(
+    layout: &Layout,
+    framework: &Framework,
+    context: &Context,
+    distro: &str,
+) -> Option<String> {
+    let recipe = recipe(layout, framework, context, distro).ok()?;
+    if recipe.make_pair {
+        return None;
+    }
+    file_digest(&recipe.pair.certificate).ok()
+}
+
+/// The files that [`signing_identity`] hangs on, beside framework.conf and the kernel's
+/// configuration; some may be missing.
+pub fn signing_files(
+    layout: &Layout,
+    framework: &Framework,
+    kernel: &KernelFiles<'_>,
+    distro: &str,
+) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    if distro.starts_with("gentoo") {
+        files.extend(gentoo::make_conf(&layout.root));
+    }
+    if let Ok(pair) = pair(layout, framework, Some(kernel), distro) {
+        files.extend(pair.key_file());
+        files.push(pair.certificate);
+    }
+    files
+}

@@ -1,0 +1,147 @@
+//! Whether a module's signature is what the kernel wants, made with our key.
+//!
+//! What the signature says of itself is read here; whether it fits key and content is computed by
+//! openssl, which the kernel's sign-file stands on, so that it knows every algorithm that can sign.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::elf;
+use crate::process::{Process, find_program};
+use crate::trust::pki::{Certificate, Fault, SignedData, digest_name, digest_oid};
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// It is right.
+    Good,
+    /// It says that it was made with our key, and nothing speaks against it, but it could not be
+    /// computed: why.
+    Believed(String),
+    /// It is of a form that is not known here: why. The kernel may know better.
+    Unclear(String),
+    /// The kernel would refuse it, or it is not ours: why, in words that follow a colon.
+    Bad(String),
+}
+
+impl Checked {
+    /// True when it is, as far as can be told, our signature.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Good | Self::Believed(_))
+    }
+}
+
+/// Checks the signature at the end of an (uncompressed) module against a certificate and the digest
+/// that the kernel was configured with.
+pub fn check(module: &[u8], certificate: &Certificate, hash: &str) -> Checked {
+    let bad = |why: &str| Checked::Bad(why.to_owned());
+    let parts = match elf::appended(module) {
+        Ok(Some(parts)) => parts,
+        Ok(None) => return bad("there is no signature at its end"),
+        Err(why) => return Checked::Bad(format!("the signature {why}")),
+    };
+    let signed = match SignedData::parse(parts.signature) {
+        Ok(signed) => signed,
+        Err(Fault::Malformed) => return bad("the signature is no PKCS#7"),
+        Err(fault @ Fault::Unfamiliar) => return Checked::Unclear(fault.to_string()),
+    };
+    if !signed.detached {
+        return bad("the signature contains what it signs, which the kernel refuses");
+    }
+    let Some(signer) = signed.signers.iter().find(|signer| signer.is(certificate)) else {
+        return bad("the signature was not made with the key of the certificate");
+    };
+    if signer.signs_a_digest() {
+        // pkcs7_verify() of the kernel, for VERIFYING_MODULE_SIGNATURE.
+        if signer.attributes {
+            return bad("the signature has signed attributes, which the kernel refuses");
+        }
+        if let Some(wanted) = digest_oid(hash)
+            && wanted != signer.digest
+        {
+            let used = digest_name(&signer.digest).unwrap_or("another digest");
+            return Checked::Bad(format!("it is signed with {used}, and the kernel wants {hash}"));
+        }
+    }
+    compute(parts.body, parts.signature, certificate)
+}
+
+/// Has openssl compute it.
+fn compute(body: &[u8], signature: &[u8], certificate: &Certificate) -> Checked {
+    if find_program("openssl").is_none() {
+        return Checked::Believed("openssl, which would check it, is not installed".to_owned());
+    }
+    match ask_openssl(body, signature, certificate) {
+        Ok(checked) => checked,
+        Err(error) => Checked::Believed(format!("it could not be checked: {error}")),
+    }
+}
+
+fn ask_openssl(body: &[u8], signature: &[u8], certificate: &Certificate) -> std::io::Result<Checked> {
+    let dir = tempfile::Builder::new().prefix("dkms-hook-").tempdir()?;
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::File::create(&path).and_then(|mut file| file.write_all(bytes)).map(|()| path)
+    };
+    let (content, signature) = (file("content", body)?, file("signature", signature)?);
+    let certificate = file("certificate", certificate.to_pem().as_bytes())?;
+    // Neither the signature's own certificates nor a chain count: it is about this key alone.
+    let openssl = Process::new("openssl")
+        .args(["cms", "-verify", "-binary", "-nointern", "-noverify", "-inform", "DER", "-in"])
+        .arg(signature)
+        .arg("-content")
+        .arg(content)
+        .arg("-certfile")
+        .arg(certificate)
+        .args(["-out", "/dev/null"])
+        .without_terminal();
+    let got = openssl.capture().map_err(|e| std::io::Error::other(e.to_string()))?;
+    Ok(judge(got.status, &String::from_utf8_lossy(&got.stderr)))
+}
+
+/// openssl-cms(1): 0 when it is right, 4 when it is not.
+fn judge(status: i32, said: &str) -> Checked {
+    // An algorithm that this openssl is too old for, or a policy of the machine forbids.
+    const NOT_ABLE: [&str; 4] = ["unsupported", "unknown", "not supported", "disabled"];
+    let reason = || {
+        let line = said.lines().rev().find(|line| line.contains(":error:"));
+        let text = line.and_then(|line| line.split(':').nth(5)).filter(|text| !text.is_empty());
+        text.unwrap_or("no reason given").to_owned()
+    };
+    match status {
+        0 => Checked::Good,
+        4 if !NOT_ABLE.iter().any(|text| said.to_lowercase().contains(text)) => {
+            Checked::Bad(format!("the signature does not fit the module ({})", reason()))
+        }
+        4 => Checked::Believed(format!("openssl cannot check it: {}", reason())),
+        other => Checked::Believed(format!("openssl ended with status {other}: {}", reason())),
+    }
+}
+
+/// The file's content, unpacked, against a certificate: see [`check`].
+///
+/// # Errors
+/// When the file cannot be read or unpacked.
+pub fn check_file(path: &Path, certificate: &Certificate, hash: &str) -> std::io::Result<Checked> {
+    let bytes = std::fs::read(path)?;
+    let bytes = elf::Compression::of(path).unwrap_or(elf::Compression::None).unpack(bytes)?;
+    Ok(check(&bytes, certificate, hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_openssl_says_of_a_signature() {
+        let mismatch = "CMS Verification failure\n\
+            40E7:error:0200008A:rsa routines:RSA_padding_check_PKCS1_type_1:invalid padding:../rsa.c:79:\n\
+            40E7:error:17000070:CMS routines:cms_SignerInfo_verify:verification failure:../cms_sd.c:930:\n";
+        assert_eq!(judge(0, ""), Checked::Good);
+        let Checked::Bad(why) = judge(4, mismatch) else { panic!() };
+        assert!(why.contains("verification failure"), "{why}");
+        let too_old = "40E7:error:1E08010C:DECODER routines:OSSL_DECODER_from_bio:unsupported:d.c:102:\n";
+        assert!(matches!(judge(4, too_old), Checked::Believed(why) if why.contains("unsupported")));
+        assert!(judge(2, "").is_ours() && !Checked::Unclear(String::new()).is_ours());
+    }
+}

@@ -1,0 +1,448 @@
+//! Observe, plan, apply: one run from request to result, under the lock.
+
+mod keys;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::apply::run::{Done, Executor, Flags};
+use crate::apply::{lock, notes, post_transaction};
+use crate::boot;
+use crate::conf;
+use crate::conf::environment::Environment;
+use crate::conf::model::Framework;
+use crate::fs::root::Root;
+use crate::model::error::{Error, Result, exit};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::record::Overrides;
+use crate::model::request::{Goal, Request};
+use crate::model::system::System;
+use crate::observe::distribution::Distribution;
+use crate::observe::{Asked, Observer};
+use crate::plan::{self, Options, Plan};
+use crate::report::Report;
+use crate::tree::layout::Layout;
+
+mod refresh;
+mod sources;
+
+/// A root with its settings: where every run starts.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Where things are.
+    pub layout: Layout,
+    /// framework.conf.
+    pub framework: Framework,
+    /// The distribution's rules.
+    pub distribution: Distribution,
+    /// Architecture of new cells.
+    pub arch: Arch,
+    /// What the caller's environment says.
+    pub environment: Environment,
+}
+
+/// Trees named on the command line; they win over framework.conf.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trees {
+    /// `--dkmstree`.
+    pub dkms: Option<PathBuf>,
+    /// `--sourcetree`.
+    pub source: Option<PathBuf>,
+    /// `--installtree`.
+    pub install: Option<PathBuf>,
+}
+
+/// A finished run.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// What was found.
+    pub system: System,
+    /// What was decided.
+    pub plan: Plan,
+    /// What became of each step.
+    pub done: Vec<Done>,
+}
+
+impl Ran {
+    /// Adds what another plan of the same run came to.
+    fn append(&mut self, plan: Plan, done: Vec<Done>) {
+        let offset = self.plan.steps.len();
+        self.plan.steps.extend(plan.steps.into_iter().map(|mut step| {
+            step.needs.iter_mut().for_each(|need| *need += offset);
+            step
+        }));
+        self.done.extend(done.into_iter().map(|done| match done {
+            Done::Without(need) => Done::Without(need + offset),
+            other => other,
+        }));
+    }
+
+    /// Errors of steps that failed. What was left out for want of another step is not repeated.
+    pub fn errors(&self) -> impl Iterator<Item = (&plan::Action, &Error)> {
+        self.plan.steps.iter().zip(&self.done).filter_map(|(step, done)| match done {
+            Done::Failed(error) => Some((&step.action, error)),
+            _ => None,
+        })
+    }
+
+    /// Exit status of a run over everything: 11 when something that should be there is not.
+    pub fn code(&self) -> u8 {
+        let failed = self.errors().next().is_some() || self.plan.notes.iter().any(plan::Note::is_failure);
+        if failed { exit::AUTOINSTALL } else { 0 }
+    }
+}
+
+impl Machine {
+    /// Reads the settings of a root. Settings that cannot be read are a warning, not a stop: a
+    /// hook has to do its work with the defaults.
+    ///
+    /// # Errors
+    /// When the architecture cannot be told.
+    pub fn open(root: Root, trees: &Trees, report: &dyn Report) -> Result<Self> {
+        let mut layout = Layout::new(root);
+        let framework = conf::framework::load_framework(&layout, None).unwrap_or_else(|error| {
+            report.warning(&format!("{error}\nthe default settings are used"));
+            Framework::default()
+        });
+        let environment = Environment::here();
+        let framework = environment.complete(framework);
+        let choose = |given: &Option<PathBuf>, set: &Option<PathBuf>, default: PathBuf| {
+            given.clone().or_else(|| set.clone()).unwrap_or(default)
+        };
+        layout.dkms_tree = choose(&trees.dkms, &framework.dkms_tree, layout.dkms_tree);
+        layout.source_tree = choose(&trees.source, &framework.source_tree, layout.source_tree);
+        layout.install_tree = choose(&trees.install, &framework.install_tree, layout.install_tree);
+        let distribution = Distribution::here(&layout.root);
+        let machine = nix::sys::utsname::uname().map_err(|e| Error::new(exit::ARCH, e.to_string()))?;
+        let arch = Arch::new(machine.machine().to_string_lossy())
+            .map_err(|e| Error::new(exit::ARCH, e.to_string()))?;
+        Ok(Self { layout, framework, distribution, arch, environment })
+    }
+
+    /// An observer of this machine.
+    pub fn observer<'a>(&'a self, overrides: &'a Overrides) -> Observer<'a> {
+        Observer {
+            layout: &self.layout,
+            framework: &self.framework,
+            distribution: &self.distribution,
+            arch: &self.arch,
+            overrides,
+            asked: None,
+        }
+    }
+
+    /// As [`Self::observer`], for what a request is about.
+    fn observer_for<'a>(&'a self, request: &'a Request, overrides: &'a Overrides) -> Observer<'a> {
+        let asked = match request {
+            Request::Bring { module, to, force, .. } => {
+                Some(Asked { module, anew: *force && *to == Goal::Built })
+            }
+            _ => None,
+        };
+        Observer { asked, ..self.observer(overrides) }
+    }
+
+    /// What would be done, and what that was decided on. Changes nothing.
+    pub fn plan(&self, request: &Request, options: &Options, overrides: &Overrides) -> (System, Plan) {
+        let kernels = plan::kernels_of(request);
+        // Deleting a module version needs every cell of it in view.
+        let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
+        let observer = self.observer_for(request, overrides);
+        let mut system = observer.observe(kernels.as_deref());
+        if let Request::Resign { modules, .. } = request {
+            let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
+            observer.look_at_signatures(&mut system, &wanted);
+        }
+        let modprobe = self.framework.modprobe_on_install.then(|| self.running_kernel()).flatten();
+        let options = Options {
+            modprobe: options.modprobe.clone().or(modprobe),
+            rebuild: self.framework.rebuild,
+            ..options.clone()
+        };
+        let plan = plan::plan(&system, request, &options);
+        (system, plan)
+    }
+
+    /// Does it. With nothing to do, no lock is taken and nothing is written.
+    ///
+    /// # Errors
+    /// When the lock cannot be had. Everything else is in the result.
+    pub fn run(
+        &self,
+        request: &Request,
+        options: &Options,
+        overrides: &Overrides,
+        flags: &Flags,
+        report: &dyn Report,
+    ) -> Result<Ran> {
+        let no_weak_modules = flags.no_weak_modules || self.environment.no_weak_modules;
+        let flags = Flags { no_weak_modules, ..flags.clone() };
+        let ran = self.run_locked(request, options, overrides, &flags, report)?;
+        // After the lock is given back: it may well call us.
+        if let Some(command) =
+            self.framework.post_transaction.as_deref().filter(|_| changed_something(request, &ran))
+        {
+            post_transaction::run(&self.layout, command, request, report);
+        }
+        Ok(ran)
+    }
+
+    fn run_locked(
+        &self,
+        request: &Request,
+        options: &Options,
+        overrides: &Overrides,
+        flags: &Flags,
+        report: &dyn Report,
+    ) -> Result<Ran> {
+        let (system, plan) = self.plan(request, options, overrides);
+        let idle = plan.is_empty() && plan.settled.is_empty() && self.outdated(&system).next().is_none();
+        if idle && !lock::was_killed(&self.layout) {
+            return Ok(Ran { system, plan, done: Vec::new() });
+        }
+        let lock = lock::take(&self.layout, report)?;
+        if lock.is_nested() && !may_nest(request)? {
+            report.line("A run of dkms-hook called this; what there is to do is left to it.");
+            return Ok(Ran { system, plan: Plan::default(), done: Vec::new() });
+        }
+        // Another run may have done it all while this one waited.
+        let (system, plan) = self.plan(request, options, overrides);
+        let executor = Executor::new(self.observer_for(request, overrides), &system, options, flags, report);
+        let done = executor.run(&plan);
+        if plan.is_empty() {
+            self.refresh(&system);
+        } else {
+            // What the run left is looked at here, so that the next one has nothing to write down.
+            let (left, next) = self.plan(request, options, overrides);
+            self.refresh(&left);
+            if adopted(&plan) && matches!(request, Request::Reconcile { retry: false, .. }) {
+                self.initramfs_after_adoption(&left, next, options, overrides, flags, report);
+            }
+        }
+        let wanting = executor.take_wanting();
+        let mut ran = Ran { system, plan, done };
+        self.give_their_own(wanting, &mut ran, options, flags, report);
+        self.tell_of_initramfs(&ran.plan, report);
+        self.tell_of_enrolment(&ran.plan, &ran.done, flags, report);
+        Ok(ran)
+    }
+
+    /// Builds for kernels whose shared modules turned out not to fit, as a part of the same run.
+    fn give_their_own(
+        &self,
+        mut wanting: Vec<Cell>,
+        ran: &mut Ran,
+        options: &Options,
+        flags: &Flags,
+        report: &dyn Report,
+    ) {
+        let mut seen = BTreeSet::new();
+        while let Some(cell) = wanting.pop() {
+            if !seen.insert(cell.clone()) {
+                continue;
+            }
+            let Cell { module, kernel, arch } = cell;
+            let request = Request::Bring { module, kernel, arch, to: Goal::Installed, force: false };
+            let overrides = Overrides::default();
+            let (system, plan) = self.plan(&request, options, &overrides);
+            let executor =
+                Executor::new(self.observer_for(&request, &overrides), &system, options, flags, report);
+            let done = executor.run(&plan);
+            wanting.extend(executor.take_wanting());
+            for note in plan.notes.iter().filter(|note| note.error().is_some()) {
+                report.warning(&note.text());
+            }
+            ran.append(plan, done);
+        }
+    }
+
+    /// In a root that is reached by a prefix nobody can run its generator.
+    fn tell_of_initramfs(&self, plan: &Plan, report: &dyn Report) {
+        if self.layout.root.is_slash() {
+            return;
+        }
+        let changed: BTreeSet<&KernelRelease> = plan
+            .steps
+            .iter()
+            .filter(|s| {
+                use plan::Action::{Install, Resign, Uninstall};
+                matches!(s.action, Install { .. } | Uninstall { .. } | Resign { reinstall: true, .. })
+            })
+            .filter_map(|s| s.action.kernel())
+            .collect();
+        for kernel in changed {
+            if boot::oldest(&self.layout, kernel).is_some() {
+                let root = self.layout.root.dir().display();
+                report.warning(&format!(
+                    "the initramfs of {kernel} in {root} may hold old modules: make it again inside that root"
+                ));
+            }
+        }
+    }
+
+    /// What was taken over from DKMS may have left an initramfs behind that only the record shows
+    /// to be too old.
+    fn initramfs_after_adoption(
+        &self,
+        system: &System,
+        mut next: Plan,
+        options: &Options,
+        overrides: &Overrides,
+        flags: &Flags,
+        report: &dyn Report,
+    ) {
+        next.steps.retain(|s| matches!(s.action, plan::Action::Initramfs { .. }));
+        let executor = Executor::new(self.observer(overrides), system, options, flags, report);
+        for done in executor.run(&next) {
+            if let Done::Failed(error) = done {
+                report.warning(&error.to_string());
+            }
+        }
+    }
+
+    /// The running kernel, if it is one of this root's.
+    pub fn running_kernel(&self) -> Option<KernelRelease> {
+        if self.layout.root.is_foreign() {
+            return None;
+        }
+        let uname = nix::sys::utsname::uname().ok()?;
+        KernelRelease::new(uname.release().to_string_lossy()).ok()
+    }
+
+    /// Remembers that a kernel's image package was removed, or that it is back.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn mark_removed(&self, kernel: &KernelRelease, removed: bool, report: &dyn Report) -> Result<()> {
+        if notes::kernel_note(&self.layout, kernel).removed == removed {
+            return Ok(());
+        }
+        let _lock = lock::take(&self.layout, report)?;
+        notes::update(&self.layout, kernel, |note| note.removed = removed)
+    }
+
+    /// Remembers that a kernel's boot entry was removed, or that it is back.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn mark_boot_entry(&self, kernel: &KernelRelease, removed: bool, report: &dyn Report) -> Result<()> {
+        if notes::kernel_note(&self.layout, kernel).boot_entry_removed == removed {
+            return Ok(());
+        }
+        let _lock = lock::take(&self.layout, report)?;
+        notes::update(&self.layout, kernel, |note| note.boot_entry_removed = removed)
+    }
+
+    /// True when the initramfs of a kernel may be older than its modules.
+    pub fn initramfs_is_due(&self, kernel: &KernelRelease) -> bool {
+        notes::kernel_note(&self.layout, kernel).initramfs_due.is_some()
+    }
+}
+
+/// Whether a script of a run under way may have this done. What is about everything is that run's
+/// own business; the module that the script belongs to is being worked on.
+///
+/// # Errors
+/// When it is about that very module.
+fn may_nest(request: &Request) -> Result<bool> {
+    let module = match request {
+        Request::Bring { module, .. } | Request::Remove { module, .. } => module,
+        Request::Reconcile { .. }
+        | Request::Autoinstall { .. }
+        | Request::Resign { .. }
+        | Request::KernelRemoved { .. } => return Ok(false),
+    };
+    not_of_itself(module)?;
+    Ok(true)
+}
+
+/// A script of a run under way must not touch the module that it belongs to.
+///
+/// # Errors
+/// When it would.
+pub fn not_of_itself(module: &ModuleId) -> Result<()> {
+    // Every script of a module is told whose it is.
+    if std::env::var("module").is_ok_and(|name| name == module.name.as_str()) {
+        let text = format!("a script of {} asks for it while the module is being worked on", module.name);
+        return Err(Error::new(exit::WRONG_STATE, text).hint("take the call out of the script"));
+    }
+    Ok(())
+}
+
+/// Whether a run did what `post_transaction` is for: modules came or went. Asked for one thing, DKMS
+/// runs it after success only; of a run over everything, one module that fails says nothing.
+fn changed_something(request: &Request, ran: &Ran) -> bool {
+    use plan::Action::{Forget, Install, Resign, Unbuild, Uninstall};
+    let everything = matches!(request, Request::Reconcile { .. } | Request::Autoinstall { .. });
+    let mut steps = ran.plan.steps.iter().zip(&ran.done);
+    (everything || ran.errors().next().is_none())
+        && steps.any(|(step, done)| {
+            let changes = matches!(
+                step.action,
+                Install { .. } | Resign { .. } | Uninstall { .. } | Unbuild { .. } | Forget { .. }
+            );
+            changes && *done == Done::Yes
+        })
+}
+
+fn adopted(plan: &Plan) -> bool {
+    plan.steps.iter().any(|s| matches!(s.action, plan::Action::Adopt { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::run::Flags;
+    use crate::report::Memory;
+
+    fn write(root: &Root, inside: &str, text: &str) {
+        let path = root.path(inside);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn link(root: &Root, target: &str, inside: &str) {
+        let path = root.path(inside);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+    }
+
+    #[test]
+    fn a_cell_without_a_build_is_looked_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        for kernel in ["6.1", "6.2"] {
+            write(&root, &format!("/usr/src/linux-headers-{kernel}/include/config/auto.conf"), "");
+            link(&root, &format!("/usr/src/linux-headers-{kernel}"), &format!("/lib/modules/{kernel}/build"));
+        }
+        write(&root, "/lib/modules/6.1/kernel/ext4.ko", "");
+        let conf = "PACKAGE_NAME=m\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME[0]=m\n\
+                    DEST_MODULE_LOCATION[0]=/updates\n";
+        write(&root, "/usr/src/m-1/dkms.conf", conf);
+        link(&root, "/usr/src/m-1", "/var/lib/dkms/m/1/source");
+        let report = Memory::default();
+        let machine = Machine::open(root.clone(), &Trees::default(), &report).unwrap();
+        let request = Request::Reconcile { kernels: None, retry: false };
+        let observe = || machine.observer(&Overrides::default()).observe(None);
+        let run = || {
+            let ran = machine
+                .run(&request, &Options::default(), &Overrides::default(), &Flags::default(), &report)
+                .unwrap();
+            assert!(ran.plan.is_empty(), "{:?}", ran.plan.steps);
+        };
+        assert_eq!(
+            machine.outdated(&observe()).count(),
+            1,
+            "the kernel without an image has nothing to keep"
+        );
+        run();
+        assert_eq!(machine.outdated(&observe()).count(), 0);
+        run();
+        assert_eq!(machine.outdated(&observe()).count(), 0);
+        // The same content with another time: read once more, and that is that.
+        write(&root, "/usr/src/m-1/dkms.conf", conf);
+        assert_eq!(machine.outdated(&observe()).count(), 1);
+        run();
+        assert_eq!(machine.outdated(&observe()).count(), 0);
+    }
+}

@@ -1,0 +1,11 @@
+//! Plain data that every room names. Imports nothing but itself; reads and writes no file.
+
+pub mod directive;
+pub mod error;
+pub mod fit;
+pub mod ids;
+pub mod inputs;
+pub mod record;
+pub mod request;
+pub mod system;
+pub mod version;

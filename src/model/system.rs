@@ -1,0 +1,145 @@
+//! A machine as observed: kernels, headers, registered modules, and the cells where they meet.
+//!
+//! [`System`] is plain data. `crate::system` reads it from disk; the planner sees nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::directive::DirectiveChange;
+use crate::model::error::Error;
+use crate::model::fit::Fit;
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::inputs::Inputs;
+use crate::model::record::{Facts, KernelNote, Record, Verdict};
+
+/// Everything a plan is made from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct System {
+    /// The kernels in scope.
+    pub kernels: BTreeMap<KernelRelease, Kernel>,
+    /// Every registered module version.
+    pub modules: BTreeMap<ModuleId, Source>,
+    /// Cells in scope: every registered module version with every kernel in scope, and whatever
+    /// else has a build on disk.
+    pub cells: BTreeMap<Cell, CellView>,
+    /// How built modules are signed: looked at only for a request that is about it.
+    pub signatures: BTreeMap<Cell, Signature>,
+    /// `/etc/dkms/no-autoinstall` exists.
+    pub autoinstall_disabled: bool,
+    /// The distribution installs every registered module by itself, AUTOINSTALL or not.
+    pub every_module: bool,
+    /// The architecture of new cells.
+    pub arch: Option<Arch>,
+}
+
+/// A kernel release.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// Its modules are on disk: `/lib/modules/K/kernel` is a directory. A headers package alone
+    /// makes `/lib/modules/K` too, so that directory says nothing.
+    pub image: bool,
+    /// `/lib/modules/K/build/include` resolves.
+    pub headers: bool,
+    /// depmod has run for it: `modules.dep` is there.
+    pub indexed: bool,
+    /// Modification time of `modules.dep`, nanoseconds since the epoch. Looked at only where
+    /// somebody else was to make it.
+    pub indexed_at: Option<i64>,
+    /// What package brings the headers, for messages.
+    pub headers_package: String,
+    /// What we remember.
+    pub note: KernelNote,
+    /// There is no image, and all that `/lib/modules/K` holds was left there by us or by depmod.
+    pub residue: bool,
+    /// Modification time of its initramfs (of the oldest where there are several, see [`boot`]),
+    /// nanoseconds since the epoch.
+    pub initramfs: Option<i64>,
+}
+
+/// The source of a registered module version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The `source` link leads to a directory.
+    Added,
+    /// The link leads nowhere: where it points, inside the root.
+    Dangling(std::path::PathBuf),
+    /// A real directory made by a binaries-only tarball: builds can be installed, not made.
+    BinariesOnly,
+}
+
+/// One cell as found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellView {
+    /// `B/module` exists.
+    pub built: bool,
+    /// The active link leads here.
+    pub installed: bool,
+    /// Every file that install recorded is still there, unchanged, and so is the build that it
+    /// came from. Without a record: what is installed is what was built.
+    pub intact: bool,
+    /// What the build was made from, if we made or adopted it.
+    pub record: Option<Record>,
+    /// Why there is no build.
+    pub verdict: Option<Verdict>,
+    /// The build came out of an archive and was not adopted yet: perhaps its kernel is still to come.
+    /// Looked at only where there is a build without a record.
+    pub loaded: Option<FromArchive>,
+    /// What it would be made from now.
+    pub now: Now,
+    /// Every built module was made for this kernel (vermagic). Looked at only where there is a
+    /// build without a record.
+    pub vermagic_matches: bool,
+    /// How the build stands to the headers that are there. Looked at only where it counts: a build without
+    /// a record, made for this kernel; and one of ours, installed or asked for, when of all that it was
+    /// compiled from only the headers changed.
+    pub fit: Option<Fit>,
+    /// Which directive changed, where the evaluated dkms.conf is the first input of a build of ours that did.
+    pub directive: Option<DirectiveChange>,
+}
+
+/// What is known of a build that came out of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FromArchive {
+    /// AUTOINSTALL of its source. Looked at only where there are no headers; elsewhere the cell is
+    /// judged.
+    pub autoinstall: bool,
+}
+
+/// How the modules of a build are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signature {
+    /// All of them with the present key.
+    Ours {
+        /// SHA-256 of its certificate file, in hex.
+        certificate: String,
+    },
+    /// Not all of them.
+    Other,
+    /// Nothing can be signed for this kernel: why.
+    Impossible(String),
+}
+
+/// What a cell would be built from now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Now {
+    /// As judged.
+    Judged {
+        /// What dkms.conf says.
+        facts: Facts,
+        /// The inputs: those of the record itself while nothing changes.
+        inputs: Arc<Inputs>,
+        /// See [`Record::stamp`].
+        stamp: String,
+    },
+    /// The kernel's headers are not there: nothing can be judged.
+    NoHeaders,
+    /// The source or its dkms.conf cannot be read.
+    Unreadable(Error),
+}
+
+impl System {
+    /// The cell, if it is in scope.
+    pub fn cell(&self, cell: &Cell) -> Option<&CellView> {
+        self.cells.get(cell)
+    }
+}

@@ -1,0 +1,32 @@
+//! What a dkms.conf said when a build was made, and what it says now.
+
+use super::Observer;
+use crate::conf::Strictness;
+use crate::conf::model::Conf;
+use crate::fs::store;
+use crate::model::directive::{DirectiveChange, Directives};
+use crate::model::ids::Cell;
+use crate::model::inputs::Change;
+use crate::model::system::CellView;
+use crate::model::system::Now;
+
+impl Observer<'_> {
+    /// Which directive changed, if that is the first thing that did.
+    pub(super) fn directive_change(&self, cell: &Cell, view: &CellView) -> Option<DirectiveChange> {
+        let (Now::Judged { inputs, .. }, Some(record)) = (&view.now, &view.record) else { return None };
+        if !matches!(inputs.change_since(&record.inputs), Some(Change::Conf { .. })) {
+            return None;
+        }
+        let old: Directives = store::load(&self.layout.directives(cell))?;
+        let conf = self.conf(cell, &self.context(cell), Strictness::Other).ok()?;
+        DirectiveChange::between(&old, &self.directives(&conf))
+    }
+
+    /// The directives of a conf as they are compared.
+    pub fn directives(&self, conf: &Conf) -> Directives {
+        let all = conf.values.iter().flat_map(|(name, elements)| {
+            elements.iter().map(move |(index, value)| (format!("{name}[{index}]"), self.without_jobs(value)))
+        });
+        all.collect()
+    }
+}

@@ -1,0 +1,77 @@
+//! Kernels that are still to come.
+
+use std::sync::Arc;
+
+use super::{Observer, facts_of};
+use crate::conf::Strictness;
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::inputs::{Headers, Inputs};
+use crate::model::system::CellView;
+use crate::model::system::Kernel;
+use crate::model::system::Now;
+use crate::model::system::Source;
+use crate::model::system::System;
+use crate::tree::registry;
+
+impl Observer<'_> {
+    /// The picture as it will be when these kernels are there with their headers, and nothing is built
+    /// for them. What a dkms.conf asks of a kernel's configuration is taken as given: there is none to
+    /// look into yet.
+    pub fn expect(&self, kernels: &[KernelRelease]) -> System {
+        let mut system = System {
+            autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
+            arch: Some(self.arch.clone()),
+            modules: registry::registered(self.layout).into_iter().collect(),
+            ..System::default()
+        };
+        for release in kernels {
+            let kernel = Kernel { image: true, headers: true, ..Kernel::default() };
+            system.kernels.insert(release.clone(), kernel);
+            let added = system.modules.iter().filter(|(_, source)| **source == Source::Added);
+            let cells = added.map(|(id, _)| Cell {
+                module: id.clone(),
+                kernel: release.clone(),
+                arch: self.arch.clone(),
+            });
+            let views: Vec<_> = cells.map(|cell| (self.unbuilt(&cell), cell)).collect();
+            system.cells.extend(views.into_iter().map(|(view, cell)| (cell, view)));
+        }
+        system
+    }
+
+    fn unbuilt(&self, cell: &Cell) -> CellView {
+        let now = match self.conf(cell, &self.context(cell), Strictness::Other) {
+            Ok(conf) => {
+                Now::Judged { facts: facts_of(&conf), inputs: Arc::new(unknown()), stamp: String::new() }
+            }
+            Err(error) => Now::Unreadable(error.into()),
+        };
+        CellView {
+            built: false,
+            installed: false,
+            intact: true,
+            record: None,
+            verdict: None,
+            loaded: None,
+            fit: None,
+            directive: None,
+            now,
+            vermagic_matches: false,
+        }
+    }
+}
+
+/// Inputs that nothing was built from.
+fn unknown() -> Inputs {
+    Inputs {
+        source: String::new(),
+        conf: String::new(),
+        overrides: String::new(),
+        headers: Headers { version: None, content: String::new() },
+        compiler: String::new(),
+        rustc: None,
+        compression: String::new(),
+        signing: None,
+        depends: std::collections::BTreeMap::new(),
+    }
+}

@@ -1,0 +1,142 @@
+//! How builds stand to the headers that are there: vermagic, and the CRCs of what they import.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Observer;
+use super::stat::Once;
+use crate::elf;
+use crate::elf::is_module;
+use crate::fs::look;
+use crate::kernel::{KernelConfig, Symvers, contradiction};
+use crate::model::fit::{Fit, Misfit, Rebuild};
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::record::Record;
+use crate::model::system::CellView;
+use crate::model::system::Now;
+use crate::model::system::System;
+use crate::tree::registry;
+
+/// A built file whose inode changed this much later than its content, in nanoseconds, is a copy: of such a
+/// tree, the times of inodes say nothing.
+const COPIED: i128 = 60_000_000_000;
+
+impl Observer<'_> {
+    /// Looks at a build where it counts ([`CellView::fit`] says where that is).
+    pub(super) fn fit(&self, system: &System, once: &Once, cell: &Cell, view: &CellView) -> Option<Fit> {
+        let Now::Judged { inputs, .. } = &view.now else { return None };
+        match &view.record {
+            _ if !view.built => None,
+            None if !view.vermagic_matches => None,
+            None => Some(self.fit_of_unrecorded(system, once, cell, view)),
+            Some(Record { kept: Some(kept), .. }) if kept.headers == inputs.headers => {
+                Some(Fit::Fits { symbols: kept.symbols })
+            }
+            Some(_) if !view.installed && self.asked.is_none_or(|asked| *asked.module != cell.module) => None,
+            // Known to fail, it is told of that and of no symbols: then it need not be read by every hook.
+            Some(_)
+                if self.framework.rebuild == Rebuild::Inputs
+                    && view.verdict.as_ref().is_some_and(|v| v.failure.is_some()) =>
+            {
+                None
+            }
+            Some(record) if inputs.only_headers_changed(&record.inputs) => {
+                Some(self.fit_of_modules(system, once, cell))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn fit_of_unrecorded(&self, system: &System, once: &Once, cell: &Cell, view: &CellView) -> Fit {
+        // One out of an archive came with its source.
+        if view.loaded.is_none()
+            && let Some(file) = self.newer_source(cell)
+        {
+            return Fit::Not(Misfit::SourceIsNewer { file });
+        }
+        self.fit_of_modules(system, once, cell)
+    }
+
+    fn fit_of_modules(&self, system: &System, once: &Once, cell: &Cell) -> Fit {
+        let (headers, config) = self.kernel_source(&cell.kernel);
+        let Ok(config) = KernelConfig::read(&config) else { return Fit::Unknown };
+        let versions = config.is_set("CONFIG_MODVERSIONS");
+        let shared = || self.symbols(system, &headers, &cell.kernel);
+        let shared = match &self.overrides.kernel_source_dir {
+            Some(_) => shared(),
+            None => once.kernels[&cell.kernel].symbols.get_or_init(shared).clone(),
+        };
+        let mut own = self.exported_by(cell);
+        let (mut changed, mut imported) = (Vec::new(), std::collections::BTreeSet::new());
+        let mut unknown = !versions || shared.is_none();
+        own.extend(shared.unwrap_or_default());
+        for path in self.module_files(cell) {
+            let Ok(imports) = elf::imports(&path) else {
+                unknown = true;
+                continue;
+            };
+            if let Some(misfit) = contradiction(&imports.vermagic, &config, &headers) {
+                return Fit::Not(misfit);
+            }
+            if versions && imports.versions.is_none() {
+                let module = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                return Fit::Not(Misfit::Unversioned { module });
+            }
+            changed.extend(own.changes(&imports));
+            imported.extend(imports.versions.into_iter().flatten().map(|(name, _)| name));
+        }
+        match Misfit::of_symbols(changed) {
+            _ if unknown => Fit::Unknown,
+            Some(misfit) => Fit::Not(misfit),
+            None => Fit::Fits { symbols: imported.len() },
+        }
+    }
+
+    /// What headers say that their kernel exports, with our modules that are installed for it: those stand
+    /// before modules of the kernel. `None` when the headers do not say.
+    fn symbols(&self, system: &System, headers: &Path, kernel: &KernelRelease) -> Option<Symvers> {
+        let of_kernel = Symvers::read(&headers.join("Module.symvers")).ok()?;
+        let mut symbols = Symvers::default();
+        for id in system.modules.keys() {
+            if registry::active(self.layout, &id.name, kernel, self.arch).as_ref() == Some(&id.version) {
+                let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: self.arch.clone() };
+                symbols.extend(self.exported_by(&cell));
+            }
+        }
+        symbols.extend(of_kernel);
+        Some(symbols)
+    }
+
+    /// What the modules of a build export, for each other and for others.
+    fn exported_by(&self, cell: &Cell) -> Symvers {
+        Symvers::read(&self.layout.built_modules(cell).join("Module.symvers")).unwrap_or_default()
+    }
+
+    pub(super) fn module_files(&self, cell: &Cell) -> Vec<PathBuf> {
+        let files = look::read_dir(&self.layout.built_modules(cell)).map(|entry| entry.path());
+        let mut files: Vec<PathBuf> = files.filter(|path| is_module(path)).collect();
+        files.sort();
+        files
+    }
+
+    /// A file of the source that was put there after the build; below the source. Its inode tells: packages
+    /// bring files with the times that they had when the package was made.
+    fn newer_source(&self, cell: &Cell) -> Option<PathBuf> {
+        let time = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        let content = |meta: &std::fs::Metadata| time(meta.mtime(), meta.mtime_nsec());
+        let inode = |meta: &std::fs::Metadata| time(meta.ctime(), meta.ctime_nsec());
+        let built = self.module_files(cell).into_iter().filter_map(|path| std::fs::metadata(path).ok());
+        let built = built.max_by_key(inode)?;
+        let copied = inode(&built) - content(&built) > COPIED;
+        let since = if copied { content(&built) } else { inode(&built) };
+        let dir = self.source_dir(&cell.module);
+        let files = walkdir::WalkDir::new(&dir).sort_by_file_name().into_iter();
+        let mut files = files.filter_entry(|entry| entry.file_name() != ".git").flatten();
+        let newer = files.find(|entry| {
+            let after =
+                |meta: std::fs::Metadata| (if copied { content(&meta) } else { inode(&meta) }) > since;
+            entry.file_type().is_file() && entry.metadata().is_ok_and(after)
+        });
+        newer.and_then(|entry| entry.path().strip_prefix(&dir).ok().map(Path::to_path_buf))
+    }
+}

@@ -1,0 +1,69 @@
+//! What is on disk of a kernel.
+
+use std::path::Path;
+
+use crate::boot;
+use crate::fs::look::{mtime, read_dir};
+use crate::fs::store;
+use crate::kernel::{headers_present, only_residue};
+use crate::model::ids::KernelRelease;
+use crate::model::record::KernelNote;
+use crate::model::system::Kernel;
+use crate::observe::distribution::Distribution;
+use crate::tree::layout::Layout;
+
+/// What is on disk of one release.
+pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRelease) -> Kernel {
+    let dir = layout.kernel(release);
+    let image = dir.join("kernel").is_dir();
+    let note: KernelNote = store::load(&layout.kernel_note(release)).unwrap_or_default();
+    let index = || std::fs::metadata(dir.join("modules.dep")).ok().map(|m| mtime(&m));
+    let package_base = boot::package_base(layout, release);
+    Kernel {
+        image,
+        headers: headers_present(layout, release),
+        indexed: dir.join("modules.dep").exists(),
+        headers_package: distribution.headers_package(release.as_str(), package_base.as_deref()),
+        indexed_at: note.depmod_left_at.and_then(|_| index()),
+        note,
+        residue: !image && is_filled(&dir) && only_residue(&dir),
+        // Its generator would have to run inside; in a root that is reached by a prefix, whoever
+        // makes the image makes the initramfs.
+        initramfs: layout.root.is_slash().then(|| boot::oldest(layout, release)).flatten(),
+    }
+}
+
+/// True when something is in a directory: an empty one may be anybody's, a mount point even.
+fn is_filled(dir: &Path) -> bool {
+    read_dir(dir).next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::fs::root::Root;
+
+    #[test]
+    fn headers_alone_make_no_kernel_and_residue_is_only_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let debian = Distribution::from_id("debian");
+        let k = KernelRelease::new("6.1-test").unwrap();
+        let kdir = layout.kernel(&k);
+        std::fs::create_dir_all(kdir.join("updates/dkms")).unwrap();
+        std::fs::write(kdir.join("modules.dep"), "").unwrap();
+        let seen = observe(&layout, &debian, &k);
+        assert!(!seen.image && !seen.headers && seen.residue);
+
+        std::fs::create_dir_all(layout.root.path("/usr/src/h/include")).unwrap();
+        std::os::unix::fs::symlink("/usr/src/h", kdir.join("build")).unwrap();
+        let seen = observe(&layout, &debian, &k);
+        assert!(!seen.image && seen.headers && !seen.residue);
+
+        std::fs::create_dir_all(kdir.join("kernel")).unwrap();
+        assert!(observe(&layout, &debian, &k).image);
+        assert_eq!(crate::kernel::releases(&layout, []), BTreeSet::from([k]));
+    }
+}

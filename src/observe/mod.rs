@@ -1,0 +1,449 @@
+//! Reads the whole picture from disk. Changes nothing.
+//!
+//! While the stat digest of a cell's inputs equals the one stored with its build (or verdict), the
+//! stored inputs are taken as they are: no conf is evaluated, no file is read. That is what makes
+//! a hook with nothing to do cost milliseconds.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::conf::model::{Conf, ConfError, Context, Framework};
+use crate::conf::{self, Strictness};
+use crate::elf;
+use crate::fs::look;
+use crate::fs::stamp;
+use crate::fs::store;
+use crate::kernel;
+use crate::kernel::headers;
+use crate::kernel::{compression, signing_identity, toolchain};
+use crate::model::error::{Error, Result};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::inputs::{Hasher, Inputs};
+use crate::model::record::{FORMAT, Facts, Overrides, Record, Verdict};
+use crate::model::system::CellView;
+use crate::model::system::FromArchive;
+use crate::model::system::Now;
+use crate::model::system::Source;
+use crate::model::system::System;
+use crate::observe::distribution::Distribution;
+use crate::observe::forced::Forced;
+use crate::tree::layout::Layout;
+use crate::tree::registry;
+
+mod directives;
+pub mod distribution;
+mod expected;
+mod fit;
+pub mod forced;
+mod foreign;
+pub mod kernels;
+mod overrides;
+mod signatures;
+mod stat;
+
+pub use overrides::Asked;
+use stat::Once;
+
+/// What is observed, and with which settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Observer<'a> {
+    /// Where things are.
+    pub layout: &'a Layout,
+    /// Settings.
+    pub framework: &'a Framework,
+    /// The distribution's rules.
+    pub distribution: &'a Distribution,
+    /// Architecture of cells that do not exist yet.
+    pub arch: &'a Arch,
+    /// What a person overrides on the command line.
+    pub overrides: &'a Overrides,
+    /// What that person asks for by name, if anything: overrides count for it, and for whatever has
+    /// no build yet.
+    pub asked: Option<Asked<'a>>,
+}
+
+impl Observer<'_> {
+    /// Observes `kernels` (all when `None`), every registered module, and the cells of both.
+    pub fn observe(&self, kernels: Option<&[KernelRelease]>) -> System {
+        let registered = registry::registered(self.layout);
+        let on_disk: Vec<Cell> =
+            registered.iter().flat_map(|(id, _)| registry::cells(self.layout, id)).collect();
+        let verdicts = registry::verdicts(self.layout);
+        let judged = self.judged_kernels(&registered, &verdicts);
+        let releases: BTreeSet<KernelRelease> = match kernels {
+            Some(named) => named.iter().cloned().collect(),
+            None => kernel::releases(self.layout, on_disk.iter().map(|c| &c.kernel).chain(&judged).cloned()),
+        };
+        let mut system = System {
+            autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
+            every_module: self.distribution.every_module,
+            arch: Some(self.arch.clone()),
+            modules: registered.into_iter().collect(),
+            ..System::default()
+        };
+        for release in &releases {
+            let kernel = kernels::observe(self.layout, self.distribution, release);
+            let exists = self.layout.kernel(release).is_dir() || !kernel.note.is_empty();
+            let has_cells = on_disk.iter().any(|c| c.kernel == *release) || judged.contains(release);
+            if exists || has_cells || kernels.is_none() || self.overrides.kernel_source_dir.is_some() {
+                system.kernels.insert(release.clone(), kernel);
+            }
+        }
+        let mut cells: BTreeSet<Cell> =
+            on_disk.into_iter().filter(|c| system.kernels.contains_key(&c.kernel)).collect();
+        for id in system.modules.keys() {
+            for kernel in system.kernels.keys() {
+                cells.insert(Cell { module: id.clone(), kernel: kernel.clone(), arch: self.arch.clone() });
+            }
+        }
+        let once = Once { verdicts, ..Once::new(system.modules.keys(), system.kernels.keys()) };
+        for cell in cells {
+            let view = self.cell(&system, &once, &cell);
+            system.cells.insert(cell, view);
+        }
+        settle_shared_files(&mut system);
+        system
+    }
+
+    /// Kernels that only a verdict remembers.
+    fn judged_kernels(
+        &self,
+        registered: &[(ModuleId, Source)],
+        verdicts: &BTreeSet<PathBuf>,
+    ) -> Vec<KernelRelease> {
+        let suffix = format!("-{}.json", self.arch);
+        let dirs: BTreeSet<PathBuf> = registered.iter().map(|(id, _)| self.layout.verdict_dir(id)).collect();
+        verdicts
+            .iter()
+            .filter(|file| file.parent().is_some_and(|dir| dirs.contains(dir)))
+            .filter_map(|file| KernelRelease::new(file.file_name()?.to_str()?.strip_suffix(&suffix)?).ok())
+            .collect()
+    }
+
+    fn cell(&self, system: &System, once: &Once, cell: &Cell) -> CellView {
+        let built = self.layout.built_modules(cell).is_dir();
+        let installed = built
+            && registry::active(self.layout, &cell.module.name, &cell.kernel, &cell.arch).as_ref()
+                == Some(&cell.module.version);
+        let mut record: Option<Record> = if built {
+            store::load(&self.layout.record(cell)).filter(|r: &Record| r.format == FORMAT)
+        } else {
+            None
+        };
+        if let Some(record) = &mut record
+            && record.refused.is_some()
+            && Forced::of(self.layout).any_version(&cell.module.name)
+        {
+            record.refused = None;
+        }
+        let file = self.layout.verdict(cell);
+        let verdict: Option<Verdict> = if once.verdicts.contains(&file) {
+            store::load(&file).filter(|v: &Verdict| v.format == FORMAT)
+        } else {
+            None
+        };
+        let overrides = self.overrides_of(cell, record.as_ref());
+        let now = match &overrides {
+            Cow::Borrowed(_) => self.now(system, once, cell, record.as_ref(), verdict.as_ref()),
+            Cow::Owned(own) => {
+                // What is shared between cells was looked up with other options.
+                let once = Once::new([&cell.module], [&cell.kernel]);
+                self.with(own).now(system, &once, cell, record.as_ref(), verdict.as_ref())
+            }
+        };
+        let foreign = built && record.is_none();
+        let vermagic_matches = foreign && self.made_for(cell);
+        let headers = system.kernels[&cell.kernel].headers || self.overrides.kernel_source_dir.is_some();
+        let loaded = (foreign && self.layout.loaded_mark(cell).exists())
+            .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
+        let intact = match &record {
+            Some(record) => self.intact(cell, record),
+            None => !installed || self.is_installed_whole(cell),
+        };
+        let mut view = CellView {
+            built,
+            installed,
+            intact,
+            record,
+            verdict,
+            loaded,
+            now,
+            vermagic_matches,
+            fit: None,
+            directive: None,
+        };
+        let observer = self.with(&overrides);
+        view.fit = observer.fit(system, once, cell, &view);
+        view.directive = observer.directive_change(cell, &view);
+        view
+    }
+
+    fn now(
+        &self,
+        system: &System,
+        once: &Once,
+        cell: &Cell,
+        record: Option<&Record>,
+        verdict: Option<&Verdict>,
+    ) -> Now {
+        let kernel = &system.kernels[&cell.kernel];
+        let headers = kernel.headers || self.overrides.kernel_source_dir.is_some();
+        match system.modules.get(&cell.module) {
+            // Nothing can be built for it: what there is can only be purged.
+            _ if !headers => Now::NoHeaders,
+            Some(Source::Added) => {
+                let known = match (record, verdict) {
+                    (Some(r), _) => Some((&r.stamp, &r.facts, r.judged())),
+                    (None, Some(v)) => Some((&v.stamp, &v.facts, Arc::new(v.inputs.clone()))),
+                    (None, None) => None,
+                };
+                self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
+            }
+            _ => {
+                Now::Unreadable(Error::new(crate::model::error::exit::CONF_MISSING, "it has no source here"))
+            }
+        }
+    }
+
+    /// The installed files are as install left them, and the build is still the one that it
+    /// installed: a run may have ended between a new build and its installation.
+    fn intact(&self, cell: &Cell, record: &Record) -> bool {
+        let modules = self.layout.built_modules(cell);
+        record.installed.iter().all(|file| {
+            let placed = std::fs::symlink_metadata(self.layout.root.path(&file.path));
+            let built = std::fs::metadata(modules.join(&file.built));
+            built.is_ok_and(|m| look::mtime(&m) == file.built_mtime)
+                && placed.is_ok_and(|m| {
+                    m.file_type().is_symlink() || m.len() == file.size && look::mtime(&m) == file.mtime
+                })
+        })
+    }
+
+    fn asks_for_autoinstall(&self, cell: &Cell) -> bool {
+        self.conf(cell, &self.context(cell), Strictness::Other).is_ok_and(|conf| conf.autoinstall)
+    }
+
+    fn made_for(&self, cell: &Cell) -> bool {
+        look::read_dir(&self.layout.built_modules(cell))
+            .filter(|e| elf::is_module(&e.path()))
+            .all(|e| elf::modinfo(&e.path()).is_ok_and(|info| info.kernel() == Some(cell.kernel.as_str())))
+    }
+
+    /// What a cell would be built from now. `known` are the stamp, facts and inputs stored with it.
+    fn judge(&self, once: &Once, cell: &Cell, known: Option<(&String, &Facts, Arc<Inputs>)>) -> Result<Now> {
+        let stamp = self.stamp(once, cell);
+        if let Some((old, facts, mut inputs)) = known
+            && *old == stamp
+        {
+            let depends = self.dependencies(cell, &facts.depends);
+            if inputs.depends != depends {
+                Arc::make_mut(&mut inputs).depends = depends;
+            }
+            return Ok(Now::Judged { facts: facts.clone(), inputs, stamp });
+        }
+        let context = self.context(cell);
+        let conf = self.conf(cell, &context, Strictness::Other)?;
+        let facts = facts_of(&conf);
+        let inputs = Arc::new(self.inputs(once, cell, &context, &conf)?);
+        Ok(Now::Judged { facts, inputs, stamp })
+    }
+
+    /// The inputs of one cell as they are now, with the conf and its context: what a build uses.
+    ///
+    /// # Errors
+    /// When source, conf or headers cannot be read.
+    pub fn fresh(&self, cell: &Cell) -> Result<(Conf, Context, Facts, Inputs, String)> {
+        let once = Once::new([&cell.module], [&cell.kernel]);
+        let stamp = self.stamp(&once, cell);
+        let context = self.context(cell);
+        let conf = self.conf(cell, &context, Strictness::Build)?;
+        let inputs = self.inputs(&once, cell, &context, &conf)?;
+        let facts = facts_of(&conf);
+        Ok((conf, context, facts, inputs, stamp))
+    }
+
+    /// dkms.conf with everything that overrides it.
+    ///
+    /// # Errors
+    /// When it is missing or invalid.
+    pub fn conf(&self, cell: &Cell, context: &Context, strictness: Strictness) -> Result<Conf, ConfError> {
+        let overrides = conf::override_files(self.layout, &cell.module, &cell.kernel, &cell.arch);
+        conf::load(&self.layout.root, &self.conf_file(&cell.module), &overrides, context, strictness)
+    }
+
+    fn conf_file(&self, id: &ModuleId) -> PathBuf {
+        match &self.overrides.conf {
+            Some(path) => path.clone(),
+            None => self.source_dir(id).join("dkms.conf"),
+        }
+    }
+
+    /// A path to the source tree that serves for reading it: where nothing stands before the
+    /// root's paths, the kernel follows the link.
+    fn readable_source(&self, id: &ModuleId) -> PathBuf {
+        if self.layout.root.is_slash() { self.layout.source_link(id) } else { self.source_dir(id) }
+    }
+
+    /// The source tree behind the `source` link.
+    pub fn source_dir(&self, id: &ModuleId) -> PathBuf {
+        let link = self.layout.source_link(id);
+        self.layout.root.resolve(self.layout.root.inside(&link)).unwrap_or(link)
+    }
+
+    /// The headers of a kernel, and its configuration.
+    fn kernel_source(&self, kernel: &KernelRelease) -> (PathBuf, PathBuf) {
+        let dir = match &self.overrides.kernel_source_dir {
+            Some(dir) => dir.clone(),
+            None => self.layout.headers(kernel),
+        };
+        let auto_conf = dir.join("include/config/auto.conf");
+        let config = match &self.overrides.kernel_config {
+            Some(file) => file.clone(),
+            None if auto_conf.exists() => auto_conf,
+            None => dir.join(".config"),
+        };
+        (dir, config)
+    }
+
+    /// The variables a conf may use for a cell.
+    pub fn context(&self, cell: &Cell) -> Context {
+        let root = &self.layout.root;
+        let (dir, config) = self.kernel_source(&cell.kernel);
+        Context {
+            kernel: cell.kernel.clone(),
+            arch: cell.arch.clone(),
+            kernel_source_dir: dir,
+            kernel_config: config,
+            dkms_tree: self.layout.tree(),
+            source_tree: root.path(&self.layout.source_tree),
+            install_tree: root.path(&self.layout.install_tree),
+            module: Some(cell.module.clone()),
+            parallel_jobs: self.jobs(),
+            directives: self.overrides.directives.clone(),
+        }
+    }
+
+    /// Parallel make jobs: `-j`, else framework.conf, else one per processor.
+    pub fn jobs(&self) -> usize {
+        self.overrides.jobs.or(self.framework.parallel_jobs).unwrap_or_else(|| *processors())
+    }
+
+    fn inputs(&self, once: &Once, cell: &Cell, context: &Context, conf: &Conf) -> Result<Inputs> {
+        let module = &once.modules[&cell.module];
+        let dir = module.dir.get_or_init(|| self.readable_source(&cell.module));
+        let source = module.content.get_or_init(|| stamp::content_tree(dir)).clone()?;
+        let headers = &once.kernels[&cell.kernel].headers;
+        let headers = headers.get_or_init(|| headers::identity(&context.kernel_source_dir)).clone()?;
+        let etc = self.layout.etc().join(&cell.module.name);
+        let overrides = if etc.is_dir() { stamp::content_tree(&etc)? } else { String::new() };
+        let mut values = Hasher::new();
+        for (name, elements) in &conf.values {
+            for (index, value) in elements {
+                values.part(name);
+                values.part(index.to_le_bytes());
+                values.part(self.without_jobs(value));
+            }
+        }
+        if let Some(file) = self.build_environment() {
+            let file = self.layout.root.path(file);
+            if file.exists() {
+                stamp::content(&mut values, &file)?;
+            }
+        }
+        Ok(Inputs {
+            source,
+            conf: values.finish(),
+            overrides,
+            headers,
+            compiler: compiler(context),
+            rustc: (toolchain::supports_rust(context) && *module.rust.get_or_init(|| has_rust(dir)))
+                .then(toolchain::rustc),
+            compression: compression(context, self.layout, &cell.kernel)
+                .suffix()
+                .trim_start_matches('.')
+                .to_owned(),
+            signing: signing_identity(self.layout, self.framework, context, &self.distribution.id),
+            depends: self.dependencies(cell, &conf.build_depends),
+        })
+    }
+
+    /// A value without the number of make jobs that `$parallel_jobs` put into it: how many
+    /// processors there are changes nothing in the result.
+    fn without_jobs(&self, value: &str) -> String {
+        value.replace(&format!("-j{}", self.jobs()), "-j")
+    }
+
+    /// The fingerprints of the builds that a cell depends on: of others, or each build of it would make
+    /// the next one due.
+    pub fn dependencies(&self, cell: &Cell, names: &[String]) -> BTreeMap<String, String> {
+        let mut out = BTreeMap::new();
+        for name in names.iter().filter(|name| **name != cell.module.name.as_str()) {
+            let Ok(module) = crate::model::ids::ModuleName::new(name.clone()) else { continue };
+            let Some(version) = registry::active(self.layout, &module, &cell.kernel, &cell.arch) else {
+                continue;
+            };
+            let dependency = Cell {
+                module: ModuleId { name: module, version },
+                kernel: cell.kernel.clone(),
+                arch: cell.arch.clone(),
+            };
+            if let Some(record) = store::load::<Record>(&self.layout.record(&dependency)) {
+                out.insert(name.clone(), record.inputs.fingerprint());
+            }
+        }
+        out
+    }
+}
+
+/// How many processors this process may use. Finding out reads several files of /proc and /sys.
+fn processors() -> &'static usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
+fn compiler(context: &Context) -> String {
+    let toolchain = toolchain::identity(context);
+    let linker = if toolchain.lld { " lld" } else { "" };
+    match toolchain.version.as_str() {
+        "" => toolchain.cc,
+        version => format!("{} {version}{linker}", toolchain.cc),
+    }
+}
+
+/// Whether a source has a module in Rust: one that uses the kernel's crate. Tools that come with a module
+/// may be in Rust, too, and are nothing to the kernel's build.
+pub fn has_rust(dir: &Path) -> bool {
+    let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
+    let mut rust = entries.filter(|entry| entry.path().extension().is_some_and(|ext| ext == "rs"));
+    rust.any(|entry| std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("kernel::prelude")))
+}
+
+fn facts_of(conf: &Conf) -> Facts {
+    Facts {
+        autoinstall: conf.autoinstall,
+        depends: conf.build_depends.clone(),
+        depends_rebuild: conf.build_depends_rebuild,
+        exclusion: conf.exclusion().map(str::to_owned),
+        modules: conf.wanted().map(|record| record.dest_name.clone()).collect(),
+    }
+}
+
+/// Two packages may install a file of the same name (dahdi and osmocom-dahdi do). The one that did
+/// last has it; the other is not to take it back, or they would take turns for ever.
+fn settle_shared_files(system: &mut System) {
+    let mut owners: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let installed = system.cells.values().filter(|v| v.installed).filter_map(|v| v.record.as_ref());
+    for file in installed.flat_map(|r| &r.installed) {
+        *owners.entry(file.path.clone()).or_default() += 1;
+    }
+    owners.retain(|_, count| *count > 1);
+    if owners.is_empty() {
+        return;
+    }
+    for view in system.cells.values_mut().filter(|v| v.installed && !v.intact) {
+        let files = view.record.iter().flat_map(|r| &r.installed);
+        view.intact = files.clone().next().is_some() && files.clone().any(|f| owners.contains_key(&f.path));
+    }
+}

@@ -1,0 +1,49 @@
+//! How built modules are signed. Reads every module file, so it is done only when asked for.
+
+use crate::elf::is_module;
+use crate::fs::digest::file_digest;
+use crate::fs::look;
+use crate::kernel::{Recipe, check_file, recipe};
+use crate::model::ids::Cell;
+use crate::model::system::Signature;
+use crate::model::system::System;
+use crate::observe::Observer;
+use crate::trust::pki::Certificate;
+
+impl Observer<'_> {
+    /// Fills in [`System::signatures`] for the builds in `system` that `wanted` accepts.
+    pub fn look_at_signatures(&self, system: &mut System, wanted: &dyn Fn(&Cell) -> bool) {
+        let built = system.cells.iter().filter(|(cell, view)| view.built && wanted(cell));
+        system.signatures = built.map(|(cell, _)| (cell.clone(), self.signature(cell))).collect();
+    }
+
+    /// How the build of one cell is signed, compared with what a build would do now.
+    pub fn signature(&self, cell: &Cell) -> Signature {
+        let context = self.kept_context(cell);
+        let recipe = match recipe(self.layout, self.framework, &context, &self.distribution.id) {
+            Ok(recipe) => recipe,
+            Err(unsigned) => return Signature::Impossible(unsigned.why),
+        };
+        let certificate = Certificate::read(&recipe.pair.certificate);
+        match (certificate, file_digest(&recipe.pair.certificate)) {
+            (Ok(certificate), Ok(digest)) if self.bears(cell, &recipe, &certificate) => {
+                Signature::Ours { certificate: digest }
+            }
+            // No key yet: signing makes one.
+            _ => Signature::Other,
+        }
+    }
+
+    fn bears(&self, cell: &Cell, recipe: &Recipe, certificate: &Certificate) -> bool {
+        look::read_dir(&self.layout.built_modules(cell))
+            .map(|entry| entry.path())
+            .filter(|p| is_module(p))
+            .all(|path| match check_file(&path, certificate, &recipe.hash) {
+                Ok(checked) => checked.is_ours(),
+                Err(error) => {
+                    log::warn!("cannot read {}: {error}", path.display());
+                    false
+                }
+            })
+    }
+}

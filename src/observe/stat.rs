@@ -1,0 +1,224 @@
+//! Digests of what stat(2) says of the inputs, each taken once however many cells share it.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::Observer;
+use crate::conf;
+use crate::fs::look;
+use crate::fs::stamp;
+use crate::kernel::headers;
+use crate::kernel::{KernelFiles, Symvers, signing_files};
+use crate::model::error::Result;
+use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::inputs::{Hasher, Headers};
+
+/// Things looked up once, or once per kernel or module, however many cells they occur in.
+pub(super) struct Once {
+    pub(super) verdicts: BTreeSet<PathBuf>,
+    pub(super) tools: OnceCell<String>,
+    /// Names of the files in `/etc/dkms`.
+    pub(super) etc: OnceCell<BTreeSet<OsString>>,
+    pub(super) modules: BTreeMap<ModuleId, ModuleOnce>,
+    pub(super) kernels: BTreeMap<KernelRelease, KernelOnce>,
+}
+
+#[derive(Default)]
+pub(super) struct ModuleOnce {
+    pub(super) dir: OnceCell<PathBuf>,
+    pub(super) stat: OnceCell<String>,
+    pub(super) content: OnceCell<Result<String>>,
+    /// Whether there is Rust in it.
+    pub(super) rust: OnceCell<bool>,
+}
+
+#[derive(Default)]
+pub(super) struct KernelOnce {
+    pub(super) stat: OnceCell<String>,
+    pub(super) headers: OnceCell<Result<Headers>>,
+    /// What it exports, with our modules that are installed for it.
+    pub(super) symbols: OnceCell<Option<Symvers>>,
+}
+
+impl Once {
+    pub(super) fn new<'a>(
+        modules: impl IntoIterator<Item = &'a ModuleId>,
+        kernels: impl IntoIterator<Item = &'a KernelRelease>,
+    ) -> Self {
+        Self {
+            verdicts: BTreeSet::new(),
+            tools: OnceCell::new(),
+            etc: OnceCell::new(),
+            modules: modules.into_iter().map(|id| (id.clone(), ModuleOnce::default())).collect(),
+            kernels: kernels.into_iter().map(|k| (k.clone(), KernelOnce::default())).collect(),
+        }
+    }
+}
+
+impl Observer<'_> {
+    /// What stat(2) says of everything that the inputs of a cell are read from.
+    pub(super) fn stamp(&self, once: &Once, cell: &Cell) -> String {
+        let (module, kernel) = (&once.modules[&cell.module], &once.kernels[&cell.kernel]);
+        let mut hash = Hasher::new();
+        hash.part(env!("CARGO_PKG_VERSION"));
+        hash.part(module.stat.get_or_init(|| self.module_stat(module, &cell.module)));
+        hash.part(kernel.stat.get_or_init(|| self.kernel_stat(&cell.kernel)));
+        hash.part(once.tools.get_or_init(|| self.tools()));
+        let etc = once
+            .etc
+            .get_or_init(|| look::read_dir(&self.layout.etc()).map(|entry| entry.file_name()).collect());
+        for file in conf::override_candidates(self.layout, &cell.module, &cell.kernel, &cell.arch) {
+            if file.file_name().is_some_and(|name| etc.contains(name)) {
+                stamp::stat(&mut hash, &file);
+            }
+        }
+        hash.finish()
+    }
+
+    fn module_stat(&self, once: &ModuleOnce, id: &ModuleId) -> String {
+        let mut hash = Hasher::new();
+        let dir = once.dir.get_or_init(|| self.readable_source(id));
+        stamp::stat_tree(&mut hash, dir);
+        // It may be a link to somewhere else.
+        let conf = self.overrides.conf.clone().unwrap_or_else(|| dir.join("dkms.conf"));
+        stamp::stat(&mut hash, &conf);
+        let etc = self.layout.etc().join(&id.name);
+        if etc.exists() {
+            stamp::stat(&mut hash, &etc);
+            stamp::stat_tree(&mut hash, &etc);
+        }
+        hash.finish()
+    }
+
+    fn kernel_stat(&self, kernel: &KernelRelease) -> String {
+        let (dir, config) = self.kernel_source(kernel);
+        let mut hash = Hasher::new();
+        hash.part(headers::stat(&dir));
+        stamp::stat(&mut hash, &config);
+        let files = KernelFiles { release: kernel, source: &dir, config: &config };
+        for file in signing_files(self.layout, self.framework, &files, &self.distribution.id) {
+            stamp::stat(&mut hash, &file);
+        }
+        hash.finish()
+    }
+
+    /// What stat(2) says of framework.conf and of the compilers that a kernel may name; and what the
+    /// command line says instead of the conf.
+    fn tools(&self) -> String {
+        let mut hash = Hasher::new();
+        let root = &self.layout.root;
+        stamp::stat(&mut hash, &self.layout.etc().join("framework.conf"));
+        stamp::stat_tree(&mut hash, &self.layout.etc().join("framework.conf.d"));
+        for (name, value) in &self.overrides.directives {
+            hash.part(name);
+            hash.part(value);
+        }
+        let triplet = format!("{}-linux-gnu-", self.arch);
+        let mut names = ["gcc", "clang", "ld.lld", "rustc"].map(str::to_owned).to_vec();
+        for version in 8..=20 {
+            names.push(format!("gcc-{version}"));
+            names.push(format!("{triplet}gcc-{version}"));
+        }
+        // Mostly empty, so that listing it is cheaper than asking for each name.
+        let local = root.path("/usr/local/bin");
+        let in_local: BTreeSet<OsString> = look::read_dir(&local).map(|entry| entry.file_name()).collect();
+        for name in names {
+            if in_local.contains(OsStr::new(&name)) {
+                stamp::stat(&mut hash, &local.join(&name));
+            }
+            stamp::stat(&mut hash, &root.path(Path::new("/usr/bin").join(name)));
+        }
+        if let Some(file) = self.build_environment() {
+            stamp::stat(&mut hash, &root.path(file));
+        }
+        hash.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Overrides;
+    use super::*;
+    use crate::conf::model::Framework;
+    use crate::fs::root::Root;
+    use crate::model::ids::Arch;
+    use crate::observe::distribution::Distribution;
+    use crate::tree::layout::Layout;
+
+    const K: &str = "6.1";
+
+    /// The stamp of module `m`, in a process that has looked at nothing yet.
+    fn stamp(layout: &Layout) -> String {
+        let (framework, overrides) = (Framework::default(), Overrides::default());
+        let (distribution, arch) = (Distribution::from_id("debian"), Arch::new("x86_64").unwrap());
+        let observer = Observer {
+            layout,
+            framework: &framework,
+            distribution: &distribution,
+            arch: &arch,
+            overrides: &overrides,
+            asked: None,
+        };
+        let cell = Cell {
+            module: ModuleId::new("m", "1").unwrap(),
+            kernel: KernelRelease::new(K).unwrap(),
+            arch: arch.clone(),
+        };
+        observer.stamp(&Once::new([&cell.module], [&cell.kernel]), &cell)
+    }
+
+    fn write(layout: &Layout, inside: &str) {
+        let path = layout.root.path(inside);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, inside).unwrap();
+    }
+
+    #[test]
+    fn every_input_moves_the_stamp_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let link = |target: &str, inside: &str| {
+            let path = layout.root.path(inside);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(target, path).unwrap();
+        };
+        link("/usr/src/m-1", "/var/lib/dkms/m/1/source");
+        link("/usr/src/h", "/lib/modules/6.1/build");
+        link("../conf-elsewhere", "/usr/src/m-1/dkms.conf");
+        write(&layout, "/usr/src/h/include/config/auto.conf");
+        let inputs = [
+            "/usr/src/m-1/part/a.c",
+            "/usr/src/conf-elsewhere",
+            "/etc/dkms/m.conf",
+            "/etc/dkms/m-1-6.1-x86_64.conf",
+            "/etc/dkms/m/patches/a.patch",
+            "/etc/dkms/framework.conf",
+            "/etc/dkms/framework.conf.d/a.conf",
+            "/usr/src/h/Module.symvers",
+            "/usr/src/h/include/generated/utsrelease.h",
+            "/usr/src/h/include/config/auto.conf",
+            "/usr/bin/x86_64-linux-gnu-gcc-14",
+            "/usr/local/bin/gcc-14",
+            "/var/lib/dkms/mok.pub",
+        ];
+        let mut last = stamp(&layout);
+        for input in inputs {
+            write(&layout, input);
+            let now = stamp(&layout);
+            assert_ne!(now, last, "{input}");
+            last = now;
+        }
+        for other in [
+            "/etc/dkms/mm.conf",
+            "/etc/dkms/m-2.conf",
+            "/usr/src/m-1/.git/index",
+            "/usr/src/h/include/linux/x.h",
+            "/var/lib/dkms/m/1/build/make.log",
+        ] {
+            write(&layout, other);
+            assert_eq!(stamp(&layout), last, "{other}");
+        }
+    }
+}

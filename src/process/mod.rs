@@ -1,0 +1,391 @@
+//! The one place where child processes are started.
+//!
+//! A child gets a known state whoever started us: standard input is empty, and of the rest it sees what
+//! [`inheritance`] leaves.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::time::Instant;
+
+pub mod ancestors;
+pub mod chroot;
+mod inheritance;
+
+pub use inheritance::{
+    PARENT_VARIABLE, find_temporary_directory, forget_variables, prepare, set_lock_holder,
+};
+
+/// Why no child was started.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// There is no such program.
+    #[error("{} is not installed", .program.to_string_lossy())]
+    Missing {
+        /// Its name or path.
+        program: OsString,
+    },
+    /// Anything else.
+    #[error("cannot run {}: {source}", .program.to_string_lossy())]
+    Failed {
+        /// Its name or path.
+        program: OsString,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file that takes its output cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// What a child left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// Exit status as a shell counts it: 128 + n when signal n ended it.
+    pub status: i32,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Where a child's output goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Output<'a> {
+    /// Where ours goes.
+    Inherit,
+    /// Nowhere.
+    Null,
+    /// Both streams into this file, at its position.
+    File(&'a File),
+}
+
+/// A child process to be started.
+#[derive(Debug, Clone)]
+pub struct Process {
+    program: OsString,
+    args: Vec<OsString>,
+    dir: Option<PathBuf>,
+    env: Vec<(OsString, Option<OsString>)>,
+    stdin: Option<PathBuf>,
+    input: Option<String>,
+    shown: Option<String>,
+    no_terminal: bool,
+}
+
+impl Process {
+    /// A program by name (looked up in PATH) or path.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            dir: None,
+            env: Vec::new(),
+            stdin: None,
+            input: None,
+            shown: None,
+            no_terminal: false,
+        }
+    }
+
+    /// A text for bash, which is what evaluates the commands of a dkms.conf.
+    pub fn bash(text: &str) -> Self {
+        Self::new("bash").arg("-c").arg(text).shown(text)
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    /// Starts it in this directory.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Starts it in this directory when no other was named.
+    #[must_use]
+    pub fn in_dir_unless_set(mut self, dir: &Path) -> Self {
+        self.dir.get_or_insert_with(|| dir.to_path_buf());
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
+        self
+    }
+
+    /// Sets variables; one without a value is removed.
+    #[must_use]
+    pub fn envs<'a>(mut self, vars: impl IntoIterator<Item = &'a (OsString, Option<OsString>)>) -> Self {
+        self.env.extend(vars.into_iter().cloned());
+        self
+    }
+
+    /// Reads its standard input from this file.
+    #[must_use]
+    pub fn stdin(mut self, path: impl Into<PathBuf>) -> Self {
+        self.stdin = Some(path.into());
+        self
+    }
+
+    /// Gives it this text on its standard input. The text is kept in memory: there need not be a place
+    /// for temporary files.
+    #[must_use]
+    pub fn input(mut self, text: impl Into<String>) -> Self {
+        self.input = Some(text.into());
+        self
+    }
+
+    /// Starts it in a session of its own, so that it finds no terminal to ask anybody at: what
+    /// would wait for an answer fails.
+    #[must_use]
+    pub fn without_terminal(mut self) -> Self {
+        self.no_terminal = true;
+        self
+    }
+
+    /// How logs show the command, when not as its words.
+    #[must_use]
+    pub fn shown(mut self, text: impl Into<String>) -> Self {
+        self.shown = Some(text.into());
+        self
+    }
+
+    /// The command as logs show it.
+    pub fn text(&self) -> String {
+        self.shown.clone().unwrap_or_else(|| {
+            let words = std::iter::once(&self.program).chain(&self.args);
+            words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        })
+    }
+
+    /// Runs it to its end. The status is as a shell counts it: 128 + n when signal n ended it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(&self, output: Output<'_>) -> Result<i32, NotStarted> {
+        let mut command = self.command()?;
+        match output {
+            Output::Inherit => {}
+            Output::Null => {
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+            }
+            Output::File(file) => {
+                let copy = || file.try_clone().map_err(|e| self.failed(e));
+                command.stdout(copy()?).stderr(copy()?);
+            }
+        }
+        Ok(status_number(command.status().map_err(|e| self.failed(e))?))
+    }
+
+    /// Runs it to its end and keeps what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn capture(&self) -> Result<Captured, NotStarted> {
+        let output = self.command()?.output().map_err(|e| self.failed(e))?;
+        Ok(Captured { status: status_number(output.status), stdout: output.stdout, stderr: output.stderr })
+    }
+
+    /// Starts it as a filter that reads `input`; its output is for the caller to read. What it says on
+    /// standard error is dropped: the caller sees how it ended.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn reading(&self, input: File) -> Result<(Child, ChildStdout), NotStarted> {
+        let mut command = self.command()?;
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|e| self.failed(e))?;
+        let output = child.stdout.take().ok_or_else(|| self.failed(io::ErrorKind::BrokenPipe.into()))?;
+        Ok((child, output))
+    }
+
+    /// Starts it as a filter that writes to `output`; its input is for the caller to write.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn writing(&self, output: File) -> Result<(Child, ChildStdin), NotStarted> {
+        let mut command = self.command()?;
+        command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|e| self.failed(e))?;
+        let input = child.stdin.take().ok_or_else(|| self.failed(io::ErrorKind::BrokenPipe.into()))?;
+        Ok((child, input))
+    }
+
+    /// Runs it and appends a block to a log, in the form that DKMS's logs have: a heading, the
+    /// command, its output, exit status and duration.
+    ///
+    /// # Errors
+    /// When it cannot be started or the log cannot be written.
+    pub fn run_logged(&self, heading: &str, log: &Path) -> Result<i32, NotStarted> {
+        let wrote = |source| NotStarted::Log { path: log.to_path_buf(), source };
+        let mut file = File::options().append(true).create(true).open(log).map_err(wrote)?;
+        write!(file, "\n{heading}\n# command: {}\n", self.text()).map_err(wrote)?;
+        let begin = Instant::now();
+        let result = self.run(Output::File(&file));
+        let status = match &result {
+            Ok(status) => *status,
+            Err(error) => {
+                writeln!(file, "{error}").map_err(wrote)?;
+                127
+            }
+        };
+        let seconds = begin.elapsed().as_secs();
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        // A full disk loses only these lines: what the command printed is worth more.
+        let _ = write!(
+            file,
+            "\n# exit code: {status}\n# elapsed time: {hours:02}:{minutes:02}:{seconds:02}\n{}\n",
+            "-".repeat(64)
+        );
+        result
+    }
+
+    fn command(&self) -> Result<std::process::Command, NotStarted> {
+        prepare();
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.args);
+        inheritance::set_variables(&mut command);
+        for (name, value) in &self.env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(dir) = &self.dir {
+            // Otherwise a missing directory would look like a missing program.
+            if let Err(source) = std::fs::metadata(dir) {
+                let source = io::Error::new(source.kind(), format!("{}: {source}", dir.display()));
+                return Err(NotStarted::Failed { program: self.program.clone(), source });
+            }
+            command.current_dir(dir);
+        }
+        if self.no_terminal {
+            // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe; it
+            // allocates nothing and takes no lock.
+            #[allow(unsafe_code)]
+            unsafe {
+                command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
+            }
+        }
+        match (&self.input, &self.stdin) {
+            (None, None) => command.stdin(Stdio::null()),
+            (Some(text), _) => command.stdin(in_memory(text).map_err(|source| self.failed(source))?),
+            (None, Some(path)) => command.stdin(File::open(path).map_err(|source| NotStarted::Failed {
+                program: self.program.clone(),
+                source: io::Error::new(source.kind(), format!("{}: {source}", path.display())),
+            })?),
+        };
+        Ok(command)
+    }
+
+    fn failed(&self, source: io::Error) -> NotStarted {
+        let program = self.program.clone();
+        match source.kind() {
+            io::ErrorKind::NotFound => NotStarted::Missing { program },
+            _ => NotStarted::Failed { program, source },
+        }
+    }
+}
+
+fn status_number(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// An open file with this text, at its beginning, that is in no directory.
+fn in_memory(text: &str) -> io::Result<File> {
+    use std::io::Seek;
+    let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
+    let mut file = File::from(nix::sys::memfd::memfd_create(c"input", flags)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// The executable file that a command name stands for: a path as it is, a name looked up in PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let is_program = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    if name.is_empty() {
+        return None;
+    }
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(|p| is_program(p));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|p| is_program(p))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_told_apart_from_one_that_fails() {
+        let missing = Process::new("no-such-program-here").run(Output::Null).unwrap_err();
+        assert!(matches!(missing, NotStarted::Missing { .. }), "{missing}");
+        let elsewhere = Process::new("true").dir("/nonexistent").run(Output::Null).unwrap_err();
+        assert!(elsewhere.to_string().contains("/nonexistent"), "{elsewhere}");
+        assert_eq!(Process::bash("exit 3").run(Output::Null).unwrap(), 3);
+        assert_eq!(Process::bash("kill -9 $$").run(Output::Null).unwrap(), 137);
+    }
+
+    #[test]
+    fn a_child_reads_what_it_is_given() {
+        let process = Process::new("cat").input("usr/lib/modules/6.1/vmlinuz\n");
+        for _ in 0..2 {
+            assert_eq!(process.capture().unwrap().stdout, b"usr/lib/modules/6.1/vmlinuz\n");
+        }
+    }
+
+    #[test]
+    fn a_child_without_a_terminal_leads_a_session_of_its_own() {
+        let session = |process: Process| {
+            let got = process.capture().unwrap();
+            // proc_pid_stat(5): the sixth field, with nothing odd in the name before it.
+            String::from_utf8(got.stdout).unwrap().split(' ').nth(5).unwrap().to_owned()
+        };
+        let read = || Process::new("cat").arg("/proc/self/stat");
+        let own = session(Process::new("cat").arg(format!("/proc/{}/stat", std::process::id())));
+        assert_eq!(session(read()), own);
+        assert_ne!(session(read().without_terminal()), own);
+    }
+
+    #[test]
+    fn log_blocks_have_the_form_that_scripts_know() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("make.log");
+        assert_eq!(Process::bash("echo out; echo err >&2; exit 2").run_logged("Doing", &log).unwrap(), 2);
+        let text = std::fs::read_to_string(&log).unwrap();
+        let (output, duration) = text.split_once("# elapsed time: ").unwrap();
+        assert_eq!(
+            output,
+            "\nDoing\n# command: echo out; echo err >&2; exit 2\nout\nerr\n\n# exit code: 2\n"
+        );
+        assert!(duration.starts_with("00:0") && duration.ends_with(&format!("\n{}\n", "-".repeat(64))));
+    }
+}

@@ -1,0 +1,174 @@
+//! Where things are: DKMS's own on-disk layout, plus the files that only we read.
+//!
+//! The layout is the one DKMS documents in dkms(8) and uses on disk, so that a machine moves from
+//! one program to the other and back without rebuilding anything. What we keep in addition has
+//! names starting with a dot, which DKMS's directory globs never match.
+
+use std::path::{Path, PathBuf};
+
+use crate::fs::root::Root;
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+
+/// Name of the file that tells a build out of an archive, see [`Layout::loaded_mark`].
+pub const LOADED: &str = ".dkms-hook-loaded";
+
+/// Name of the file that has a build's directives, see [`Layout::directives`].
+pub const DIRECTIVES: &str = ".dkms-hook-conf.json";
+
+/// The three trees, as seen from inside the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The root that all paths below are inside of.
+    pub root: Root,
+    /// `/var/lib/dkms` (`--dkmstree`, `dkms_tree` in framework.conf).
+    pub dkms_tree: PathBuf,
+    /// `/usr/src` (`--sourcetree`, `source_tree`).
+    pub source_tree: PathBuf,
+    /// `/lib/modules` (`--installtree`, `install_tree`).
+    pub install_tree: PathBuf,
+}
+
+impl Layout {
+    /// The default trees in `root`.
+    pub fn new(root: Root) -> Self {
+        Self {
+            root,
+            dkms_tree: "/var/lib/dkms".into(),
+            source_tree: "/usr/src".into(),
+            install_tree: "/lib/modules".into(),
+        }
+    }
+
+    /// The module tree itself (`T`).
+    pub fn tree(&self) -> PathBuf {
+        self.root.path(&self.dkms_tree)
+    }
+
+    /// `T/m`.
+    pub fn module(&self, name: &ModuleName) -> PathBuf {
+        self.tree().join(name)
+    }
+
+    /// `T/m/v`.
+    pub fn version(&self, id: &ModuleId) -> PathBuf {
+        self.module(&id.name).join(&id.version)
+    }
+
+    /// `T/m/v/source`: the link to (or, for binary-only entries, the directory of) the source.
+    pub fn source_link(&self, id: &ModuleId) -> PathBuf {
+        self.version(id).join("source")
+    }
+
+    /// `T/m/v/build`: where a build happens; shared by all kernels of that module version.
+    pub fn build_dir(&self, id: &ModuleId) -> PathBuf {
+        self.version(id).join("build")
+    }
+
+    /// `T/m/v/build/make.log`.
+    pub fn make_log(&self, id: &ModuleId) -> PathBuf {
+        self.build_dir(id).join("make.log")
+    }
+
+    /// `S/m-v`, as this process opens it.
+    pub fn source(&self, id: &ModuleId) -> PathBuf {
+        self.root.path(self.source_inside(id))
+    }
+
+    /// `S/m-v`, as seen from inside the root: what the `source` link points at.
+    pub fn source_inside(&self, id: &ModuleId) -> PathBuf {
+        self.source_tree.join(format!("{}-{}", id.name, id.version))
+    }
+
+    /// `T/m/v/k/a`: the result of a build.
+    pub fn cell(&self, cell: &Cell) -> PathBuf {
+        self.version(&cell.module).join(&cell.kernel).join(&cell.arch)
+    }
+
+    /// `T/m/v/k/a/module`: its existence is what "built" means.
+    pub fn built_modules(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join("module")
+    }
+
+    /// `T/m/v/k/a/.dkms-hook.json`: what the build was made from and which files were installed.
+    pub fn record(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join(".dkms-hook.json")
+    }
+
+    /// `T/m/v/k/a/.dkms-hook-conf.json`: the directives that the build was made with. Read only to say which
+    /// of them changed.
+    pub fn directives(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join(DIRECTIVES)
+    }
+
+    /// `T/m/v/k/a/.dkms-hook-loaded`: exists where the build came out of an archive, perhaps before its
+    /// kernel did. Once there is a record, it means nothing any more.
+    pub fn loaded_mark(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join(LOADED)
+    }
+
+    /// `T/m/kernel-k-a`: the link to the installed version.
+    pub fn active_link(&self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> PathBuf {
+        self.module(name).join(format!("kernel-{kernel}-{arch}"))
+    }
+
+    /// `T/m/original_module/k/a`: modules that were there before ours.
+    pub fn originals(&self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> PathBuf {
+        self.module(name).join("original_module").join(kernel).join(arch)
+    }
+
+    /// `L/k`, as this process opens it.
+    pub fn kernel(&self, kernel: &KernelRelease) -> PathBuf {
+        self.root.path(self.install_tree.join(kernel))
+    }
+
+    /// `L/k/build` as a path that `make -C` can use: with its links followed when the root has a
+    /// prefix (they may be absolute), as written otherwise.
+    pub fn headers(&self, kernel: &KernelRelease) -> PathBuf {
+        let inside = self.install_tree.join(kernel).join("build");
+        if self.root.is_slash() {
+            return self.root.path(&inside);
+        }
+        self.root.resolve(&inside).unwrap_or_else(|_| self.root.path(&inside))
+    }
+
+    /// `T/.dkms-hook`: everything we keep that belongs to no build.
+    pub fn state(&self) -> PathBuf {
+        self.tree().join(".dkms-hook")
+    }
+
+    /// What we know of a kernel beyond its files: waiting, removed, depmod or initramfs due.
+    pub fn kernel_note(&self, kernel: &KernelRelease) -> PathBuf {
+        self.state().join("kernels").join(format!("{kernel}.json"))
+    }
+
+    /// Why there is no build in a cell: excluded, or failed; keyed by the inputs it was judged on.
+    pub fn verdict(&self, cell: &Cell) -> PathBuf {
+        self.verdict_dir(&cell.module).join(format!("{}-{}.json", cell.kernel, cell.arch))
+    }
+
+    /// The kept log of a failed build.
+    pub fn failed_log(&self, cell: &Cell) -> PathBuf {
+        self.verdict_dir(&cell.module).join(format!("{}-{}.log", cell.kernel, cell.arch))
+    }
+
+    /// Exists while a failed build has not been shown in a summary: the cheap test that keeps apt
+    /// from starting us for nothing.
+    pub fn unreported(&self) -> PathBuf {
+        self.state().join("unreported")
+    }
+
+    /// Directory of the verdicts of one module version.
+    pub fn verdict_dir(&self, id: &ModuleId) -> PathBuf {
+        self.state().join("verdicts").join(&id.name).join(&id.version)
+    }
+
+    /// `/etc/dkms`, as this process opens it.
+    pub fn etc(&self) -> PathBuf {
+        self.root.path("/etc/dkms")
+    }
+
+    /// The path of something in the tree as messages and logs name it: from inside the root.
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        self.root.inside(path)
+    }
+}

@@ -1,0 +1,209 @@
+//! What the firmware says: whether Secure Boot is on, and which certificates it and shim trust.
+//!
+//! Read from efivarfs and from what the kernel keeps of shim's variables; changes nothing. In a
+//! root that is entered with chroot(2) the firmware is that of another system: nothing is said.
+
+mod signature_list;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::fs::root::Root;
+use crate::trust::pki::Certificate;
+
+/// Vendor of `SecureBoot` and `SetupMode`: EFI_GLOBAL_VARIABLE (UEFI specification 2.10, section 3.3).
+const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+/// Vendor of `db` and `dbx`: EFI_IMAGE_SECURITY_DATABASE_GUID (section 32.4.1).
+const DATABASE: &str = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
+
+/// Vendor of shim's own variables (shim, README and MokVars.txt).
+const SHIM: &str = "605dab50-e046-4300-abb6-3dd810dd8b23";
+
+/// Where the variables are, inside a root.
+const VARIABLES: &str = "/sys/firmware/efi/efivars";
+
+/// Where the kernel keeps what shim hands over, complete where a variable may be cut
+/// (drivers/firmware/efi/mokvar-table.c, since Linux 5.10).
+const HANDED_OVER: &str = "/sys/firmware/efi/mok-variables";
+
+/// Attributes before the content in efivarfs, in bytes (efivarfs.rst of the kernel).
+const ATTRIBUTES: usize = 4;
+
+/// The largest variable that is read, in bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// Whether the firmware, and with it the kernel, insists on signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecureBoot {
+    /// On.
+    On,
+    /// The machine could, and does not.
+    Off,
+    /// On in the firmware, but shim was told not to validate (`mokutil --disable-validation`), and
+    /// the kernel follows shim.
+    OffInShim,
+    /// The machine was not started by EFI: nothing asks for signatures.
+    NoEfi,
+    /// This root says nothing of the machine that it is for.
+    Unknown,
+}
+
+/// Whether the kernel will know a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enrolment {
+    /// Among the machine owner's keys.
+    Enrolled,
+    /// In the firmware's own database.
+    InFirmware,
+    /// Asked for; shim will offer it at the next start.
+    Pending,
+    /// Nowhere.
+    Missing,
+}
+
+/// The firmware of the machine that a root is for.
+#[derive(Debug, Clone)]
+pub struct Firmware {
+    variables: PathBuf,
+    handed_over: PathBuf,
+    state: SecureBoot,
+}
+
+impl Firmware {
+    /// Looks at a root.
+    pub fn of(root: &Root) -> Self {
+        let (variables, handed_over) = (root.path(VARIABLES), root.path(HANDED_OVER));
+        let mut firmware = Self { variables, handed_over, state: SecureBoot::Unknown };
+        firmware.state = match root.is_foreign() && root.is_slash() {
+            true => SecureBoot::Unknown,
+            false if root.path("/sys/firmware/efi").is_dir() => firmware.secure_boot(),
+            false if root.path("/sys/firmware").is_dir() => SecureBoot::NoEfi,
+            false => SecureBoot::Unknown,
+        };
+        firmware
+    }
+
+    /// Whether Secure Boot is on.
+    pub fn state(&self) -> SecureBoot {
+        self.state
+    }
+
+    fn secure_boot(&self) -> SecureBoot {
+        let flag = |name: &str, vendor: &str| self.variable(name, vendor).map(|v| v.first() == Some(&1));
+        match flag("SecureBoot", GLOBAL) {
+            // The kernel, too, takes a variable that is missing for "off" (efi_get_secureboot()).
+            None | Some(false) => SecureBoot::Off,
+            Some(true) if flag("SetupMode", GLOBAL) == Some(true) => SecureBoot::Off,
+            Some(true) if flag("MokSBStateRT", SHIM) == Some(true) => SecureBoot::OffInShim,
+            Some(true) => SecureBoot::On,
+        }
+    }
+
+    /// Where a certificate is.
+    pub fn enrolment(&self, certificate: &Certificate) -> Enrolment {
+        let holds = |bytes: &[u8]| signature_list::holds(bytes, certificate);
+        if self.owners_keys().iter().any(|bytes| holds(bytes)) {
+            Enrolment::Enrolled
+        } else if self.variable("db", DATABASE).is_some_and(|bytes| holds(&bytes)) {
+            Enrolment::InFirmware
+        } else if self.variable("MokNew", SHIM).is_some_and(|bytes| holds(&bytes)) {
+            Enrolment::Pending
+        } else {
+            Enrolment::Missing
+        }
+    }
+
+    /// `MokListRT`, with the parts that a small variable store makes shim split it into
+    /// (`MokListRT1` and so on).
+    fn owners_keys(&self) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        let handed_over = read(&self.handed_over.join("MokListRT"));
+        found.extend(handed_over);
+        found.extend(self.variable("MokListRT", SHIM));
+        found.extend((1..100).map_while(|part| self.variable(&format!("MokListRT{part}"), SHIM)));
+        found
+    }
+
+    /// The content of a variable.
+    fn variable(&self, name: &str, vendor: &str) -> Option<Vec<u8>> {
+        let bytes = read(&self.variables.join(format!("{name}-{vendor}")))?;
+        bytes.get(ATTRIBUTES..).map(<[u8]>::to_vec)
+    }
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(LARGEST).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Root, path: &str, bytes: &[u8]) {
+        let path = root.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn set(root: &Root, name: &str, vendor: &str, content: &[u8]) {
+        write(root, &format!("{VARIABLES}/{name}-{vendor}"), &[&[6, 0, 0, 0], content].concat());
+    }
+
+    fn certificate() -> Certificate {
+        Certificate { der: b"der".to_vec(), issuer: vec![], serial: vec![], key_id: None, pem: false }
+    }
+
+    #[test]
+    fn secure_boot_is_what_firmware_and_shim_agree_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        let state = || Firmware::of(&root).state();
+        assert_eq!(state(), SecureBoot::Unknown);
+        std::fs::create_dir_all(root.path("/sys/firmware/devicetree")).unwrap();
+        assert_eq!(state(), SecureBoot::NoEfi);
+        std::fs::create_dir_all(root.path(VARIABLES)).unwrap();
+        assert_eq!(state(), SecureBoot::Off);
+        set(&root, "SecureBoot", GLOBAL, &[1]);
+        assert_eq!(state(), SecureBoot::On);
+        set(&root, "MokSBStateRT", SHIM, &[1]);
+        assert_eq!(state(), SecureBoot::OffInShim);
+        set(&root, "SetupMode", GLOBAL, &[1]);
+        assert_eq!(state(), SecureBoot::Off);
+        // Cut off: as good as missing.
+        write(&root, &format!("{VARIABLES}/SecureBoot-{GLOBAL}"), &[6, 0]);
+        assert_eq!(state(), SecureBoot::Off);
+        assert_eq!(Firmware::of(&Root::entered()).state(), SecureBoot::Unknown);
+    }
+
+    #[test]
+    fn a_certificate_is_looked_for_everywhere() {
+        let list = &signature_list::list_of(b"der");
+        let other = signature_list::list_of(b"another");
+        let handed_over = format!("{HANDED_OVER}/MokListRT");
+        type Put<'a> = Box<dyn Fn(&Root) + 'a>;
+        let shim = |name: &'static str| -> Put<'_> { Box::new(move |root| set(root, name, SHIM, list)) };
+        let places: [(Put<'_>, Enrolment); 5] = [
+            (shim("MokListRT"), Enrolment::Enrolled),
+            (Box::new(|root| write(root, &handed_over, list)), Enrolment::Enrolled),
+            (shim("MokListRT1"), Enrolment::Enrolled),
+            (Box::new(|root| set(root, "db", DATABASE, list)), Enrolment::InFirmware),
+            (shim("MokNew"), Enrolment::Pending),
+        ];
+        for (put, expected) in places {
+            let dir = tempfile::tempdir().unwrap();
+            let root = Root::at(dir.path());
+            set(&root, "SecureBoot", GLOBAL, &[1]);
+            set(&root, "MokListRT", SHIM, &other);
+            assert_eq!(Firmware::of(&root).enrolment(&certificate()), Enrolment::Missing);
+            put(&root);
+            assert_eq!(Firmware::of(&root).enrolment(&certificate()), expected);
+        }
+    }
+}
