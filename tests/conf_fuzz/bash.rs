@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use dkms_hook::conf::evaluation::{Question, Values};
 
 /// The script of the program itself, of which every case gets a shell of its own.
-const EVALUATE: &str = include_str!("../../src/conf/evaluate.bash");
+const EVALUATE: &str = include_str!("../../src/conf/shell/evaluate.bash");
 
 const PLACE: &str = "/tmp/batch";
 
