@@ -21,6 +21,7 @@ pub mod packages;
 pub mod packaging;
 pub mod plan;
 pub mod process;
+pub mod progress;
 pub mod report;
 pub mod tree;
 pub mod trust;

@@ -14,7 +14,8 @@ use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::model::ids::KernelRelease;
 use crate::plan::{InitramfsDuty, Options};
-use crate::report::{Report, summary};
+use crate::progress::Report;
+use crate::report::summary;
 
 /// Which hook file called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

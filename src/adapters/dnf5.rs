@@ -11,7 +11,7 @@ use crate::adapters::incoming;
 use crate::fs::root::Root;
 use crate::machine::Machine;
 use crate::model::error::{Error, Result, exit};
-use crate::report::Report;
+use crate::progress::Report;
 
 /// Says what the kernel packages of the transaction mean for modules. `requests` and `replies` are the
 /// two ends of the plugin's dialogue; what a person is to read goes to `report`, which must not be

@@ -10,7 +10,8 @@ use crate::model::ids::KernelRelease;
 use crate::model::record::Overrides;
 use crate::model::request::Request;
 use crate::plan::{Action, Note, Options};
-use crate::report::{Report, summary};
+use crate::progress::Report;
+use crate::report::summary;
 
 /// Brings these kernels in line, or all of them.
 ///

@@ -10,7 +10,7 @@ use crate::model::request::Request;
 use crate::packages::incoming::{Here, Kernel, Transaction, look_ahead};
 use crate::packages::{Package, ReadError};
 use crate::plan::{self, Options};
-use crate::report::Report;
+use crate::progress::Report;
 
 /// Looks into packages, all of one transaction. One that cannot be read is told and passed over:
 /// whether it is installed is for the package manager to say.

@@ -11,7 +11,8 @@ use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::model::ids::KernelRelease;
 use crate::plan::{InitramfsDuty, Options};
-use crate::report::{Report, summary};
+use crate::progress::Report;
+use crate::report::summary;
 
 /// What kernel-install wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

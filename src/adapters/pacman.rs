@@ -13,7 +13,8 @@ use crate::model::ids::{ModuleId, is_component};
 use crate::model::request::Request;
 use crate::packages::incoming::Transaction;
 use crate::plan::{InitramfsDuty, Options};
-use crate::report::{Report, summary};
+use crate::progress::Report;
+use crate::report::summary;
 use crate::tree::registry;
 
 /// Before the transaction: says what its kernels come to, and which of them come without the headers

@@ -11,7 +11,8 @@ use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::plan::Options;
 use crate::process::ancestors;
-use crate::report::{Report, summary};
+use crate::progress::Report;
+use crate::report::summary;
 
 /// True while a package's scriptlet runs. rpm sets no variable that says so; it gives the script to the
 /// interpreter in a file of this name, and that is what there is.

@@ -6,7 +6,7 @@ use crate::apply::{notes, tree};
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::KernelRelease;
 use crate::process::{NotStarted, Output, Process};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// Runs depmod for a kernel and forgets that it was due.

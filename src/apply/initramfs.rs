@@ -7,7 +7,7 @@ use crate::model::error::{Error, Result, exit};
 use crate::model::ids::KernelRelease;
 use crate::observe::distribution::Distribution;
 use crate::process::{Output, Process, find_program};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// Makes the initramfs of a kernel again if that is due: always, or when one of the modules that

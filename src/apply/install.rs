@@ -14,7 +14,7 @@ use crate::model::ids::Cell;
 use crate::model::record::{InstalledFile, Record};
 use crate::observe::distribution::{Distribution, Family};
 use crate::process::{Output, Process};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::registry;
 

@@ -13,7 +13,7 @@ use std::io::Write;
 use crate::apply::recover;
 use crate::model::error::{Error, Result};
 use crate::process::{PARENT_VARIABLE, set_lock_holder};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// Held while in scope.
@@ -110,7 +110,7 @@ fn ancestor() -> Option<u32> {
 mod tests {
     use super::*;
     use crate::fs::root::Root;
-    use crate::report::Memory;
+    use crate::progress::Memory;
 
     #[test]
     fn the_second_waits_for_the_first() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::process::{NotStarted, Output, Process};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// Arguments of one call: far below what the system allows.

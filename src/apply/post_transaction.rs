@@ -2,7 +2,7 @@
 
 use crate::model::request::Request;
 use crate::process::Process;
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// Runs it. Its output goes to `T/post_transaction.log`, which is written anew each time. What a script of

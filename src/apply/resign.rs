@@ -16,7 +16,7 @@ use crate::kernel::recipe;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::Cell;
 use crate::model::record::Record;
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// Everything that it depends on.

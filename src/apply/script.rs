@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::conf::model::Context;
 use crate::model::ids::ModuleId;
 use crate::process::{Output, Process, find_program};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// A script that was found, with its arguments.

@@ -17,7 +17,7 @@ use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::Record;
 use crate::observe::distribution::{Distribution, WeakModules};
 use crate::process::{Output, Process, find_program};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::registry;
 

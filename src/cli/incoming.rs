@@ -9,7 +9,7 @@ use crate::adapters::incoming;
 use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::packages::incoming::Kernel;
-use crate::report::Report;
+use crate::progress::Report;
 
 /// Look into packages that are about to be installed
 ///

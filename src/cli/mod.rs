@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::machine::Machine;
-use crate::report::Console;
+use crate::progress::Console;
 use screen::Screen;
 
 /// Which program this is called as decides: `dkms`, or anything else for `dkms-hook`.

@@ -12,7 +12,7 @@ use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::system::System;
 use crate::plan::{Action, Plan};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::report::signing::{Key, Signing};
 use crate::trust::firmware::{Firmware, SecureBoot};
 use crate::trust::pki::Certificate;

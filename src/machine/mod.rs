@@ -20,7 +20,7 @@ use crate::model::system::System;
 use crate::observe::distribution::Distribution;
 use crate::observe::{Asked, Observer};
 use crate::plan::{self, Options, Plan};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 mod refresh;
@@ -393,7 +393,7 @@ fn adopted(plan: &Plan) -> bool {
 mod tests {
     use super::*;
     use crate::apply::run::Flags;
-    use crate::report::Memory;
+    use crate::progress::Memory;
 
     fn write(root: &Root, inside: &str, text: &str) {
         let path = root.path(inside);

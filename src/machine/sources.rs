@@ -10,7 +10,7 @@ use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::system::Source;
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::registry;
 
 impl Machine {

@@ -7,7 +7,7 @@ use crate::fs::store;
 use crate::model::error::Result;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::{FORMAT, FailureNote, Verdict};
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// Every failed build that is remembered.
@@ -129,7 +129,7 @@ mod tests {
         store::save(&layout.verdict(&cell), &verdict).unwrap();
         store::write_atomic(&layout.unreported(), b"").unwrap();
         assert_eq!(failures(&layout), [(cell.clone(), verdict)]);
-        print_unreported(&layout, &crate::report::Memory::default()).unwrap();
+        print_unreported(&layout, &crate::progress::Memory::default()).unwrap();
         assert!(failures(&layout)[0].1.failure.as_ref().unwrap().reported);
         assert!(!layout.unreported().exists());
         let text = describe(&cell, failures(&layout)[0].1.failure.as_ref().unwrap());

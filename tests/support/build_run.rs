@@ -6,7 +6,7 @@ use dkms_hook::apply::build::{Built, Failure, Job, build};
 use dkms_hook::conf::model::{Conf, Framework};
 use dkms_hook::elf::{self, Compression, ModInfo};
 use dkms_hook::model::ids::Cell;
-use dkms_hook::report::Memory;
+use dkms_hook::progress::Memory;
 
 use crate::toy_kernel::{FakeRoot, ToyModule};
 

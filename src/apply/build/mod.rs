@@ -27,7 +27,7 @@ use crate::conf::model::{Conf, Context, Framework};
 use crate::kernel::{Unsigned, compression, enforced, recipe, toolchain};
 use crate::model::error::{Error, exit};
 use crate::model::ids::Cell;
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 pub use crate::apply::sign::Signed;

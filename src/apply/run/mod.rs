@@ -17,7 +17,7 @@ use crate::model::system::System;
 use crate::observe::Observer;
 use crate::observe::forced::Forced;
 use crate::plan::{Action, Duty, Options, Plan};
-use crate::report::Report;
+use crate::progress::Report;
 
 mod builds;
 

@@ -11,7 +11,7 @@ use crate::archive::{BINARIES_ONLY, Format, MAIN_TREE, Member, Packer, SOURCE_TR
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, ModuleId};
 use crate::process::NotStarted;
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// What goes into an archive beside builds.

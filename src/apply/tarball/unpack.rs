@@ -15,7 +15,7 @@ use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::process::NotStarted;
-use crate::report::Report;
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::registry::NOT_KERNELS;
 

@@ -12,7 +12,7 @@ use crate::fs::root::Root;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
-use crate::report::Memory;
+use crate::progress::Memory;
 use crate::tree::layout::Layout;
 
 pub struct Fake {

@@ -8,7 +8,8 @@ use clap::{Subcommand, ValueEnum};
 use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
 use crate::machine::Machine;
 use crate::model::error::{Error, Result, exit};
-use crate::report::{Console, Report, summary};
+use crate::progress::{Console, Report};
+use crate::report::summary;
 
 /// A call of a hook file. None of them ends with another status than 0, so their words are not left to
 /// the parser of arguments: what they are called with may grow.

@@ -20,7 +20,8 @@ use crate::model::ids::KernelRelease;
 use crate::model::record::Overrides;
 use crate::model::request::{Request, Wanted};
 use crate::plan::{Note, Options, Plan};
-use crate::report::{Console, Report, overview, plan_json, plan_text, why};
+use crate::progress::{Console, Report};
+use crate::report::{overview, plan_json, plan_text, why};
 
 mod events;
 

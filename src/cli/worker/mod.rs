@@ -21,8 +21,8 @@ use crate::model::request::{Goal, Request};
 use crate::model::system::Now;
 use crate::model::version;
 use crate::plan::{Action, InitramfsDuty, Note};
+use crate::progress::{Console, Report};
 use crate::report::status::{Registration, registration};
-use crate::report::{Console, Report};
 use crate::tree::layout::Layout;
 
 mod archives;
