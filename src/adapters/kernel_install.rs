@@ -4,7 +4,6 @@
 //! removes its kernel after the new files are in place, and then adds it.
 
 use crate::adapters::{dpkg, in_line};
-use crate::apply::lock;
 use crate::boot;
 use crate::boot::plugins::Plugins;
 use crate::machine::Machine;
@@ -13,6 +12,7 @@ use crate::model::ids::KernelRelease;
 use crate::plan::{InitramfsDuty, Options};
 use crate::progress::Report;
 use crate::report::summary;
+use crate::tree::lock;
 
 /// What kernel-install wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

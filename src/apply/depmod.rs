@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::apply::{notes, tree};
+use crate::apply::tree;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::KernelRelease;
 use crate::process::{NotStarted, Output, Process};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::notes;
 
 /// Runs depmod for a kernel and forgets that it was due.
 ///

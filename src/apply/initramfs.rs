@@ -1,6 +1,5 @@
 //! The initramfs of a kernel, made again by the distribution's own generator.
 
-use crate::apply::notes;
 use crate::boot::generator::{Environment, Order};
 use crate::boot::{self, BootFile};
 use crate::model::error::{Error, Result, exit};
@@ -9,6 +8,7 @@ use crate::observe::distribution::Distribution;
 use crate::process::{Output, Process, find_program};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::notes;
 
 /// Makes the initramfs of a kernel again if that is due: always, or when one of the modules that
 /// changed is in it or is wanted in it. Forgets the duty once done.

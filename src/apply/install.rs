@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::apply::{files, notes, original};
+use crate::apply::original;
 use crate::conf::model::Conf;
 use crate::elf;
 use crate::elf::{is_module, module_stem};
+use crate::fs::atomic;
 use crate::fs::look::mtime;
 use crate::fs::stamp::same_content;
 use crate::fs::store;
@@ -16,6 +17,7 @@ use crate::observe::distribution::{Distribution, Family};
 use crate::process::{Output, Process};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::notes;
 use crate::tree::registry;
 
 /// How to install.
@@ -136,12 +138,12 @@ impl Installer<'_> {
             }
         }
         for old in before.iter().filter(|old| !installed.iter().any(|new| new.path == old.path)) {
-            files::delete(&layout.root.path(&old.path))?;
+            atomic::delete(&layout.root.path(&old.path))?;
         }
         self.save_installed(cell, installed)?;
         let link = layout.active_link(&cell.module.name, &cell.kernel, &cell.arch);
         let target = Path::new(cell.module.version.as_str()).join(&cell.kernel).join(&cell.arch);
-        files::symlink(&target, &link)?;
+        atomic::symlink(&target, &link)?;
         if let Some(other) = active.filter(|v| *v != cell.module.version) {
             let mut old = cell.clone();
             old.module.version = other;
@@ -255,9 +257,9 @@ impl Installer<'_> {
         }
         self.report.line(&format!("Installing {}", path.display()));
         if self.symlink_modules {
-            files::symlink(&layout.shown(&built), &real)?;
+            atomic::symlink(&layout.shown(&built), &real)?;
         } else {
-            files::install(&built, &real)?;
+            atomic::install(&built, &real)?;
         }
         let meta = std::fs::symlink_metadata(&real).map_err(|e| Error::io("read", &real, &e))?;
         Ok(InstalledFile {
@@ -285,7 +287,7 @@ impl Installer<'_> {
             let link = std::fs::symlink_metadata(&real).is_ok_and(|m| m.file_type().is_symlink());
             if !link {
                 self.report.line(&format!("Installing {}", file.path.display()));
-                files::install(&self.layout.built_modules(cell).join(&file.built), &real)?;
+                atomic::install(&self.layout.built_modules(cell).join(&file.built), &real)?;
             }
             let meta = std::fs::symlink_metadata(&real).map_err(|e| Error::io("read", &real, &e))?;
             (file.size, file.mtime) = (meta.len(), mtime(&meta));
@@ -357,7 +359,7 @@ impl Installer<'_> {
             if !real.starts_with(&kernel_dir) || self.claimed_by_another(cell, &file) {
                 continue;
             }
-            if files::delete(&real)? {
+            if atomic::delete(&real)? {
                 self.report.line(&format!("Deleting {}", file.path.display()));
             }
             self.prune(real.parent(), &kernel_dir);
@@ -369,7 +371,7 @@ impl Installer<'_> {
         for path in original::restore(layout, cell, &place)? {
             self.report.line(&format!("Restoring {}", layout.shown(&path).display()));
         }
-        files::delete(&layout.active_link(&cell.module.name, &cell.kernel, &cell.arch))?;
+        atomic::delete(&layout.active_link(&cell.module.name, &cell.kernel, &cell.arch))?;
         self.save_installed(cell, Vec::new())
     }
 }

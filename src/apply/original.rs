@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::apply::files;
 use crate::elf::module_stem;
+use crate::fs::atomic;
 use crate::fs::store;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{Cell, KernelRelease};
@@ -97,13 +97,13 @@ pub fn restore(
                 restored.push(target);
             }
         }
-        files::delete(&archived)?;
+        atomic::delete(&archived)?;
         if let Some(note) = &note {
-            files::delete(note)?;
+            atomic::delete(note)?;
         }
     }
     if !kernel_lives && dir.is_dir() {
-        files::delete_tree(&dir, ".tmp-")?;
+        atomic::delete_tree(&dir, ".tmp-")?;
     }
     // What nobody can say the place of stays set aside.
     store::prune_empty(Some(&dir), &layout.module(&cell.module.name));
@@ -142,8 +142,8 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
     match std::fs::rename(from, to) {
         // EXDEV: /lib/modules and /var are often different file systems.
         Err(e) if e.raw_os_error() == Some(18) => {
-            files::install(from, to)?;
-            files::delete(from).map(drop)
+            atomic::install(from, to)?;
+            atomic::delete(from).map(drop)
         }
         other => other.map_err(|e| Error::io("move", from, &e)),
     }

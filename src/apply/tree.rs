@@ -4,14 +4,16 @@
 use std::io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
 use std::path::Path;
 
-use crate::apply::recover::TEMPORARY;
-use crate::apply::{files, notes, tarball};
+use crate::apply::tarball;
+use crate::fs::atomic;
+use crate::fs::atomic::TEMPORARY;
 use crate::fs::store;
 use crate::kernel::{DEPMOD_FILES, only_residue};
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::KernelNote;
 use crate::tree::layout::Layout;
+use crate::tree::notes;
 
 /// Registers the source `S/m-v`.
 ///
@@ -29,7 +31,7 @@ pub fn add(layout: &Layout, id: &ModuleId) -> Result<()> {
     }
     let build = layout.build_dir(id);
     std::fs::create_dir_all(&build).map_err(|e| Error::io("create", &build, &e))?;
-    files::symlink(&shown, &layout.source_link(id))
+    atomic::symlink(&shown, &layout.source_link(id))
 }
 
 /// Deletes the build in a cell.
@@ -38,7 +40,7 @@ pub fn add(layout: &Layout, id: &ModuleId) -> Result<()> {
 /// When it cannot be deleted; it is then either still there or gone as a whole.
 pub fn unbuild(layout: &Layout, cell: &Cell) -> Result<()> {
     let dir = layout.cell(cell);
-    files::delete_tree(&dir, &format!(".tmp_{}_", cell.arch))?;
+    atomic::delete_tree(&dir, &format!(".tmp_{}_", cell.arch))?;
     drop_verdict(layout, cell)?;
     store::prune_empty(dir.parent(), &layout.version(&cell.module));
     Ok(())
@@ -62,12 +64,12 @@ pub fn forget(layout: &Layout, id: &ModuleId) -> Result<()> {
     // The link first: from then on it is no longer registered, whatever happens.
     let link = layout.source_link(id);
     if std::fs::symlink_metadata(&link).is_ok_and(|m| m.file_type().is_symlink()) {
-        files::delete(&link)?;
+        atomic::delete(&link)?;
     }
-    files::delete_tree(&layout.version(id), ".tmp-")?;
-    files::delete_tree(&layout.verdict_dir(id), ".tmp-")?;
+    atomic::delete_tree(&layout.version(id), ".tmp-")?;
+    atomic::delete_tree(&layout.verdict_dir(id), ".tmp-")?;
     if tarball::is_stub(&layout.source(id)) {
-        files::delete_tree(&layout.source(id), TEMPORARY)?;
+        atomic::delete_tree(&layout.source(id), TEMPORARY)?;
     }
     store::prune_empty(layout.verdict_dir(id).parent(), &layout.state());
     store::prune_empty(Some(&layout.module(&id.name)), &layout.tree());
@@ -104,7 +106,7 @@ fn drop_dangling_links(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
             let ours = entry.file_name().to_str().is_some_and(|n| n.starts_with(&beginning));
             let link = entry.file_type().is_ok_and(|t| t.is_symlink());
             if ours && link && !entry.path().exists() {
-                files::delete(&entry.path())?;
+                atomic::delete(&entry.path())?;
             }
         }
     }
@@ -123,7 +125,7 @@ pub fn drop_empty_index(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
         return Ok(());
     }
     for name in DEPMOD_FILES {
-        files::delete(&dir.join(name))?;
+        atomic::delete(&dir.join(name))?;
     }
     // rmdir(2) refuses a directory that is not empty.
     let _ = std::fs::remove_dir(&dir);
@@ -132,7 +134,7 @@ pub fn drop_empty_index(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
 
 fn remove_residue(dir: &Path) -> Result<()> {
     for name in DEPMOD_FILES {
-        files::delete(&dir.join(name))?;
+        atomic::delete(&dir.join(name))?;
     }
     let mut dirs: Vec<_> = walkdir::WalkDir::new(dir).contents_first(true).into_iter().flatten().collect();
     dirs.retain(|e| e.file_type().is_dir());

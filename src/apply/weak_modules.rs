@@ -6,9 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::apply::{depmod, files, notes};
+use crate::apply::depmod;
 use crate::elf;
 use crate::elf::module_stem;
+use crate::fs::atomic;
 use crate::fs::store;
 use crate::kernel;
 use crate::kernel::Symvers;
@@ -19,6 +20,7 @@ use crate::observe::distribution::{Distribution, WeakModules};
 use crate::process::{Output, Process, find_program};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::notes;
 use crate::tree::registry;
 
 /// A cell that was installed or uninstalled, with the files in question as seen from inside the root.
@@ -132,7 +134,7 @@ impl Sharing<'_> {
                     continue;
                 }
                 notes::depmod_lags(self.layout, other)?;
-                files::delete(&link.path)?;
+                atomic::delete(&link.path)?;
                 store::prune_empty(link.path.parent(), dir);
                 removed = true;
                 if let Some(Fit::Not(why)) = fit {

@@ -1,6 +1,9 @@
 //! Files and directories, without knowledge of modules or kernels.
 
+pub mod atomic;
+pub mod copy;
 pub mod digest;
+pub mod exchange;
 pub mod look;
 pub mod root;
 pub mod stamp;

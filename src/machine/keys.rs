@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::Machine;
-use crate::apply::lock;
 use crate::apply::run::{Done, Flags};
 use crate::apply::sign::pair;
 use crate::kernel::{self, KernelFiles, Pair, PairState};
@@ -14,6 +13,7 @@ use crate::model::system::System;
 use crate::plan::{Action, Plan};
 use crate::progress::Report;
 use crate::report::signing::{Key, Signing};
+use crate::tree::lock;
 use crate::trust::firmware::{Firmware, SecureBoot};
 use crate::trust::pki::Certificate;
 

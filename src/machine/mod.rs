@@ -5,8 +5,8 @@ mod keys;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::apply::post_transaction;
 use crate::apply::run::{Done, Executor, Flags};
-use crate::apply::{lock, notes, post_transaction};
 use crate::boot;
 use crate::conf;
 use crate::conf::environment::Environment;
@@ -22,6 +22,8 @@ use crate::observe::{Asked, Observer};
 use crate::plan::{self, Options, Plan};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::lock;
+use crate::tree::notes;
 
 mod refresh;
 mod sources;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::Machine;
-use crate::apply::{lock, script, tree};
+use crate::apply::script;
+use crate::apply::tree;
 use crate::conf::model::Conf;
 use crate::conf::{self, Strictness};
 use crate::model::error::{Error, Result, exit};
@@ -11,6 +12,7 @@ use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::system::Source;
 use crate::progress::Report;
+use crate::tree::lock;
 use crate::tree::registry;
 
 impl Machine {

@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use crate::apply::lock;
 use crate::fs::store;
 use crate::model::error::Result;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::{FORMAT, FailureNote, Verdict};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::lock;
 
 /// Every failed build that is remembered.
 pub fn failures(layout: &Layout) -> Vec<(Cell, Verdict)> {

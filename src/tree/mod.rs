@@ -1,4 +1,8 @@
-//! DKMS's tree: where everything in it is, and what is registered there.
+//! DKMS's tree: where everything in it is, what is registered there, what we remember there, and the
+//! lock that one run at a time holds on it.
 
 pub mod layout;
+pub mod lock;
+pub mod notes;
+pub mod recover;
 pub mod registry;

@@ -15,7 +15,6 @@ mod diagnose;
 pub(super) mod publish;
 mod results;
 mod steps;
-mod tree_copy;
 mod uname;
 mod workspace;
 
@@ -24,6 +23,7 @@ use std::path::{Path, PathBuf};
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signer};
 use crate::conf::model::{Conf, Context, Framework};
+use crate::fs::copy::{copy_file, remove_tree};
 use crate::kernel::{Unsigned, compression, enforced, recipe, toolchain};
 use crate::model::error::{Error, exit};
 use crate::model::ids::Cell;
@@ -32,8 +32,6 @@ use crate::tree::layout::Layout;
 
 pub use crate::apply::sign::Signed;
 pub use crate::elf::Compression;
-pub(super) use publish::{exchange, sync_dir, sync_tree};
-pub use tree_copy::{CopyError, copy_tree, remove_tree};
 
 /// Everything that one build depends on.
 #[derive(Clone, Copy)]
@@ -258,9 +256,7 @@ fn finish(
                 .map_err(|e| Failure::io(job, "write", &note, &e))?;
         }
     }
-    let log = |to: &Path| {
-        tree_copy::copy_file(&work.log, to).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))
-    };
+    let log = |to: &Path| copy_file(&work.log, to).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source));
     // A kill during POST_BUILD shall leave a build with its log.
     log(&staging.log())?;
     let published =

@@ -1,13 +1,14 @@
 //! From a finished build to `T/m/v/k/a`: staged beside it, synced, and put in place at once.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::tree_copy::{copy_tree, remove_tree};
+use crate::fs::copy::{copy_tree, remove_tree};
+use crate::fs::exchange::{exchange, sync_dir, sync_tree};
 use crate::model::ids::Cell;
 use crate::tree::layout::Layout;
 
@@ -158,52 +159,6 @@ impl Published {
     }
 }
 
-/// Swaps two directories: at once where the file system can (renameat2(2)), else by way of a third
-/// name, with an instant in which `b` does not exist.
-pub(in crate::apply) fn exchange(a: &Path, b: &Path) -> io::Result<()> {
-    match exchange_at_once(a, b) {
-        Ok(()) => Ok(()),
-        Err(_) => exchange_by_turns(a, b),
-    }
-}
-
-fn exchange_by_turns(a: &Path, b: &Path) -> io::Result<()> {
-    let aside = a.with_extension("old");
-    fs::rename(b, &aside)?;
-    if let Err(error) = fs::rename(a, b) {
-        fs::rename(&aside, b)?;
-        return Err(error);
-    }
-    fs::rename(&aside, a)
-}
-
-#[cfg(target_env = "gnu")]
-fn exchange_at_once(a: &Path, b: &Path) -> io::Result<()> {
-    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-    renameat2(AT_FDCWD, a, AT_FDCWD, b, RenameFlags::RENAME_EXCHANGE).map_err(io::Error::from)
-}
-
-#[cfg(not(target_env = "gnu"))]
-fn exchange_at_once(_: &Path, _: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Writes every file and directory of a tree to the disk.
-pub(in crate::apply) fn sync_tree(dir: &Path) -> io::Result<()> {
-    for entry in walkdir::WalkDir::new(dir).contents_first(true) {
-        let entry = entry?;
-        if !entry.file_type().is_symlink() {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes the names in a directory to the disk.
-pub(in crate::apply) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,18 +201,6 @@ mod tests {
         staged(&layout, "three").publish(&layout, &cell()).unwrap().keep().unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "three");
         assert_eq!(entries(&kernel_dir(&layout, &cell())), ["x86_64"]);
-    }
-
-    #[test]
-    fn exchanging_works_without_the_system_call() {
-        let dir = tempfile::tempdir().unwrap();
-        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
-        fs::write(&a, "a").unwrap();
-        fs::create_dir(&b).unwrap();
-        exchange_by_turns(&a, &b).unwrap();
-        assert!(a.is_dir() && b.is_file());
-        assert!(exchange_by_turns(&dir.path().join("missing"), &b).is_err());
-        assert!(b.is_file(), "a failed exchange leaves the old one in place");
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::compress::pack_file;
 use super::publish::Staging;
-use super::tree_copy::copy_file;
 use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::sign::{Signed, Signer};
 use crate::conf::model::Record;
 use crate::elf::{self, Compression};
+use crate::fs::copy::copy_file;
 use crate::kernel::Unsigned;
 use crate::model::error::exit;
 use crate::process::{Output, Process};

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::tree_copy::{CopyError, copy_tree, remove_tree};
 use super::{Failure, Job};
 use crate::apply::sign::Environment;
+use crate::fs::copy::{CopyError, copy_tree, remove_tree};
 use crate::fs::root::Root;
 use crate::process::Process;
 

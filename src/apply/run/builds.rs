@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Executor;
+use crate::apply::apport;
 use crate::apply::build::{self, Failure, Job};
 use crate::apply::resign::Resigning;
 use crate::apply::sign::Signed;
-use crate::apply::{apport, notes, tree};
+use crate::apply::tree;
 use crate::boot;
 use crate::conf::model::{Conf, Framework};
 use crate::elf::module_stem;
@@ -22,6 +23,7 @@ use crate::model::system::Now;
 use crate::model::system::Signature;
 use crate::observe::Observer;
 use crate::tree::layout::Layout;
+use crate::tree::notes;
 
 impl Executor<'_> {
     pub(super) fn build(&self, cell: &Cell, force: bool) -> Result<()> {

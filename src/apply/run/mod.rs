@@ -4,9 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::apply::depmod;
+use crate::apply::initramfs;
 use crate::apply::install::Installer;
+use crate::apply::modprobe;
+use crate::apply::script;
+use crate::apply::tree;
 use crate::apply::weak_modules::{Changed, Sharing};
-use crate::apply::{depmod, initramfs, modprobe, notes, script, tree};
 use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context};
 use crate::fs::store;
@@ -18,6 +22,7 @@ use crate::observe::Observer;
 use crate::observe::forced::Forced;
 use crate::plan::{Action, Duty, Options, Plan};
 use crate::progress::Report;
+use crate::tree::notes;
 
 mod builds;
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::source::{self, Placed, is_stub, make_stub};
 use super::unpack::{Form, Unpacked};
-use crate::apply::build::{exchange, sync_dir, sync_tree};
 use crate::apply::tree;
+use crate::fs::exchange::{exchange, sync_dir, sync_tree};
 use crate::fs::store;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{Cell, ModuleId};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::source::STUB;
 use super::unpack::is_private;
-use crate::apply::recover::TEMPORARY;
 use crate::archive::{BINARIES_ONLY, Format, MAIN_TREE, Member, Packer, SOURCE_TREE, Writer};
+use crate::fs::atomic::TEMPORARY;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, ModuleId};
 use crate::process::NotStarted;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::apply::build::{copy_tree, exchange};
-use crate::apply::recover::TEMPORARY;
+use crate::fs::atomic::TEMPORARY;
+use crate::fs::copy::copy_tree;
+use crate::fs::exchange::exchange;
 use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::ModuleId;

@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use crate::apply::build::remove_tree;
-use crate::apply::lock::{self, Lock};
 use crate::archive::{self, BINARIES_ONLY, MAIN_TREE, SOURCE_TREE, UnpackError};
 use crate::elf;
 use crate::elf::is_module;
+use crate::fs::copy::remove_tree;
 use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::process::NotStarted;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::lock::{self, Lock};
 use crate::tree::registry::NOT_KERNELS;
 
 /// What kind of archive it is.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::Worker;
-use crate::apply::lock;
 use crate::apply::run::Flags;
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::cli::engine::{Engine, Need, Options, Target};
@@ -16,6 +15,7 @@ use crate::model::request::{Goal, Request};
 use crate::model::system::Signature;
 use crate::plan::{Action, InitramfsDuty};
 use crate::process::{Output, Process};
+use crate::tree::lock;
 
 impl Worker {
     /// See [`Engine::load`].

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::adapters::{dpkg, rpm};
-use crate::apply::build::copy_tree;
-use crate::apply::recover::TEMPORARY;
 use crate::apply::run::{Done, Flags};
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
-use crate::apply::{lock, notes, tree};
+use crate::apply::tree;
 use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target, already_added};
 use crate::conf::model::{Conf, ConfError, Context, Framework};
 use crate::conf::{self, Strictness};
+use crate::fs::atomic::TEMPORARY;
+use crate::fs::copy::copy_tree;
 use crate::kernel;
 use crate::kernel::PairState;
 use crate::machine::{Machine, Ran};
@@ -24,6 +24,8 @@ use crate::plan::{Action, InitramfsDuty, Note};
 use crate::progress::{Console, Report};
 use crate::report::status::{Registration, registration};
 use crate::tree::layout::Layout;
+use crate::tree::lock;
+use crate::tree::notes;
 
 mod archives;
 

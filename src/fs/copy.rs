@@ -62,7 +62,7 @@ fn copy_link(source: &Path, target: &Path) -> Result<(), CopyError> {
 }
 
 /// Copies one file with its mode and time. Shares the blocks where the file system can.
-pub(super) fn copy_file(source: &Path, target: &Path) -> Result<(), CopyError> {
+pub fn copy_file(source: &Path, target: &Path) -> Result<(), CopyError> {
     let mut input = File::open(source).map_err(reading(source))?;
     let meta = input.metadata().map_err(reading(source))?;
     remove_existing(target)?;

@@ -11,14 +11,12 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::apply::build::remove_tree;
+use crate::fs::atomic::TEMPORARY;
+use crate::fs::copy::remove_tree;
 use crate::model::ids::ModuleId;
 use crate::process::PARENT_VARIABLE;
 use crate::tree::layout::{DIRECTIVES, LOADED, Layout};
 use crate::tree::registry;
-
-/// Start of the names that this program gives to files that are not complete, outside its own tree.
-pub const TEMPORARY: &str = ".dkms-hook-";
 
 /// Start of such names in the module tree: ours, those of small files, of staged builds (DKMS's, too)
 /// and of a signing key.

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::apply::recover::TEMPORARY;
 use crate::fs::stamp::same_content;
 use crate::model::error::{Error, Result};
+
+/// Start of the names that this program gives to files that are not complete, outside its own tree.
+pub const TEMPORARY: &str = ".dkms-hook-";
 
 /// Copies a file to `to` by way of a temporary name in the same directory that depmod(8) does not
 /// take for a module, then renames it. Mode 0644. An identical file is left alone.

@@ -10,11 +10,11 @@
 use std::fs::{File, TryLockError};
 use std::io::Write;
 
-use crate::apply::recover;
 use crate::model::error::{Error, Result};
 use crate::process::{PARENT_VARIABLE, set_lock_holder};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::recover;
 
 /// Held while in scope.
 #[derive(Debug)]
