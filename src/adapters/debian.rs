@@ -10,12 +10,12 @@
 use std::collections::BTreeSet;
 
 use crate::adapters::{dpkg, in_line};
+use crate::apply::tell;
 use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::model::ids::KernelRelease;
 use crate::plan::{InitramfsDuty, Options};
 use crate::progress::Report;
-use crate::report::summary;
 
 /// Which hook file called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,7 @@ pub fn trigger(machine: &Machine, report: &dyn Report) -> Result<()> {
         Options { kernel_event: true, initramfs_follows: deferred_hooks(machine), ..Options::default() };
     in_line::bring(machine, None, &options, report)?;
     if !dpkg::under_frontend() {
-        summary::print_unreported(&machine.layout, report)?;
+        tell::print_unreported(&machine.layout, report)?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::model::record::Overrides;
 use crate::model::request::Request;
 use crate::plan::{Action, Note, Options};
 use crate::progress::Report;
-use crate::report::summary;
+use crate::tree::failures;
 
 /// Brings these kernels in line, or all of them.
 ///
@@ -53,10 +53,12 @@ pub(super) fn or_warn(result: Result<()>, report: &dyn Report) {
 fn tell(machine: &Machine, ran: &Ran, report: &dyn Report) {
     for (action, error) in ran.errors() {
         match action {
-            Action::Build { cell, .. } if summary::will_tell(&machine.layout, cell) => report.line(&format!(
-                "dkms-hook: {} could not be built for {}; the package manager goes on.",
-                cell.module, cell.kernel
-            )),
+            Action::Build { cell, .. } if failures::will_tell(&machine.layout, cell) => {
+                report.line(&format!(
+                    "dkms-hook: {} could not be built for {}; the package manager goes on.",
+                    cell.module, cell.kernel
+                ))
+            }
             _ => report.warning(&format!("dkms-hook: {error}")),
         }
     }

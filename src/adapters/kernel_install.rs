@@ -4,6 +4,7 @@
 //! removes its kernel after the new files are in place, and then adds it.
 
 use crate::adapters::{dpkg, in_line};
+use crate::apply::tell;
 use crate::boot;
 use crate::boot::plugins::Plugins;
 use crate::machine::Machine;
@@ -11,7 +12,6 @@ use crate::model::error::Result;
 use crate::model::ids::KernelRelease;
 use crate::plan::{InitramfsDuty, Options};
 use crate::progress::Report;
-use crate::report::summary;
 use crate::tree::lock;
 
 /// What kernel-install wants done.
@@ -92,5 +92,5 @@ pub fn event(
         options.depmod_follows.insert(kernel.clone());
     }
     in_line::bring(machine, Some(vec![kernel.clone()]), &options, report)?;
-    summary::print_unreported(&machine.layout, report)
+    tell::print_unreported(&machine.layout, report)
 }

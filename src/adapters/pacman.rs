@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use crate::adapters::{in_line, incoming};
+use crate::apply::tell;
 use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::model::ids::{ModuleId, is_component};
@@ -14,7 +15,6 @@ use crate::model::request::Request;
 use crate::packages::incoming::Transaction;
 use crate::plan::{InitramfsDuty, Options};
 use crate::progress::Report;
-use crate::report::summary;
 use crate::tree::registry;
 
 /// Before the transaction: says what its kernels come to, and which of them come without the headers
@@ -68,7 +68,7 @@ pub fn removed(machine: &Machine, targets: &[String], report: &dyn Report) -> Re
 pub fn initramfs(machine: &Machine, report: &dyn Report) -> Result<()> {
     let options = Options { kernel_event: true, ..Options::default() };
     in_line::bring(machine, None, &options, report)?;
-    summary::print_unreported(&machine.layout, report)
+    tell::print_unreported(&machine.layout, report)
 }
 
 fn before_the_generator() -> Options {

@@ -6,13 +6,13 @@
 //! gone, packages that do not use kernel-install, and image builders that switch it off.
 
 use crate::adapters::in_line;
+use crate::apply::tell;
 use crate::fs::root::Root;
 use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::plan::Options;
 use crate::process::ancestors;
 use crate::progress::Report;
-use crate::report::summary;
 
 /// True while a package's scriptlet runs. rpm sets no variable that says so; it gives the script to the
 /// interpreter in a file of this name, and that is what there is.
@@ -51,5 +51,5 @@ pub fn files_went(machine: &Machine, report: &dyn Report) -> Result<()> {
 fn everything(machine: &Machine, report: &dyn Report) -> Result<()> {
     let options = Options { kernel_event: true, ..Options::default() };
     in_line::bring(machine, None, &options, report)?;
-    summary::print_unreported(&machine.layout, report)
+    tell::print_unreported(&machine.layout, report)
 }

@@ -15,5 +15,6 @@ pub mod run;
 pub mod script;
 pub mod sign;
 pub mod tarball;
+pub mod tell;
 pub mod tree;
 pub mod weak_modules;

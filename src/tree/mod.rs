@@ -1,6 +1,7 @@
 //! DKMS's tree: where everything in it is, what is registered there, what we remember there, and the
 //! lock that one run at a time holds on it.
 
+pub mod failures;
 pub mod layout;
 pub mod lock;
 pub mod notes;

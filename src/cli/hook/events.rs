@@ -6,10 +6,10 @@ use std::io::{IsTerminal, Read, Write};
 use clap::{Subcommand, ValueEnum};
 
 use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
+use crate::apply::tell;
 use crate::machine::Machine;
 use crate::model::error::{Error, Result, exit};
 use crate::progress::{Console, Report};
-use crate::report::summary;
 
 /// A call of a hook file. None of them ends with another status than 0, so their words are not left to
 /// the parser of arguments: what they are called with may grow.
@@ -172,7 +172,7 @@ fn deb(machine: &Machine, event: DebEvent, release: Option<&str>, report: &Conso
         DebEvent::Trigger | DebEvent::Configure => return debian::trigger(machine, report),
         // What is built stays usable, by DKMS too; there is nothing to undo.
         DebEvent::Unconfigure => return Ok(()),
-        DebEvent::Summary => return summary::print_unreported(&machine.layout, report),
+        DebEvent::Summary => return tell::print_unreported(&machine.layout, report),
     };
     let params = debian::maintainer_params(std::env::var("DEB_MAINT_PARAMS").ok().as_deref());
     debian::kernel_event(machine, event, &kernel()?, &params, report)

@@ -1,0 +1,94 @@
+//! What is told at the end of a package manager's run.
+
+use std::io::Write;
+
+use crate::fs::store;
+use crate::model::error::Result;
+use crate::progress::Report;
+use crate::report::summary::describe;
+use crate::tree::failures::failures;
+use crate::tree::layout::Layout;
+use crate::tree::lock;
+
+/// Shows the failures that nobody has been told of, and marks them as told.
+///
+/// # Errors
+/// When that cannot be written down.
+pub fn print_unreported(layout: &Layout, report: &dyn Report) -> Result<()> {
+    let marker = layout.unreported();
+    if !marker.exists() {
+        return Ok(());
+    }
+    let _lock = lock::take(layout, report)?;
+    let mut text = String::new();
+    for (cell, mut verdict) in failures(layout) {
+        let Some(failure) = verdict.failure.as_mut().filter(|f| !f.reported) else { continue };
+        text.push_str(&describe(&cell, failure));
+        failure.reported = true;
+        store::save(&layout.verdict(&cell), &verdict)?;
+    }
+    if !text.is_empty() {
+        let head = "dkms-hook: these kernel modules could not be built:\n";
+        let _ = write!(std::io::stderr(), "\n{head}{text}");
+    }
+    store::remove(&marker, &layout.state())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::root::Root;
+    use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+    use crate::model::inputs::{Headers, Inputs};
+    use crate::model::record::Facts;
+    use crate::model::record::{FORMAT, FailureNote, Verdict};
+
+    #[test]
+    fn a_failure_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let cell = Cell {
+            module: ModuleId::new("openrazer-driver", "3.10.2").unwrap(),
+            kernel: KernelRelease::new("6.12.107+deb13-amd64").unwrap(),
+            arch: Arch::new("x86_64").unwrap(),
+        };
+        let verdict = Verdict {
+            format: FORMAT,
+            inputs: Inputs {
+                source: String::new(),
+                conf: String::new(),
+                overrides: String::new(),
+                headers: Headers { version: None, content: String::new() },
+                compiler: String::new(),
+                rustc: None,
+                compression: String::new(),
+                signing: None,
+                depends: Default::default(),
+            },
+            stamp: String::new(),
+            facts: Facts::default(),
+            failure: Some(FailureNote {
+                code: 10,
+                what: "make failed with exit status 2".into(),
+                first_errors: vec!["razer.c:1: error: too few arguments".into()],
+                log: Some("/var/lib/dkms/x.log".into()),
+                hint: None,
+                when: 0,
+                provisional: false,
+                reported: false,
+            }),
+        };
+        store::save(&layout.verdict(&cell), &verdict).unwrap();
+        store::write_atomic(&layout.unreported(), b"").unwrap();
+        assert_eq!(failures(&layout), [(cell.clone(), verdict)]);
+        print_unreported(&layout, &crate::progress::Memory::default()).unwrap();
+        assert!(failures(&layout)[0].1.failure.as_ref().unwrap().reported);
+        assert!(!layout.unreported().exists());
+        let text = describe(&cell, failures(&layout)[0].1.failure.as_ref().unwrap());
+        for part in
+            ["openrazer-driver/3.10.2", "6.12.107+deb13-amd64", "too few arguments", "x.log", "dkms install"]
+        {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+}
