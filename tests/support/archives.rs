@@ -1,12 +1,10 @@
 //! Roots to make archives in, archives, and what is in them.
 
-#![allow(dead_code)]
-
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::finish;
-use crate::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use super::program::finish;
+use super::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 /// Toy kernels.
 pub const K: &str = "6.12.1-toy";

@@ -1,14 +1,12 @@
 //! Running the build pipeline on toy modules.
 
-#![allow(dead_code)]
-
 use dkms_hook::apply::build::{Built, Failure, Job, build};
 use dkms_hook::conf::model::{Conf, Framework};
 use dkms_hook::elf::{self, Compression, ModInfo};
 use dkms_hook::model::ids::Cell;
 use dkms_hook::progress::Memory;
 
-use crate::toy_kernel::{FakeRoot, ToyModule};
+use super::toy_kernel::{FakeRoot, ToyModule};
 
 /// The release of the toy kernel in these tests.
 pub const K: &str = "6.12.1-toy";

@@ -1,13 +1,11 @@
 //! A whole system that says it is Fedora: kernel-install with its plugins and dracut, all of them stand-ins
 //! that note their calls and list the modules they find.
 
-#![allow(dead_code)]
-
 use std::process::Command;
 
-use crate::program::{Answer, Face, finish};
-use crate::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
-use crate::whole_system::whole_system;
+use super::program::{Answer, Face, finish};
+use super::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use super::whole_system::whole_system;
 
 /// The release of its kernel.
 pub const K: &str = "6.12.1-200.toy.x86_64";

@@ -3,12 +3,10 @@
 //! What it would ask of the machine (depmod, dpkg-query, dpkg-trigger) is answered by small scripts
 //! in the root, which note each call: a test neither needs nor touches the machine's own.
 
-#![allow(dead_code)]
-
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::toy_kernel::FakeRoot;
+use super::toy_kernel::FakeRoot;
 
 /// Directory of the stand-ins, inside the root.
 const STAND_INS: &str = "/var/log/stand-ins";

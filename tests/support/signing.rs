@@ -1,8 +1,6 @@
 //! Signing for real: keys made by openssl, and a stand-in for the kernel's sign-file that signs with
 //! `openssl cms` and appends what sign-file appends.
 
-#![allow(dead_code)]
-
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -10,7 +8,7 @@ use dkms_hook::elf::Compression;
 use dkms_hook::kernel::{Checked, check_file};
 use dkms_hook::trust::pki::Certificate;
 
-use crate::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use super::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 /// A kernel with compressed modules.
 pub const K: &str = "6.12.1-toy";

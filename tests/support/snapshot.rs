@@ -1,12 +1,10 @@
 //! Everything below a directory, to be compared with what is there later.
 
-#![allow(dead_code)]
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::toy_kernel::FakeRoot;
+use super::toy_kernel::FakeRoot;
 
 /// Names, modes, modification times and contents.
 #[derive(Debug, Clone, PartialEq, Eq)]

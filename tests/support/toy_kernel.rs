@@ -6,9 +6,6 @@
 //! with a true `.modinfo`. A [`ToyModule`] is a module source with its dkms.conf. None of it needs
 //! privileges or a real kernel; gcc, ld and make must be installed.
 
-// Every test program uses a part of this.
-#![allow(dead_code)]
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -18,6 +15,7 @@ use dkms_hook::fs::root::Root;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease};
 use dkms_hook::tree::layout::Layout;
 
+#[path = "toy_module.rs"]
 mod toy_module;
 pub use toy_module::ToyModule;
 

@@ -1,7 +1,5 @@
 //! A whole system in a fake root: the machine's programs and libraries, with kernels, module tree and
-//! settings of its own. Needs a mount namespace ([`crate::namespaces`]).
-
-#![allow(dead_code)]
+//! settings of its own. Needs a mount namespace ([`super::namespaces`]).
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -9,7 +7,7 @@ use std::path::Path;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use crate::toy_kernel::FakeRoot;
+use super::toy_kernel::FakeRoot;
 
 /// Fails where no such system can be put together.
 pub const PROBE: &str = "mount -t tmpfs probe /mnt && mount --rbind /dev /mnt && chroot / true";

@@ -1,0 +1,337 @@
+//! The JSON that programs read is what docs/*.schema.json say: of every variant that there is, and of real
+//! runs.
+
+use std::fs;
+
+use crate::support::json_schema::Schemas;
+use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use dkms_hook::model::directive::DirectiveChange;
+use dkms_hook::model::error::Error;
+use dkms_hook::model::fit::{Misfit, SymbolChange};
+use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
+use dkms_hook::model::inputs::{Change, Headers};
+use dkms_hook::model::record::FailureNote;
+use dkms_hook::model::system::System;
+use dkms_hook::plan::{Action, Note, Plan, Reason, Step};
+use dkms_hook::report::plan_json;
+use serde_json::{Value, json};
+
+const K: &str = "6.12.1-toy";
+const K2: &str = "6.13.0-toy";
+const PLAN: &str = "plan.schema.json";
+const STATUS: &str = "status.schema.json";
+
+fn kernel() -> KernelRelease {
+    KernelRelease::new(K).unwrap()
+}
+
+fn module() -> ModuleId {
+    ModuleId::new("zfs", "2.3").unwrap()
+}
+
+fn cell() -> Cell {
+    Cell { module: module(), kernel: kernel(), arch: Arch::new("x86_64").unwrap() }
+}
+
+/// One of each. A variant that is new breaks the match in its function: add it here and to the schema.
+fn actions() -> Vec<Action> {
+    let (cell, kernel, module, modules) = (cell(), kernel(), module(), vec!["zfs".to_owned()]);
+    let all = vec![
+        Action::Add { module: module.clone() },
+        Action::Build { cell: cell.clone(), force: false },
+        Action::Adopt { cell: cell.clone() },
+        Action::Keep { cell: cell.clone() },
+        Action::Resign { cell: cell.clone(), reinstall: true },
+        Action::Install { cell: cell.clone(), force: false },
+        Action::Uninstall { cell: cell.clone() },
+        Action::Unbuild { cell },
+        Action::Forget { module },
+        Action::Wait { kernel: kernel.clone(), package: "linux-headers".into() },
+        Action::Depmod { kernel: kernel.clone() },
+        Action::Initramfs { kernel: kernel.clone(), always: true, modules },
+        Action::Modprobe { kernel: kernel.clone() },
+        Action::Sweep { kernel },
+    ];
+    for action in &all {
+        match action {
+            Action::Add { .. } | Action::Build { .. } | Action::Adopt { .. } | Action::Keep { .. } => {}
+            Action::Resign { .. } | Action::Install { .. } | Action::Uninstall { .. } => {}
+            Action::Unbuild { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
+            Action::Depmod { .. } | Action::Initramfs { .. } | Action::Modprobe { .. } => {}
+            Action::Sweep { .. } => {}
+        }
+    }
+    all
+}
+
+fn headers(version: Option<&str>) -> Headers {
+    Headers { version: version.map(str::to_owned), content: "0123".to_owned() }
+}
+
+fn changes() -> Vec<Change> {
+    let text = |text: &str| text.to_owned();
+    let all = vec![
+        Change::Source { old: text("a"), new: text("b") },
+        Change::Conf { old: text("a"), new: text("b") },
+        Change::Overrides { old: text("a"), new: text("b") },
+        Change::Headers { old: headers(Some("#1 SMP")), new: headers(None) },
+        Change::Compiler { old: text("a"), new: text("b") },
+        Change::Compression { old: text("a"), new: text("b") },
+        Change::Signing { old: text("a"), new: text("b") },
+        Change::Dependency { name: text("spl") },
+    ];
+    for change in &all {
+        match change {
+            Change::Source { .. } | Change::Conf { .. } | Change::Overrides { .. } => {}
+            Change::Headers { .. } | Change::Compiler { .. } | Change::Compression { .. } => {}
+            Change::Signing { .. } => {}
+            Change::Dependency { .. } => {}
+        }
+    }
+    all
+}
+
+fn misfits() -> Vec<Misfit> {
+    let symbol = |old, new| SymbolChange { symbol: "printk".into(), old, new };
+    let first = vec![symbol(Some(1), Some(2)), symbol(None, Some(2)), symbol(Some(1), None)];
+    let all = vec![
+        Misfit::Vermagic { word: "preempt".into(), missing: true },
+        Misfit::Unversioned { module: "zfs.ko".into() },
+        Misfit::Symbols { first, more: 2 },
+        Misfit::SourceIsNewer { file: "a.c".into() },
+    ];
+    for misfit in &all {
+        match misfit {
+            Misfit::Vermagic { .. } | Misfit::Unversioned { .. } | Misfit::Symbols { .. } => {}
+            Misfit::SourceIsNewer { .. } => {}
+        }
+    }
+    all
+}
+
+fn reasons() -> Vec<Reason> {
+    let (why, version) = ("because".to_owned(), Version::new("1").unwrap());
+    let headers = Change::Headers { old: headers(None), new: headers(None) };
+    let mut all = vec![
+        Reason::NotBuilt,
+        Reason::NotInstalled,
+        Reason::AbiKept { change: headers.clone(), symbols: 5 },
+        Reason::DependencyBuilt { name: "spl".into() },
+        Reason::WrongKernel,
+        Reason::Newer { than: version.clone() },
+        Reason::NewestExcluded { newest: version, why: why.clone() },
+        Reason::FilesMissing,
+        Reason::MadeByDkms { symbols: None },
+        Reason::FromArchive { symbols: Some(3) },
+        Reason::RetryToolchain,
+        Reason::RetryAsked,
+        Reason::Asked,
+        Reason::OtherSignature,
+        Reason::KernelGone,
+        Reason::KernelRemoved,
+        Reason::BootEntryRemoved,
+        Reason::ExcludedNow { why },
+        Reason::ModulesChanged,
+        Reason::DepmodDue,
+        Reason::IndexMissing,
+        Reason::InitramfsOld,
+        Reason::HeadersMissing,
+    ];
+    let directive =
+        DirectiveChange { directive: "MAKE[0]".into(), old: None, new: Some("make".into()), more: 0 };
+    all.push(Reason::Directive { change: directive });
+    all.extend(changes().into_iter().map(|change| Reason::Stale { change }));
+    all.extend(misfits().into_iter().map(|misfit| Reason::NotAdopted { misfit }));
+    all.extend(misfits().into_iter().map(|misfit| Reason::Misfit { change: headers.clone(), misfit }));
+    for reason in &all {
+        match reason {
+            Reason::NotBuilt | Reason::NotInstalled | Reason::AbiKept { .. } => {}
+            Reason::DependencyBuilt { .. } | Reason::WrongKernel | Reason::Newer { .. } => {}
+            Reason::NewestExcluded { .. } | Reason::FilesMissing | Reason::MadeByDkms { .. } => {}
+            Reason::FromArchive { .. } | Reason::RetryToolchain | Reason::RetryAsked => {}
+            Reason::Asked | Reason::OtherSignature | Reason::KernelGone | Reason::KernelRemoved => {}
+            Reason::ExcludedNow { .. } | Reason::ModulesChanged | Reason::DepmodDue => {}
+            Reason::IndexMissing | Reason::InitramfsOld | Reason::HeadersMissing => {}
+            Reason::BootEntryRemoved => {}
+            Reason::Stale { .. } | Reason::NotAdopted { .. } | Reason::Misfit { .. } => {}
+            Reason::Directive { .. } => {}
+        }
+    }
+    all
+}
+
+fn notes() -> Vec<Note> {
+    let (cell, module, kernel, why) = (cell(), module(), kernel(), "because".to_owned());
+    let failure = Box::new(FailureNote {
+        code: 10,
+        what: "make failed".into(),
+        first_errors: vec!["a.c:1: error".into()],
+        log: None,
+        hint: Some("install gcc".into()),
+        when: 1,
+        provisional: false,
+        reported: true,
+    });
+    let all = vec![
+        Note::Excluded { cell: cell.clone(), why: why.clone() },
+        Note::FailedBefore { cell: cell.clone(), failure },
+        Note::Refused { cell: cell.clone(), why: why.clone() },
+        Note::Unreadable { cell: cell.clone(), error: Error::new(8, "line 3") },
+        Note::OtherArchitecture { cell: cell.clone(), own: Some(cell.arch.clone()) },
+        Note::OtherArchitecture { cell: cell.clone(), own: None },
+        Note::Broken { module: module.clone(), target: "/usr/src/zfs-2.3".into() },
+        Note::NotAdded { module: module.clone() },
+        Note::Waiting { kernel: kernel.clone(), package: "linux-headers".into() },
+        Note::UnknownKernel { kernel: kernel.clone() },
+        Note::Removed { kernel: kernel.clone() },
+        Note::NoBootEntry { kernel },
+        Note::MissingDepends { cell: cell.clone(), names: vec!["spl".into()], known: true },
+        Note::NothingBuilt { name: "zfs".into() },
+        Note::CannotSign { cell: cell.clone(), why },
+        Note::AutoinstallDisabled,
+        Note::AlreadyBuilt { cell: cell.clone() },
+        Note::AlreadyInstalled { cell: cell.clone() },
+        Note::NotInstalled { cell: cell.clone() },
+        Note::NotBuilt { cell },
+        Note::AlreadyAdded { module },
+    ];
+    for note in &all {
+        match note {
+            Note::Excluded { .. } | Note::FailedBefore { .. } | Note::Refused { .. } => {}
+            Note::Unreadable { .. } | Note::Broken { .. } | Note::NotAdded { .. } => {}
+            Note::NoBootEntry { .. } | Note::OtherArchitecture { .. } => {}
+            Note::Waiting { .. } | Note::UnknownKernel { .. } | Note::Removed { .. } => {}
+            Note::MissingDepends { .. } | Note::NothingBuilt { .. } | Note::CannotSign { .. } => {}
+            Note::AutoinstallDisabled | Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}
+            Note::NotInstalled { .. } | Note::NotBuilt { .. } | Note::AlreadyAdded { .. } => {}
+        }
+    }
+    all
+}
+
+fn tags(values: &[Value], tag: &str) -> Vec<String> {
+    let mut names: Vec<String> = values.iter().map(|v| v[tag].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
+    let schemas = Schemas::read();
+    let steps = |action: Action, reason: Reason| Step { action, reason, needs: vec![0] };
+    let with_reasons = reasons().into_iter().map(|reason| steps(Action::Sweep { kernel: kernel() }, reason));
+    let all = actions().into_iter().map(|action| steps(action, Reason::Asked)).chain(with_reasons);
+    let plan = Plan { steps: all.collect(), notes: notes(), ..Plan::default() };
+    let whole = plan_json::json(&System::default(), &plan);
+    let faults = schemas.faults(PLAN, &whole);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+
+    let values = |list: &str, part: &str| -> Vec<Value> {
+        whole[list].as_array().unwrap().iter().map(|v| v.pointer(part).unwrap().clone()).collect()
+    };
+    let (actions, reasons) = (values("steps", "/action"), values("steps", "/reason"));
+    assert_eq!(tags(&actions, "do"), schemas.variants(PLAN, "action", "do"));
+    assert_eq!(tags(&reasons, "because"), schemas.variants(PLAN, "reason", "because"));
+    assert_eq!(tags(&values("notes", ""), "note"), schemas.variants(PLAN, "note", "note"));
+    let inner = |name: &str| {
+        let named = reasons.iter().filter(|r| r["because"] != "directive");
+        named.filter_map(|r| r.get(name).cloned()).collect::<Vec<_>>()
+    };
+    assert_eq!(tags(&inner("change"), "input"), schemas.variants(PLAN, "change", "input"));
+    assert_eq!(tags(&inner("misfit"), "what"), schemas.variants(PLAN, "misfit", "what"));
+}
+
+#[test]
+fn what_does_not_fit_a_schema_is_found() {
+    let schemas = Schemas::read();
+    let good = json!({ "format": 1, "steps": [], "notes": [] });
+    assert!(schemas.faults(PLAN, &good).is_empty());
+    let step = json!({
+        "action": { "do": "depmod", "kernel": "6.1" }, "reason": { "because": "asked" },
+        "needs": [], "text": "depmod 6.1", "why": "it was asked for",
+    });
+    assert!(schemas.faults("plan.schema.json#/$defs/step", &step).is_empty());
+    let wrong = [
+        ("/format", json!(2)),
+        ("/steps", json!({})),
+        ("/more", json!(1)),
+        ("/steps/0/action/do", json!("dance")),
+        ("/steps/0/action/kernel", json!(6)),
+        ("/steps/0/action/also", json!("x")),
+        ("/steps/0/needs", json!(["0"])),
+        ("/steps/0/reason", json!({})),
+    ];
+    for (at, value) in wrong {
+        let mut bad = good.clone();
+        bad["steps"] = json!([step]);
+        let (parent, name) = at.rsplit_once('/').unwrap();
+        bad.pointer_mut(parent).unwrap()[name] = value;
+        assert!(!schemas.faults(PLAN, &bad).is_empty(), "{at}");
+    }
+    let mut bad = good;
+    bad.as_object_mut().unwrap().remove("notes");
+    assert_eq!(schemas.faults(PLAN, &bad).len(), 1);
+}
+
+/// Both outputs fit; gives the plan.
+#[track_caller]
+fn fits(root: &FakeRoot) -> Value {
+    let schemas = Schemas::read();
+    let before = root.snapshot();
+    let status = root.hook(&["status", "--json"]);
+    let plan = root.hook(&["--json"]).expect(0).out;
+    assert_eq!(plan, root.hook(&["--json"]).expect(0).out, "the same machine, the same plan");
+    root.assert_untouched(&before);
+    let told = schemas.assert(STATUS, &status.out);
+    assert_eq!(told["failed"], json!(status.code == 1), "{told}");
+    schemas.assert(PLAN, &plan)
+}
+
+#[test]
+fn what_real_runs_print_fits_the_schemas() {
+    let root = FakeRoot::new();
+    assert_eq!(fits(&root)["steps"], json!([]));
+    let kernel = ToyKernel::new(K).symbol_versions();
+    kernel.install(&root);
+    ToyKernel::new(K2).install_image(&root);
+    ToyModule::new("hello", "1.0").register(&root);
+    ToyModule::new("user", "1.0").depends("hello").register(&root);
+    ToyModule::new("stranger", "1.0").depends("nobody").register(&root);
+    ToyModule::new("never", "1.0").line("BUILD_EXCLUSIVE_KERNEL=\"^9[.]\"").register(&root);
+    ToyModule::new("bad", "1.0").line("AUTOINSTALL=yes; if").register(&root);
+    let plan = fits(&root);
+    let told: Vec<&str> =
+        plan["steps"].as_array().unwrap().iter().map(|step| step["text"].as_str().unwrap()).collect();
+    assert!(told.contains(&format!("build hello/1.0 for {K}").as_str()), "{told:?}");
+
+    fs::remove_dir_all(root.path("/usr/src/bad-1.0")).unwrap();
+    ToyModule::new("failing", "1.0").failing().register(&root);
+    root.hook(&[]).expect(11);
+    fits(&root);
+    root.dkms(&["remove", "failing/1.0", "--all"]);
+
+    // Headers that fit, headers that do not, a damaged file, a build of DKMS.
+    root.write("/etc/dkms/framework.conf", "rebuild=abi\n");
+    let symvers = format!("/usr/src/linux-headers-{K}/Module.symvers");
+    root.write(
+        &symvers,
+        "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n0x1\tnew\tvmlinux\tEXPORT_SYMBOL\t\n",
+    );
+    let plan = fits(&root);
+    assert_eq!(plan["steps"][0]["action"]["do"], "keep", "{plan}");
+    root.hook(&[]);
+    fits(&root);
+    root.write(format!("/usr/src/linux-headers-{K}/include/config/auto.conf"), "CONFIG_MODVERSIONS=y\n");
+    assert_eq!(fits(&root)["steps"][0]["reason"]["because"], "misfit");
+    fs::remove_file(root.path(format!("/var/lib/dkms/hello/1.0/{K}/x86_64/.dkms-hook.json"))).unwrap();
+    assert_eq!(fits(&root)["steps"][0]["reason"]["because"], "not-adopted");
+
+    // A kernel that goes, and one that is not there.
+    kernel.remove_image(&root);
+    kernel.remove_headers(&root);
+    let plan = fits(&root);
+    assert!(plan.to_string().contains("\"sweep\""), "{plan}");
+    let unknown = root.hook(&["--json", "-k", "1.2.3"]).expect(21).out;
+    Schemas::read().assert(PLAN, &unknown);
+}

@@ -1,0 +1,50 @@
+//! Scenarios on fake roots: the real program, on a temporary directory that is laid out like a machine,
+//! with toy kernels whose headers really compile. None of them needs root, a network or a real kernel.
+//!
+//! One program for all of them: it is linked once, and its tests share the processors. A scenario that
+//! needs mounts, or processes of its own, is one of `tests/namespaces`. What needs no root is in
+//! `tests/pure`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod abi;
+mod alpm_events;
+mod alpm_hook_files;
+mod autoinstall;
+mod bad_input;
+mod build_failures;
+mod build_pipeline;
+mod build_signing;
+mod checkout;
+mod commands;
+mod compilers;
+mod dependents;
+mod depends;
+mod depmod;
+mod dnf5;
+mod environment;
+mod failures;
+mod faults;
+mod foreign;
+mod histories;
+mod hook_orders;
+mod hooks;
+mod incoming;
+mod inputs;
+mod install;
+mod json_schema;
+mod kernel_install;
+mod kernels;
+mod key_places;
+mod mktarball;
+mod races;
+mod rpm_events;
+mod secure_boot;
+mod signing;
+mod sources;
+mod tarball_safety;
+mod tarballs;
+mod uname;
+mod weak_updates;
+mod why;

@@ -1,0 +1,271 @@
+//! Runs that meet each other, and runs that are killed.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::support::program::Face;
+use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use dkms_hook::elf;
+
+const K: &str = "6.12.1-toy";
+
+/// Two modules, one of which the other depends on, and one of the kernel's own that is replaced.
+fn root() -> FakeRoot {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).in_tree("drivers/base.ko").install(&root);
+    ToyModule::new("base", "1").register(&root);
+    ToyModule::new("top", "1").record("top_extra").depends("base").register(&root);
+    root
+}
+
+fn spawn(root: &FakeRoot, face: Face, args: &[&str]) -> Child {
+    let mut command = root.program(face);
+    command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// Waits for a run, but not for ever.
+#[track_caller]
+fn ended(mut child: Child) -> Option<i32> {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(60) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    panic!("it hangs");
+}
+
+#[test]
+fn two_at_once_build_once() {
+    let root = root();
+    let calls: [(Face, &[&str]); 4] = [
+        (Face::Hook, &["--kernel", K]),
+        (Face::Hook, &[]),
+        (Face::Hook, &["deb", "header-postinst", K]),
+        (Face::Dkms, &["install", "base/1", "-k", K]),
+    ];
+    let runs: Vec<Child> = calls.iter().map(|(face, args)| spawn(&root, *face, args)).collect();
+    for run in runs {
+        assert_eq!(ended(run), Some(0));
+    }
+    let mut built = root.take_make_calls();
+    built.sort();
+    assert_eq!(built, ["/var/lib/dkms/base/1/build", "/var/lib/dkms/top/1/build"]);
+    assert_eq!(root.names(format!("/lib/modules/{K}/updates/dkms")), ["base.ko", "top.ko", "top_extra.ko"]);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}
+
+#[test]
+fn a_run_with_nothing_to_do_waits_for_nobody() {
+    let root = root();
+    root.hook(&[]).expect(0);
+    let lock = std::fs::File::options().write(true).open(root.path("/var/lib/dkms/.dkms-hook/lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(ended(spawn(&root, Face::Hook, &[])), Some(0));
+    assert_eq!(ended(spawn(&root, Face::Dkms, &["status"])), Some(0));
+    assert_eq!(ended(spawn(&root, Face::Hook, &["--dry-run"])), Some(0));
+}
+
+/// Runs that all want the same source registered, and all found that it was not, one after the other.
+fn at_once(root: &FakeRoot, calls: &[&[&str]]) -> Vec<(Option<i32>, String)> {
+    use std::io::{BufRead, BufReader, Read};
+    let file = root.write("/var/lib/dkms/.dkms-hook/lock", "");
+    let lock = std::fs::File::options().write(true).open(file).unwrap();
+    lock.lock().unwrap();
+    let start = |words: &&[&str]| {
+        let mut command = root.program(Face::Dkms);
+        let mut child = command.args(*words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.starts_with("Waiting for another run"), "{words:?} did not wait: {line}");
+        (child, out)
+    };
+    let runs: Vec<_> = calls.iter().map(start).collect();
+    drop(lock);
+    let end = |(mut child, mut out): (Child, BufReader<std::process::ChildStdout>)| {
+        let mut text = String::new();
+        out.read_to_string(&mut text).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        (ended(child), text)
+    };
+    runs.into_iter().map(end).collect()
+}
+
+#[test]
+fn of_many_that_add_one_does() {
+    let root = FakeRoot::new();
+    let script = format!("#!/bin/sh\necho added >>{}\n", root.path("/var/log/post-add").display());
+    let module = ToyModule::new("hello", "1.0").line("POST_ADD=post-add").executable("post-add", &script);
+    module.write_source(&root);
+    let elsewhere = root.path("/root/hello");
+    std::fs::create_dir_all(root.path("/root")).unwrap();
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-r").arg(root.path("/usr/src/hello-1.0")).arg(&elsewhere);
+    assert!(copy.status().unwrap().success());
+    let by_path = elsewhere.to_str().unwrap();
+    let runs = at_once(&root, &[&["add", "hello/1.0"], &["add", by_path], &["add", "hello/1.0"]]);
+    let codes: Vec<_> = runs.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{runs:?}");
+    assert_eq!(codes.iter().filter(|code| **code == Some(3)).count(), 2, "{runs:?}");
+    assert!(
+        runs.iter().all(|(code, text)| *code == Some(0) || text.contains("is already added")),
+        "{runs:?}"
+    );
+    assert_eq!(root.read("/var/log/post-add"), "added\n");
+    assert_eq!(root.dkms(&["status"]).expect(0).out, "hello/1.0: added\n");
+}
+
+#[test]
+fn of_many_that_install_all_are_content() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    ToyModule::new("hello", "1.0").write_source(&root);
+    let words: &[&str] = &["install", "hello/1.0", "-k", K];
+    for (code, text) in at_once(&root, &[words, words, words]) {
+        assert_eq!(code, Some(0), "{text}");
+    }
+    assert_eq!(root.take_make_calls().len(), 1);
+    assert_eq!(root.dkms(&["status"]).expect(0).out, format!("hello/1.0, {K}, x86_64: installed\n"));
+}
+
+/// What an undisturbed run leaves.
+struct Undisturbed {
+    names: Vec<String>,
+    status: String,
+    takes: Duration,
+}
+
+fn undisturbed() -> Undisturbed {
+    let root = root();
+    let begin = Instant::now();
+    root.hook(&[]).expect(0);
+    let takes = begin.elapsed();
+    let names = root.snapshot().names().into_iter().map(str::to_owned).collect();
+    Undisturbed { names, status: root.dkms(&["status"]).expect(0).out, takes }
+}
+
+/// No module that can be reached is a half one, whenever one looks.
+#[track_caller]
+fn no_half_module(root: &FakeRoot) {
+    let dir = format!("/lib/modules/{K}/updates/dkms");
+    for name in root.names(&dir) {
+        if name.ends_with(".ko") {
+            let info = elf::modinfo(&root.path(format!("{dir}/{name}"))).unwrap();
+            assert_eq!(info.kernel(), Some(K), "{name}");
+        }
+    }
+}
+
+/// Spreads delays over a run, differently each time.
+fn random_delays(count: u32, takes: Duration) -> Vec<Duration> {
+    let mut seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
+    let delays = (0..count).map(|i| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let jitter = f64::from((seed >> 40) as u32) / f64::from(1u32 << 24);
+        takes.mul_f64((f64::from(i) + jitter) / f64::from(count))
+    });
+    delays.collect()
+}
+
+#[test]
+fn killed_at_any_moment_the_next_run_finishes_the_work() {
+    let expected = undisturbed();
+    for delay in random_delays(14, expected.takes) {
+        let root = root();
+        let mut run = spawn(&root, Face::Hook, &[]);
+        std::thread::sleep(delay);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        no_half_module(&root);
+        let next = root.hook(&[]);
+        assert_eq!(next.code, 0, "killed after {delay:?}:\n{}\n{}", next.out, next.err);
+        no_half_module(&root);
+        let after = root.snapshot();
+        let names: Vec<String> = after.names().into_iter().map(str::to_owned).collect();
+        let more: Vec<_> = names.iter().filter(|n| !expected.names.contains(*n)).collect();
+        let less: Vec<_> = expected.names.iter().filter(|n| !names.contains(*n)).collect();
+        assert!(more.is_empty() && less.is_empty(), "killed after {delay:?}: more {more:?}, less {less:?}");
+        assert_eq!(root.dkms(&["status"]).expect(0).out, expected.status, "killed after {delay:?}");
+        assert!(root.read(format!("/lib/modules/{K}/modules.dep")).contains("top_extra.ko"));
+        root.hook(&[]).expect(0).says("nothing to do");
+        root.assert_untouched(&after);
+    }
+}
+
+#[test]
+fn a_removal_that_is_killed_is_finished_too() {
+    let takes = {
+        let root = root();
+        root.hook(&[]).expect(0);
+        let begin = Instant::now();
+        root.dkms(&["kernel_prerm", "-k", K]).expect(0);
+        begin.elapsed()
+    };
+    for delay in random_delays(6, takes) {
+        let root = root();
+        root.hook(&[]).expect(0);
+        let mut run = spawn(&root, Face::Dkms, &["kernel_prerm", "-k", K]);
+        std::thread::sleep(delay);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        no_half_module(&root);
+        root.dkms(&["kernel_prerm", "-k", K]).expect(0);
+        assert_eq!(root.dkms(&["status"]).expect(0).out, "base/1: added\ntop/1: added\n");
+        assert_eq!(root.read(format!("/lib/modules/{K}/kernel/drivers/base.ko")), "drivers/base.ko");
+        assert!(!root.exists(format!("/lib/modules/{K}/updates")), "killed after {delay:?}");
+        assert_eq!(root.names("/var/lib/dkms"), [".dkms-hook", "base", "top"]);
+        assert_eq!(root.names("/var/lib/dkms/base"), ["1"], "killed after {delay:?}");
+        assert_eq!(root.names("/var/lib/dkms/top/1"), ["source"], "killed after {delay:?}");
+    }
+}
+
+#[test]
+fn what_a_killed_run_started_does_not_disturb_the_next() {
+    // Its make goes on when nobody waits for it any more.
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    let slow = ToyModule::new("slow", "1").executable(
+        "late.sh",
+        "#!/bin/sh\ncd \"$(dirname \"$0\")\"\ntest -e again && exit 0\n\
+         for i in $(seq 100); do sleep 0.02; echo broken > \"$PWD/slow.c\"; done\n",
+    );
+    slow.line("PRE_BUILD=late.sh").register(&root);
+    let mut run = spawn(&root, Face::Hook, &[]);
+    std::thread::sleep(Duration::from_millis(300));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    root.write("/usr/src/slow-1/again", "");
+    root.hook(&[]).expect(0);
+    no_half_module(&root);
+    std::thread::sleep(Duration::from_millis(1200));
+    assert!(!root.exists("/var/lib/dkms/slow/1/build/slow.c"), "it still writes");
+}
+
+#[test]
+fn a_build_script_that_calls_us_neither_hangs_nor_multiplies() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    ToyModule::new("other", "1").register(&root);
+    let program = env!("CARGO_BIN_EXE_dkms-hook");
+    let dir = root.layout.root.dir().display().to_string();
+    let script = format!(
+        "#!/bin/sh\necho call >> {dir}/var/log/nested\n\
+         test $(wc -l < {dir}/var/log/nested) -lt 9 || exit 99\n\
+         {program} --root {dir} || exit 1\n\
+         {program} --root {dir} status || exit 1\n\
+         {program} --root {dir} deb trigger\n"
+    );
+    let nesting = ToyModule::new("nesting", "1").executable("nest.sh", &script);
+    nesting.line("PRE_BUILD=nest.sh").line("POST_INSTALL=nest.sh").register(&root);
+    assert_eq!(ended(spawn(&root, Face::Hook, &[])), Some(0));
+    assert_eq!(root.names(format!("/lib/modules/{K}/updates/dkms")), ["nesting.ko", "other.ko"]);
+    assert_eq!(root.read("/var/log/nested"), "call\ncall\n", "once before the build, once after the install");
+    let mut built = root.take_make_calls();
+    built.sort();
+    assert_eq!(built, ["/var/lib/dkms/nesting/1/build", "/var/lib/dkms/other/1/build"]);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}
