@@ -8,7 +8,7 @@
 #   make srpm       the source rpm that rpmbuild --rebuild makes it of
 #   make pacman     a package for Arch and its relatives in target/packages/ (makepkg)
 #   make test       all tests, the ones in real Debian roots included
-#   make demo       a kernel upgrade in a throw-away root
+#   make demo       a kernel upgrade: as root on Debian with real packages, elsewhere with toy kernels
 #   make bench fmt lint clean
 
 PREFIX     ?= /usr
@@ -145,9 +145,7 @@ test:
 	scripts/test-all
 
 demo:
-	@scripts/needed >/dev/null
-	$(MAKE) deb
-	DKMS_HOOK_DEB="$$(cat target/packages/latest)" tests/lab/demo
+	@tests/demo/run
 
 bench:
 	$(CARGO) bench --locked
