@@ -7,10 +7,10 @@ use crate::kernel;
 use crate::machine::Machine;
 use crate::model::record::Overrides;
 use crate::model::request::Request;
-use crate::packages::incoming::{Here, Kernel, Transaction, look_ahead};
-use crate::packages::{Package, ReadError};
+use crate::packages::{Package, ReadError, Transaction};
 use crate::plan::{self, Options};
 use crate::progress::Report;
+use crate::report::incoming::{Here, Kernel, look_ahead};
 
 /// Looks into packages, all of one transaction. One that cannot be read is told and passed over:
 /// whether it is installed is for the package manager to say.

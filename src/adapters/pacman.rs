@@ -12,7 +12,7 @@ use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::model::ids::{ModuleId, is_component};
 use crate::model::request::Request;
-use crate::packages::incoming::Transaction;
+use crate::packages::Transaction;
 use crate::plan::{InitramfsDuty, Options};
 use crate::progress::Report;
 use crate::tree::registry;

@@ -6,10 +6,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::adapters::incoming;
+use crate::cli::screen::{print, to_json};
 use crate::machine::Machine;
 use crate::model::error::Result;
-use crate::packages::incoming::Kernel;
 use crate::progress::Report;
+use crate::report::incoming::Kernel;
 
 /// Look into packages that are about to be installed
 ///
@@ -42,7 +43,7 @@ impl Incoming {
         let kernels =
             if transaction.is_empty() { Vec::new() } else { incoming::kernels(machine, &transaction) };
         let json = Json { kernels, sources: transaction.sources.into_iter().collect() };
-        super::hook::print(&super::hook::to_json(&json)?);
+        print(&to_json(&json)?);
         Ok(0)
     }
 }

@@ -4,6 +4,7 @@ pub mod dkms;
 pub mod engine;
 pub mod hook;
 mod incoming;
+mod root;
 pub mod screen;
 pub mod worker;
 
@@ -31,7 +32,7 @@ fn dkms_main(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let report = Console::new(invocation.quiet);
     // There is no option for another root: DKMS has none.
-    let machine = match hook::enter(None).and_then(|root| Machine::open(root, &invocation.trees, &report)) {
+    let machine = match root::enter(None).and_then(|root| Machine::open(root, &invocation.trees, &report)) {
         Ok(machine) => machine,
         Err(error) => {
             screen.error(&error);

@@ -3,7 +3,21 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use crate::model::error::Error;
+use crate::model::error::{Error, Result};
+
+/// Writes to standard output. A reader that has gone away stops nothing.
+pub(super) fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// A value as indented JSON that ends with a newline.
+///
+/// # Errors
+/// When the value cannot be written as JSON.
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::new(1, e.to_string()))?;
+    Ok(text + "\n")
+}
 
 /// The two streams of a command. A reader that has gone away stops nothing, so nothing here fails.
 pub struct Screen<'a> {

@@ -3,34 +3,17 @@
 //! Knows the shell's language and nothing of what a directive means.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::model::{ConfError, Reader};
 use super::own;
+use super::question::{Bytes, NeedsShell};
+pub use super::question::{Question, Source};
 use super::shell;
 use crate::fs::root::Root;
 
 /// Values by name and index, as `Conf.values` has them.
 pub type Values = BTreeMap<String, BTreeMap<usize, String>>;
-
-/// What is asked of a reader.
-#[derive(Debug, Clone)]
-pub struct Question<'a> {
-    /// The variables that pass from a conf file to us, in the order in which they pass: a later one
-    /// may refer to an earlier one in single quotes.
-    pub exported: &'a [&'a str],
-    /// Variables that the files may use; `None` is one that is certainly not set.
-    pub given: Vec<(String, Option<Vec<u8>>)>,
-}
-
-/// A file that was read into memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// The path by which this process opens it.
-    pub path: PathBuf,
-    /// Its content.
-    pub text: Vec<u8>,
-}
 
 /// What the files say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +58,7 @@ pub fn open(root: &Root, files: &[&Path]) -> Result<Vec<Source>, ConfError> {
 pub fn evaluate(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Answer, ConfError> {
     match with_own_reader(question, files) {
         Ok(values) => Ok(Answer { values, reader: Reader::Own, complaints: Vec::new() }),
-        Err(own::NeedsShell { line, why }) => {
+        Err(NeedsShell { line, why }) => {
             let (values, complaints) = with_bash(root, question, files)?;
             Ok(Answer { values, reader: Reader::Shell { line, why }, complaints })
         }
@@ -86,9 +69,9 @@ pub fn evaluate(root: &Root, question: &Question<'_>, files: &[Source]) -> Resul
 ///
 /// # Errors
 /// The first thing that only a shell can answer.
-pub fn with_own_reader(question: &Question<'_>, files: &[Source]) -> Result<Values, own::NeedsShell> {
+pub fn with_own_reader(question: &Question<'_>, files: &[Source]) -> Result<Values, NeedsShell> {
     text_of(own::read(question, files)?)
-        .map_err(|name| own::NeedsShell { line: 1, why: format!("{name}, which is not UTF-8 text") })
+        .map_err(|name| NeedsShell { line: 1, why: format!("{name}, which is not UTF-8 text") })
 }
 
 /// Evaluates the files with one bash, which also gives its complaints.
@@ -110,7 +93,7 @@ pub fn with_bash(
 }
 
 /// Bytes as text, or the name of the first variable that is none.
-fn text_of(bytes: own::Bytes) -> Result<Values, String> {
+fn text_of(bytes: Bytes) -> Result<Values, String> {
     bytes
         .into_iter()
         .map(|(name, elements)| {

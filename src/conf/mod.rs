@@ -12,6 +12,7 @@ pub mod framework;
 mod interpret;
 pub mod model;
 pub mod own;
+mod question;
 mod shell;
 mod validate;
 mod values;

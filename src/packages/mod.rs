@@ -17,11 +17,12 @@ use crate::archive::UnpackError;
 
 mod brings;
 mod deb;
-pub mod incoming;
 mod pacman;
 mod rpm;
+mod transaction;
 
 pub use brings::Brings;
+pub use transaction::Transaction;
 
 /// A package.
 #[derive(Debug, Clone, PartialEq, Eq)]

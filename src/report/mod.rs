@@ -1,5 +1,6 @@
 //! What people and programs see.
 
+pub mod incoming;
 pub mod overview;
 pub mod plan_json;
 pub mod plan_text;

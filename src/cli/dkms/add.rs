@@ -3,9 +3,9 @@
 use super::archive;
 use super::args::PathWord;
 use super::session::{Session, broken, same_dir};
+use super::source::{add_by_name, id_of};
 use crate::apply::rpm_upgrade;
 use crate::cli::engine::{Need, Target, already_added};
-use crate::conf::model::Conf;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::ModuleId;
 use crate::report::status::{Registration, registration};
@@ -107,39 +107,4 @@ fn look_at(
     let conf = session.engine.conf(&from, None, target, &session.asked.options)?;
     let id = id_of(&conf, &from.display().to_string())?;
     Ok((from, id))
-}
-
-/// The module version that a dkms.conf names. `shown` says where it is.
-pub(super) fn id_of(conf: &Conf, shown: &str) -> Result<ModuleId> {
-    let bad = |why: String| {
-        Error::new(exit::MAKE, format!("the dkms.conf of {shown} names no usable module: {why}"))
-            .hint("correct PACKAGE_NAME and PACKAGE_VERSION in it")
-    };
-    let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str())
-        .map_err(|error| bad(error.to_string()))?;
-    // Names that have a meaning of their own in the module tree.
-    let (name, version) = (id.name.as_str(), id.version.as_str());
-    if name.starts_with('.') || version.starts_with('.') || version == "original_module" {
-        return Err(bad(format!("{id} would be mistaken for something else")));
-    }
-    Ok(id)
-}
-
-/// Registers `S/m-v`.
-pub(super) fn add_by_name(
-    session: &mut Session<'_, '_>,
-    id: &ModuleId,
-    target: Option<&Target>,
-) -> Result<()> {
-    let layout = session.engine.layout();
-    let inside = layout.source_inside(id);
-    // A link that leads out of the root leads nowhere in there.
-    let Some(source) = layout.root.resolve(&inside).ok().filter(|source| source.is_dir()) else {
-        let shown = inside.display();
-        return Err(Error::new(exit::NOT_FOUND, format!("cannot add {id}: there is no directory {shown}"))
-            .hint(
-                "install the package that has the source, or give the path of a directory with a dkms.conf",
-            ));
-    };
-    session.engine.add_source(&source, id, target, &session.asked.options)
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::add::id_of;
 use super::autoinstall::autoinstall;
 use super::session::Session;
+use super::source::id_of;
 use crate::apply::tarball::{Form, Loaded, Unpacked};
 use crate::cli::engine::{Options, Target};
 use crate::model::error::{Error, Result, exit};

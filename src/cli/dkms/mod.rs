@@ -22,6 +22,7 @@ pub mod parse;
 mod remove;
 mod run;
 mod session;
+mod source;
 mod status;
 #[cfg(test)]
 mod tests;

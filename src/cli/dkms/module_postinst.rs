@@ -110,7 +110,7 @@ fn register(session: &mut Session<'_, '_>, id: &ModuleId, tarballs: Option<&str>
     if registration(layout, id) == Registration::Added {
         return Ok(());
     }
-    super::add::add_by_name(session, id, target.as_ref())
+    super::source::add_by_name(session, id, target.as_ref())
 }
 
 fn target(session: &Session<'_, '_>, kernel: KernelRelease) -> Result<Target> {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -10,9 +10,9 @@ use crate::adapters::dpkg;
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
 use crate::cli::incoming;
-use crate::cli::screen::Screen;
+use crate::cli::root::enter;
+use crate::cli::screen::{Screen, print, to_json};
 use crate::cli::worker::Worker;
-use crate::fs::root::Root;
 use crate::machine::{Machine, Trees};
 use crate::model::error::{Error, Result, exit};
 use crate::model::fit::Rebuild;
@@ -187,11 +187,6 @@ fn kernels(names: &[String]) -> Result<Option<Vec<KernelRelease>>> {
     Ok((!kernels.is_empty()).then_some(kernels))
 }
 
-pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::new(1, e.to_string()))?;
-    Ok(text + "\n")
-}
-
 fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
     let request = Request::Reconcile { kernels: kernels(&cli.kernel)?, retry: false };
     let options = Options { kernel_event: true, ..Options::default() };
@@ -259,48 +254,4 @@ fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {
     })?;
     print(&text);
     Ok(0)
-}
-
-/// The root to work on: `--root`; the variable DKMS_HOOK_ROOT, for the `dkms` face and for scripts
-/// that cannot pass an option; or what dpkg says when it runs this machine's hooks for another tree
-/// (DPKG_ROOT, dpkg(1) `--force-script-chrootless`).
-pub(super) fn enter(given: Option<&Path>) -> Result<Root> {
-    let root = find_root(given);
-    crate::process::find_temporary_directory();
-    root
-}
-
-fn find_root(given: Option<&Path>) -> Result<Root> {
-    let variable = |name| std::env::var_os(name).filter(|r| !r.is_empty() && r != "/").map(PathBuf::from);
-    let chosen = given.map(Path::to_path_buf);
-    let Some(dir) = chosen.or_else(|| variable("DKMS_HOOK_ROOT")).or_else(|| variable("DPKG_ROOT")) else {
-        return Ok(host());
-    };
-    let dir = dir.canonicalize().map_err(|e| {
-        Error::io("open the root", &dir, &e).hint("--root, DKMS_HOOK_ROOT or DPKG_ROOT names it")
-    })?;
-    if dir == Path::new("/") {
-        return Ok(host());
-    }
-    // A whole system is entered, so that its own compiler, paths and initramfs generator are used.
-    // A bare tree, or one that somebody without root's power works on, is reached by prefix.
-    let whole = dir.join("bin/sh").exists() || dir.join("usr/bin/sh").exists();
-    if whole && nix::unistd::geteuid().is_root() {
-        nix::unistd::chroot(&dir)
-            .and_then(|()| nix::unistd::chdir("/"))
-            .map_err(|e| Error::io("change the root to", &dir, &e.into()))?;
-        // They name paths of the world outside; dpkg's tools would look for them in here.
-        crate::process::forget_variables(&["DPKG_ROOT", "DPKG_ADMINDIR", "DKMS_HOOK_ROOT"]);
-        return Ok(Root::entered());
-    }
-    Ok(Root::at(dir))
-}
-
-/// This machine; foreign when it is a chroot or container, where the running kernel is another's.
-fn host() -> Root {
-    if crate::process::chroot::inside(&Root::host()).is_some() { Root::entered() } else { Root::host() }
-}
-
-pub(super) fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -11,20 +11,9 @@ mod word;
 
 use std::collections::BTreeMap;
 
-use super::evaluation::{Question, Source};
+pub use super::question::NeedsShell;
+use super::question::{Bytes, Question, Source};
 use variables::Variables;
-
-/// Why this reader does not read a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NeedsShell {
-    /// Line number, from 1.
-    pub line: usize,
-    /// What stands there.
-    pub why: String,
-}
-
-/// Values as bytes: whether they are text is for the caller to judge.
-pub(super) type Bytes = BTreeMap<String, BTreeMap<usize, Vec<u8>>>;
 
 /// Evaluates `files` one after the other.
 ///

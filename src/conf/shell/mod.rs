@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::evaluation::{Question, Source};
 use super::model::ConfError;
-use super::own::Bytes;
+use super::question::{Bytes, Question, Source};
 use crate::fs::root::Root;
 
 const SCRIPT: &str = include_str!("evaluate.bash");

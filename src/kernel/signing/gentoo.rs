@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::KernelFiles;
-use super::pair::{Found, Maker, kernels_own};
+use super::place::{Found, Maker, kernels_own};
 use crate::conf::evaluation::{self, Question};
 use crate::fs::root::Root;
 use crate::kernel::KernelConfig;

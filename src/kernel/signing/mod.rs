@@ -8,6 +8,7 @@
 mod enforcement;
 mod gentoo;
 mod pair;
+mod place;
 mod tool;
 mod verify;
 

@@ -1,0 +1,35 @@
+//! What is asked of a reader of conf files, and in what form it answers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What is asked of a reader.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// The variables that pass from a conf file to us, in the order in which they pass: a later one
+    /// may refer to an earlier one in single quotes.
+    pub exported: &'a [&'a str],
+    /// Variables that the files may use; `None` is one that is certainly not set.
+    pub given: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// A file that was read into memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The path by which this process opens it.
+    pub path: PathBuf,
+    /// Its content.
+    pub text: Vec<u8>,
+}
+
+/// Why our own reader does not read a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeedsShell {
+    /// Line number, from 1.
+    pub line: usize,
+    /// What stands there.
+    pub why: String,
+}
+
+/// Values as bytes: whether they are text is for the caller to judge.
+pub(super) type Bytes = BTreeMap<String, BTreeMap<usize, Vec<u8>>>;
