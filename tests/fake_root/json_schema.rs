@@ -2,8 +2,9 @@
 //! runs.
 
 use std::fs;
+use std::path::Path;
 
-use crate::support::json_schema::Schemas;
+use crate::support::json_schema::{Schemas, lacks};
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 use dkms_hook::model::directive::DirectiveChange;
 use dkms_hook::model::error::Error;
@@ -226,6 +227,10 @@ fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
     let whole = plan_json::json(&System::default(), &plan);
     let faults = schemas.faults(PLAN, &whole);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+    // A variant that has another name in the program has the old one here.
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1/variants.json");
+    let old = serde_json::from_slice(&fs::read(fixture).unwrap()).unwrap();
+    assert_eq!(lacks(&whole, &old), [""; 0]);
 
     let values = |list: &str, part: &str| -> Vec<Value> {
         whole[list].as_array().unwrap().iter().map(|v| v.pointer(part).unwrap().clone()).collect()

@@ -26,6 +26,7 @@ mod dnf5;
 mod environment;
 mod failures;
 mod faults;
+mod fixtures;
 mod foreign;
 mod histories;
 mod hook_orders;

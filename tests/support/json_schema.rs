@@ -136,3 +136,37 @@ impl Schemas {
         }
     }
 }
+
+/// What a value lacks of an older one: names and values that a program may rely on. Texts for people may
+/// change, names may be added, and so may elements of lists, in any place.
+pub fn lacks(new: &Value, old: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    compare(new, old, "", &mut faults);
+    faults
+}
+
+/// Names whose texts are for people.
+const TEXTS: [&str; 4] = ["text", "why", "problems", "warning"];
+
+fn compare(new: &Value, old: &Value, at: &str, faults: &mut Vec<String>) {
+    match (new, old) {
+        (Value::Object(new), Value::Object(old)) => {
+            for (name, old) in old {
+                match new.get(name) {
+                    None => faults.push(format!("{at}/{name} is gone")),
+                    Some(_) if TEXTS.contains(&name.as_str()) => {}
+                    Some(new) => compare(new, old, &format!("{at}/{name}"), faults),
+                }
+            }
+        }
+        (Value::Array(new), Value::Array(old)) => {
+            for (index, old) in old.iter().enumerate() {
+                if !new.iter().any(|new| lacks(new, old).is_empty()) {
+                    faults.push(format!("{at}/{index} is gone: {old}"));
+                }
+            }
+        }
+        _ if new == old => {}
+        _ => faults.push(format!("{at} was {old} and is {new}")),
+    }
+}
