@@ -2,7 +2,7 @@
 
 use crate::fs::root::Root;
 use crate::model::ids::KernelRelease;
-use crate::process::{Output, Process};
+use crate::process::{Output, Process, QUERY_LIMIT};
 
 /// True while a package's maintainer script runs (dpkg(1), DPKG_MAINTSCRIPT_NAME).
 pub fn in_maintainer_script() -> bool {
@@ -50,7 +50,7 @@ pub fn has_trigger(root: &Root) -> bool {
 /// Has our trigger run at the end of this dpkg run (dpkg-trigger(1)). Best effort: without it, the
 /// next run finishes the work.
 pub fn activate_trigger(root: &Root) {
-    let process = of_root("dpkg-trigger", root).args(["--no-await", "dkms-hook"]);
+    let process = of_root("dpkg-trigger", root).args(["--no-await", "dkms-hook"]).limit(QUERY_LIMIT);
     match process.run(Output::Null) {
         Ok(0) => {}
         other => log::info!("dpkg-trigger dkms-hook: {other:?}"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::apply::tree;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::KernelRelease;
-use crate::process::{NotStarted, Output, Process};
+use crate::process::{Output, Process, ProcessError};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::notes;
@@ -42,7 +42,7 @@ pub fn run(layout: &Layout, kernel: &KernelRelease, report: &dyn Report) -> Resu
         }
         Ok(n) => Err(Error::new(exit::INSTALL, format!("depmod for {kernel} ended with status {n}"))
             .hint(format!("run `depmod -a {kernel}` to see what it says"))),
-        Err(err @ NotStarted::Missing { .. }) => {
+        Err(err @ ProcessError::Missing { .. }) => {
             Err(Error::new(exit::INSTALL, err.to_string()).hint("install the package kmod"))
         }
         Err(err) => Err(Error::new(exit::INSTALL, err.to_string())),

@@ -8,7 +8,7 @@ use crate::apply::sign::Environment;
 use crate::conf::model::Framework;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::Cell;
-use crate::process::Process;
+use crate::process::{Process, QUERY_LIMIT};
 use crate::tree::layout::Layout;
 
 /// Variables of the shell that evaluates `build_environment` which say nothing about builds.
@@ -44,8 +44,11 @@ pub fn environment(
 
 /// Everything that is exported after bash has sourced `file`.
 fn sourced(layout: &Layout, file: &Path, mut vars: Environment) -> Result<Environment> {
-    let process =
-        Process::bash("source \"$1\" >/dev/null 2>&1; exec env -0").arg("bash").arg(file).envs(&vars);
+    let process = Process::bash("source \"$1\" >/dev/null 2>&1; exec env -0")
+        .arg("bash")
+        .arg(file)
+        .envs(&vars)
+        .limit(QUERY_LIMIT);
     let got = process.capture().map_err(|e| Error::new(exit::USAGE, e.to_string()))?;
     if got.status != 0 {
         let what = format!(

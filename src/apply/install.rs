@@ -14,7 +14,7 @@ use crate::model::error::{Error, Result, exit};
 use crate::model::ids::Cell;
 use crate::model::record::{InstalledFile, Record};
 use crate::observe::distribution::{Distribution, Family};
-use crate::process::{Output, Process};
+use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::notes;
@@ -382,7 +382,7 @@ impl Installer<'_> {
     fn prune(&self, dir: Option<&Path>, stop: &Path) {
         let layout = self.layout;
         let owned = |dir: &Path| {
-            let mut rpm = Process::new("rpm");
+            let mut rpm = Process::new("rpm").limit(QUERY_LIMIT);
             if !layout.root.is_slash() {
                 rpm = rpm.arg("--root").arg(layout.root.dir());
             }

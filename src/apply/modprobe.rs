@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::process::{NotStarted, Output, Process};
+use crate::process::{Output, Process, ProcessError};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 
@@ -20,7 +20,7 @@ pub fn run(layout: &Layout, report: &dyn Report) {
         // blacklist is heeded (-b).
         match Process::new("modprobe").args(["-a", "-b", "-q"]).args(some).run(Output::Null) {
             Ok(_) => {}
-            Err(NotStarted::Missing { .. }) => status = 127,
+            Err(ProcessError::Missing { .. }) => status = 127,
             Err(error) => {
                 report.warning(&error.to_string());
                 status = 126;

@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout};
 
-use crate::process::{NotStarted, Process};
+use crate::process::{Process, ProcessError};
 
 /// The most memory that reading an `.xz` or `.lzma` archive may take, in KiB: ten times what `xz -9`
 /// asks for. A header can demand 4 GiB.
@@ -81,8 +81,8 @@ impl Format {
 ///
 /// # Errors
 /// When it cannot be read, or its format needs a program that is not installed.
-pub fn open(mut file: File) -> Result<Box<dyn Read>, NotStarted> {
-    let reading = |source| NotStarted::Failed { program: "the archive".into(), source };
+pub fn open(mut file: File) -> Result<Box<dyn Read>, ProcessError> {
+    let reading = |source| ProcessError::Failed { program: "the archive".into(), source };
     let mut head = Vec::new();
     Read::by_ref(&mut file).take(8).read_to_end(&mut head).map_err(reading)?;
     file.rewind().map_err(reading)?;
@@ -121,7 +121,7 @@ struct Filtered {
 }
 
 impl Filtered {
-    fn start(program: &Process, input: File) -> Result<Self, NotStarted> {
+    fn start(program: &Process, input: File) -> Result<Self, ProcessError> {
         let (child, output) = program.reading(input)?;
         Ok(Self { child, output, name: program.text() })
     }
@@ -167,8 +167,8 @@ impl Packer {
     ///
     /// # Errors
     /// When the format needs a program that is not installed.
-    pub fn new(file: File, format: Format) -> Result<Self, NotStarted> {
-        let writing = |source| NotStarted::Failed { program: "the compressor".into(), source };
+    pub fn new(file: File, format: Format) -> Result<Self, ProcessError> {
+        let writing = |source| ProcessError::Failed { program: "the compressor".into(), source };
         if let Some(program) = format.program(true) {
             let (child, input) = program.writing(file)?;
             return Ok(Self(Kind::Program { child, input: Some(input), name: program.text() }));

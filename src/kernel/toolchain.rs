@@ -9,7 +9,7 @@ use object::{Object, ObjectSection};
 
 use super::kernel_config::KernelConfig;
 use crate::conf::model::Context;
-use crate::process::{Process, find_program};
+use crate::process::{Process, QUERY_LIMIT, find_program};
 
 static VERSIONS: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Mutex::default);
 
@@ -160,7 +160,7 @@ fn kernel_variables_cc(headers: &Path) -> Option<String> {
     std::fs::write(&makefile, text).ok()?;
     // One after the other: `include` would take a path with a blank in it for two.
     let make = Process::new("make").arg("-s").arg("-f").arg(&file).arg("-f").arg(&makefile);
-    let got = make.arg("none").capture().ok()?;
+    let got = make.arg("none").limit(QUERY_LIMIT).capture().ok()?;
     let cc = String::from_utf8_lossy(&got.stdout).trim().to_owned();
     (got.status == 0 && !cc.is_empty()).then_some(cc)
 }
@@ -187,7 +187,7 @@ fn said(path: &Path, options: &[&str]) -> String {
     if let Some(known) = versions.get(&real) {
         return known.clone();
     }
-    let got = Process::new(path).args(options).capture();
+    let got = Process::new(path).args(options).limit(QUERY_LIMIT).capture();
     let text = match got {
         Ok(got) if got.status == 0 => String::from_utf8_lossy(&got.stdout).trim().to_owned(),
         _ => String::new(),

@@ -1,27 +1,33 @@
 //! The one place where child processes are started.
 //!
 //! A child gets a known state whoever started us: standard input is empty, and of the rest it sees what
-//! [`inheritance`] leaves.
+//! [`inheritance`] leaves. With a time limit it leads a process group of its own, and the whole group is
+//! ended when the time is over ([`group`]).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub mod ancestors;
 pub mod chroot;
+mod group;
 mod inheritance;
 
 pub use inheritance::{
     PARENT_VARIABLE, find_temporary_directory, forget_variables, prepare, set_lock_holder,
 };
 
-/// Why no child was started.
+/// How long a program may take that only answers a question (a version, the owner of a file). Such programs
+/// end within a second; one that takes this long hangs, and must not hang a package manager.
+pub const QUERY_LIMIT: Duration = Duration::from_secs(60);
+
+/// Why a child has no exit status.
 #[derive(Debug, thiserror::Error)]
-pub enum NotStarted {
+pub enum ProcessError {
     /// There is no such program.
     #[error("{} is not installed", .program.to_string_lossy())]
     Missing {
@@ -43,6 +49,14 @@ pub enum NotStarted {
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
+    },
+    /// It was ended, with everything that it had started, because its time was over.
+    #[error("{} took longer than {} s and was stopped", .program.to_string_lossy(), .limit.as_secs())]
+    TimedOut {
+        /// Its name or path.
+        program: OsString,
+        /// How long it was allowed to take.
+        limit: Duration,
     },
 }
 
@@ -79,6 +93,8 @@ pub struct Process {
     input: Option<String>,
     shown: Option<String>,
     no_terminal: bool,
+    bare: bool,
+    limit: Option<Duration>,
 }
 
 impl Process {
@@ -93,6 +109,8 @@ impl Process {
             input: None,
             shown: None,
             no_terminal: false,
+            bare: false,
+            limit: None,
         }
     }
 
@@ -166,6 +184,21 @@ impl Process {
         self
     }
 
+    /// Gives it the variables named with [`Self::env`] and no others.
+    #[must_use]
+    pub fn with_bare_environment(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
+    /// Ends it, with everything that it started, when it takes longer than this. It leads a process group of
+    /// its own, so Ctrl-C at the terminal does not reach it; it is killed when this process dies.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// How logs show the command, when not as its words.
     #[must_use]
     pub fn shown(mut self, text: impl Into<String>) -> Self {
@@ -184,8 +217,8 @@ impl Process {
     /// Runs it to its end. The status is as a shell counts it: 128 + n when signal n ended it.
     ///
     /// # Errors
-    /// When it cannot be started.
-    pub fn run(&self, output: Output<'_>) -> Result<i32, NotStarted> {
+    /// When it cannot be started, or its time is over.
+    pub fn run(&self, output: Output<'_>) -> Result<i32, ProcessError> {
         let mut command = self.command()?;
         match output {
             Output::Inherit => {}
@@ -197,16 +230,36 @@ impl Process {
                 command.stdout(copy()?).stderr(copy()?);
             }
         }
-        Ok(status_number(command.status().map_err(|e| self.failed(e))?))
+        self.wait(&mut command)
     }
 
-    /// Runs it to its end and keeps what it printed.
+    /// Runs it to its end and keeps what it printed, up to 16 MiB of each stream.
+    ///
+    /// Files in memory take the output, not pipes: a process that it leaves in the background cannot keep us
+    /// waiting.
     ///
     /// # Errors
-    /// When it cannot be started.
-    pub fn capture(&self) -> Result<Captured, NotStarted> {
-        let output = self.command()?.output().map_err(|e| self.failed(e))?;
-        Ok(Captured { status: status_number(output.status), stdout: output.stdout, stderr: output.stderr })
+    /// When it cannot be started, or its time is over.
+    pub fn capture(&self) -> Result<Captured, ProcessError> {
+        let file = || memory_file(c"output").map_err(|e| self.failed(e));
+        let (stdout, stderr) = (file()?, file()?);
+        let copy = |file: &File| file.try_clone().map_err(|e| self.failed(e));
+        let mut command = self.command()?;
+        command.stdout(copy(&stdout)?).stderr(copy(&stderr)?);
+        let status = self.wait(&mut command)?;
+        let text = |file| content(file).map_err(|e| self.failed(e));
+        Ok(Captured { status, stdout: text(stdout)?, stderr: text(stderr)? })
+    }
+
+    fn wait(&self, command: &mut std::process::Command) -> Result<i32, ProcessError> {
+        let Some(limit) = self.limit else {
+            return Ok(status_number(command.status().map_err(|e| self.failed(e))?));
+        };
+        let child = command.spawn().map_err(|e| self.failed(e))?;
+        match group::wait(child, limit).map_err(|e| self.failed(e))? {
+            Some(status) => Ok(status_number(status)),
+            None => Err(ProcessError::TimedOut { program: self.program.clone(), limit }),
+        }
     }
 
     /// Starts it as a filter that reads `input`; its output is for the caller to read. What it says on
@@ -214,7 +267,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn reading(&self, input: File) -> Result<(Child, ChildStdout), NotStarted> {
+    pub fn reading(&self, input: File) -> Result<(Child, ChildStdout), ProcessError> {
         let mut command = self.command()?;
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|e| self.failed(e))?;
@@ -226,7 +279,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn writing(&self, output: File) -> Result<(Child, ChildStdin), NotStarted> {
+    pub fn writing(&self, output: File) -> Result<(Child, ChildStdin), ProcessError> {
         let mut command = self.command()?;
         command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|e| self.failed(e))?;
@@ -239,8 +292,8 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started or the log cannot be written.
-    pub fn run_logged(&self, heading: &str, log: &Path) -> Result<i32, NotStarted> {
-        let wrote = |source| NotStarted::Log { path: log.to_path_buf(), source };
+    pub fn run_logged(&self, heading: &str, log: &Path) -> Result<i32, ProcessError> {
+        let wrote = |source| ProcessError::Log { path: log.to_path_buf(), source };
         let mut file = File::options().append(true).create(true).open(log).map_err(wrote)?;
         write!(file, "\n{heading}\n# command: {}\n", self.text()).map_err(wrote)?;
         let begin = Instant::now();
@@ -263,11 +316,15 @@ impl Process {
         result
     }
 
-    fn command(&self) -> Result<std::process::Command, NotStarted> {
+    fn command(&self) -> Result<std::process::Command, ProcessError> {
         prepare();
         let mut command = std::process::Command::new(&self.program);
         command.args(&self.args);
-        inheritance::set_variables(&mut command);
+        if self.bare {
+            command.env_clear();
+        } else {
+            inheritance::set_variables(&mut command);
+        }
         for (name, value) in &self.env {
             match value {
                 Some(value) => command.env(name, value),
@@ -278,7 +335,7 @@ impl Process {
             // Otherwise a missing directory would look like a missing program.
             if let Err(source) = std::fs::metadata(dir) {
                 let source = io::Error::new(source.kind(), format!("{}: {source}", dir.display()));
-                return Err(NotStarted::Failed { program: self.program.clone(), source });
+                return Err(ProcessError::Failed { program: self.program.clone(), source });
             }
             command.current_dir(dir);
         }
@@ -290,10 +347,13 @@ impl Process {
                 command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
             }
         }
+        if self.limit.is_some() {
+            group::lead(&mut command, self.no_terminal);
+        }
         match (&self.input, &self.stdin) {
             (None, None) => command.stdin(Stdio::null()),
             (Some(text), _) => command.stdin(in_memory(text).map_err(|source| self.failed(source))?),
-            (None, Some(path)) => command.stdin(File::open(path).map_err(|source| NotStarted::Failed {
+            (None, Some(path)) => command.stdin(File::open(path).map_err(|source| ProcessError::Failed {
                 program: self.program.clone(),
                 source: io::Error::new(source.kind(), format!("{}: {source}", path.display())),
             })?),
@@ -301,11 +361,11 @@ impl Process {
         Ok(command)
     }
 
-    fn failed(&self, source: io::Error) -> NotStarted {
+    fn failed(&self, source: io::Error) -> ProcessError {
         let program = self.program.clone();
         match source.kind() {
-            io::ErrorKind::NotFound => NotStarted::Missing { program },
-            _ => NotStarted::Failed { program, source },
+            io::ErrorKind::NotFound => ProcessError::Missing { program },
+            _ => ProcessError::Failed { program, source },
         }
     }
 }
@@ -314,14 +374,27 @@ fn status_number(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-/// An open file with this text, at its beginning, that is in no directory.
-fn in_memory(text: &str) -> io::Result<File> {
-    use std::io::Seek;
+/// An open file that is in no directory.
+fn memory_file(name: &std::ffi::CStr) -> io::Result<File> {
     let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
-    let mut file = File::from(nix::sys::memfd::memfd_create(c"input", flags)?);
+    Ok(File::from(nix::sys::memfd::memfd_create(name, flags)?))
+}
+
+/// Such a file with this text, at its beginning.
+fn in_memory(text: &str) -> io::Result<File> {
+    let mut file = memory_file(c"input")?;
     file.write_all(text.as_bytes())?;
     file.rewind()?;
     Ok(file)
+}
+
+/// What was written to such a file.
+fn content(mut file: File) -> io::Result<Vec<u8>> {
+    const MOST: u64 = 16 << 20;
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The executable file that a command name stands for: a path as it is, a name looked up in PATH.
@@ -347,7 +420,7 @@ mod tests {
     #[test]
     fn a_missing_program_is_told_apart_from_one_that_fails() {
         let missing = Process::new("no-such-program-here").run(Output::Null).unwrap_err();
-        assert!(matches!(missing, NotStarted::Missing { .. }), "{missing}");
+        assert!(matches!(missing, ProcessError::Missing { .. }), "{missing}");
         let elsewhere = Process::new("true").dir("/nonexistent").run(Output::Null).unwrap_err();
         assert!(elsewhere.to_string().contains("/nonexistent"), "{elsewhere}");
         assert_eq!(Process::bash("exit 3").run(Output::Null).unwrap(), 3);
@@ -360,6 +433,39 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(process.capture().unwrap().stdout, b"usr/lib/modules/6.1/vmlinuz\n");
         }
+    }
+
+    #[test]
+    fn a_child_whose_time_is_over_is_ended_with_what_it_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let text = format!("sleep 300 & echo $! > {}; wait", pid.display());
+        let begin = Instant::now();
+        let error = Process::bash(&text).limit(Duration::from_millis(300)).capture().unwrap_err();
+        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(100), "it waited for the grandchild");
+        let grandchild: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+        // It is gone, or dead and not yet reaped by the first process of this machine.
+        let state = || std::fs::read_to_string(format!("/proc/{grandchild}/stat"));
+        while state().is_ok_and(|stat| !stat.contains(") Z ")) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_child_left_in_the_background_keeps_nobody_waiting() {
+        let text = "sleep 300 & echo $!";
+        for process in [Process::bash(text), Process::bash(text).limit(Duration::from_secs(100))] {
+            let got = process.capture().unwrap();
+            let pid = String::from_utf8(got.stdout).unwrap().trim().parse().unwrap();
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_bare_environment_has_what_was_named() {
+        let got = Process::new("/usr/bin/env").with_bare_environment().env("A", "b").capture().unwrap();
+        assert_eq!(String::from_utf8(got.stdout).unwrap(), "A=b\n");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::script;
 use crate::model::error::exit;
-use crate::process::{NotStarted, Process};
+use crate::process::{Process, ProcessError};
 
 /// The make command as it is run: `make` at its beginning gets the number of jobs and the kernel
 /// release, as DKMS does it; a text that begins otherwise is left alone.
@@ -82,7 +82,7 @@ fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> R
     job.report.end(*result.as_ref().unwrap_or(&127));
     result.map_err(|error| {
         let mut failure = Failure::new(exit::MAKE, error.to_string()).trouble();
-        if let NotStarted::Missing { program } = &error {
+        if let ProcessError::Missing { program } = &error {
             let program = program.to_string_lossy();
             failure.hint = Some(format!("install {program}"));
         }

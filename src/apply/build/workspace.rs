@@ -9,7 +9,7 @@ use super::{Failure, Job};
 use crate::apply::sign::Environment;
 use crate::fs::copy::{CopyError, copy_tree, remove_tree};
 use crate::fs::root::Root;
-use crate::process::Process;
+use crate::process::{Process, QUERY_LIMIT};
 
 /// A build under way.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Workspace {
 
 /// The time as date(1) writes it in the person's language: what DKMS's logs have.
 fn now() -> String {
-    let date = Process::new("date").capture().ok().filter(|got| got.status == 0);
+    let date = Process::new("date").limit(QUERY_LIMIT).capture().ok().filter(|got| got.status == 0);
     date.map(|got| String::from_utf8_lossy(&got.stdout).trim_end().to_owned()).unwrap_or_else(|| {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         format!("@{}", since.map_or(0, |d| d.as_secs()))

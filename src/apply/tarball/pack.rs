@@ -10,7 +10,7 @@ use crate::archive::{BINARIES_ONLY, Format, MAIN_TREE, Member, Packer, SOURCE_TR
 use crate::fs::atomic::TEMPORARY;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, ModuleId};
-use crate::process::NotStarted;
+use crate::process::ProcessError;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 
@@ -62,7 +62,7 @@ pub fn pack(layout: &Layout, order: &Pack, report: &dyn Report) -> Result<()> {
         Packer::new(temporary.reopen().map_err(failed)?, Format::of_name(file)).map_err(|error| {
             let what = format!("cannot make {}: {error}", shown.display());
             match error {
-                NotStarted::Missing { .. } => Error::new(exit::INSTALL, what)
+                ProcessError::Missing { .. } => Error::new(exit::INSTALL, what)
                     .hint("install it, or choose another suffix, such as .tar.gz"),
                 _ => Error::new(exit::INSTALL, what),
             }

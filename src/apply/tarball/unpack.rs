@@ -13,7 +13,7 @@ use crate::fs::copy::remove_tree;
 use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::process::NotStarted;
+use crate::process::ProcessError;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::lock::{self, Lock};
@@ -124,7 +124,7 @@ fn refused(layout: &Layout, file: &Path, error: UnpackError) -> Error {
     let shown = file.display();
     match error {
         UnpackError::NotAnArchive => Error::new(exit::WRONG_STATE, format!("{shown}: {error}")),
-        UnpackError::NotOpened(NotStarted::Missing { program }) => {
+        UnpackError::NotOpened(ProcessError::Missing { program }) => {
             let program = program.to_string_lossy();
             let text = format!("reading {shown} needs {program}, which is not installed");
             Error::new(exit::WRONG_STATE, text).hint(format!("install {program}"))

@@ -21,7 +21,7 @@ use super::extra::Extra;
 use super::format::open;
 use super::list::{LARGEST, Limited, MOST_MEMBERS};
 use super::write::stays_inside;
-use crate::process::NotStarted;
+use crate::process::ProcessError;
 
 /// The most links in an archive; they are remembered until the end.
 const MOST_LINKS: usize = 100_000;
@@ -31,7 +31,7 @@ const MOST_LINKS: usize = 100_000;
 pub enum UnpackError {
     /// The program for its compression cannot be run, or the file not be read.
     #[error("{0}")]
-    NotOpened(#[from] NotStarted),
+    NotOpened(#[from] ProcessError),
     /// It does not begin like an archive.
     #[error("it is not a tar archive")]
     NotAnArchive,

@@ -5,17 +5,14 @@
 //! package managers run their hooks, and a conf must not mean something else in another directory.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::model::ConfError;
 use super::question::{Bytes, Question, Source};
 use crate::fs::root::Root;
+use crate::process::{Captured, Process};
 
 const SCRIPT: &str = include_str!("evaluate.bash");
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -60,79 +57,33 @@ pub(super) fn read(
     Ok((answer.values, complaints))
 }
 
-/// What a process left behind.
-struct Run {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-fn run(question: &Question<'_>, files: &[Source], patience: Duration) -> Result<Run, String> {
-    let io = |e: std::io::Error| format!("cannot make a temporary file: {e}");
-    // Files, not pipes: a process that a conf leaves in the background cannot keep us waiting.
-    let (mut stdout, mut stderr) = (tempfile::tempfile().map_err(io)?, tempfile::tempfile().map_err(io)?);
-    let between = tempfile::NamedTempFile::new().map_err(io)?;
-    let mut command = Command::new("bash");
-    command
+/// Runs the script over the files, with nothing but their variables in its environment.
+fn run(question: &Question<'_>, files: &[Source], patience: Duration) -> Result<Captured, String> {
+    let between = tempfile::NamedTempFile::new().map_err(|e| format!("cannot make a temporary file: {e}"))?;
+    let given = question.given.iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+    let bash = Process::new("bash")
         .args(["--noprofile", "--norc", "-c", SCRIPT, "dkms.conf"])
         .arg(between.path())
         .arg(question.exported.join(" "))
         .args(files.iter().map(|file| absolute(&file.path)))
-        .env_clear()
+        .with_bare_environment()
         .env("PATH", PATH)
         .env("LANG", "C")
         .env("LC_ALL", "C")
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(stdout.try_clone().map_err(io)?)
-        .stderr(stderr.try_clone().map_err(io)?)
-        .process_group(0);
-    for (name, value) in &question.given {
-        if let Some(value) = value {
-            command.env(name, OsString::from_vec(value.clone()));
-        }
-    }
-    let child = command.spawn().map_err(|e| format!("cannot start bash: {e}"))?;
-    let status = wait(child, patience)?;
-    let run = Run { stdout: content(&mut stdout).map_err(io)?, stderr: content(&mut stderr).map_err(io)? };
-    if status.success() || !run.stdout.is_empty() {
+        .dir("/")
+        .limit(patience);
+    let bash = given.fold(bash, |bash, (name, value)| bash.env(name, OsString::from_vec(value)));
+    let run = bash.capture().map_err(|error| error.to_string())?;
+    if run.status == 0 || !run.stdout.is_empty() {
         return Ok(run);
     }
-    Err(format!("bash ended with {status}\n{}", String::from_utf8_lossy(&run.stderr).trim_end()))
+    let said = String::from_utf8_lossy(&run.stderr);
+    Err(format!("bash ended with exit status {}\n{}", run.status, said.trim_end()))
 }
 
 /// bash runs in `/` and looks up a name without a slash in PATH.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-fn content(file: &mut File) -> std::io::Result<Vec<u8>> {
-    const MOST: u64 = 16 << 20;
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.take(MOST).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Waits for the end; after `patience`, kills the process with all that it started.
-fn wait(mut child: Child, patience: Duration) -> Result<ExitStatus, String> {
-    let io = |e: std::io::Error| format!("cannot wait for bash: {e}");
-    let start = Instant::now();
-    let mut pause = Duration::from_micros(500);
-    loop {
-        if let Some(status) = child.try_wait().map_err(io)? {
-            return Ok(status);
-        }
-        if start.elapsed() >= patience {
-            if let Ok(group) = i32::try_from(child.id()) {
-                let _ =
-                    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::SIGKILL);
-            }
-            child.wait().map_err(io)?;
-            return Err(format!("it took longer than {} s and was stopped", patience.as_secs()));
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(10));
-    }
 }
 
 /// The complaint, when bash could not parse `file`. Messages are in English: LC_ALL is C.

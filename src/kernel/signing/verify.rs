@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::elf;
-use crate::process::{Process, find_program};
+use crate::process::{Process, QUERY_LIMIT, find_program};
 use crate::trust::pki::{Certificate, Fault, SignedData, digest_name, digest_oid};
 
 /// What was found.
@@ -94,7 +94,8 @@ fn ask_openssl(body: &[u8], signature: &[u8], certificate: &Certificate) -> std:
         .arg("-certfile")
         .arg(certificate)
         .args(["-out", "/dev/null"])
-        .without_terminal();
+        .without_terminal()
+        .limit(QUERY_LIMIT);
     let got = openssl.capture().map_err(|e| std::io::Error::other(e.to_string()))?;
     Ok(judge(got.status, &String::from_utf8_lossy(&got.stderr)))
 }
