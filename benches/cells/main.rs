@@ -257,6 +257,8 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 intact: true,
                 record: Some(record),
                 verdict: None,
+                unread_verdict: None,
+                blind: None,
                 now: Now::Judged {
                     facts: facts.clone(),
                     // The observer takes what did not change as it stands in the record.

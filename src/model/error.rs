@@ -6,6 +6,8 @@ use std::fmt;
 pub mod exit {
     /// Not root, cannot write to the tree, arguments missing.
     pub const USAGE: u8 = 1;
+    /// Something that decides what to do could not be looked at.
+    pub const UNSEEN: u8 = 1;
     /// Unknown option, missing source directory, missing archive.
     pub const NOT_FOUND: u8 = 2;
     /// Already added, not in the tree.

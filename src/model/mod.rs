@@ -1,5 +1,6 @@
 //! Plain data that every room names. Imports nothing but itself; reads and writes no file.
 
+pub mod blind;
 pub mod directive;
 pub mod error;
 pub mod fit;

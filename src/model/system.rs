@@ -3,12 +3,16 @@
 //! [`System`] is plain data. `crate::system` reads it from disk; the planner sees nothing else.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::blind::Blind;
 use crate::model::directive::DirectiveChange;
 use crate::model::error::Error;
 use crate::model::fit::Fit;
-use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::Inputs;
 use crate::model::record::{Facts, KernelNote, Record, Verdict};
 
@@ -30,6 +34,52 @@ pub struct System {
     pub every_module: bool,
     /// The architecture of new cells.
     pub arch: Option<Arch>,
+    /// What could be seen of the directory that holds the kernels.
+    pub install_tree: InstallTree,
+    /// What could not be looked at in the module tree: of one module where it is named, of any where it
+    /// is not.
+    pub blind: Vec<(Option<ModuleName>, Blind)>,
+}
+
+/// What could be seen of the directory that holds the kernels (`/lib/modules`): whether a kernel that is
+/// not in it can be taken to be gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum InstallTree {
+    /// It holds a kernel and, as far as anybody can tell, is the one of the last run: a kernel that is not
+    /// in it is gone.
+    #[default]
+    Sound,
+    /// It holds no kernel at all.
+    NoKernel {
+        /// The directory, inside the root.
+        dir: PathBuf,
+        /// It is known to be the one of the last run, which had kernels.
+        same: bool,
+    },
+    /// It is not the one of the last run: at another path, or on another file system.
+    Other {
+        /// The one of the last run.
+        was: TreePlace,
+        /// The one of this run.
+        is: TreePlace,
+    },
+    /// It could not be looked at.
+    Blind(Blind),
+}
+
+/// Which directory tree it is, as far as that stays the same from boot to boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TreePlace {
+    /// Its path, inside the root.
+    pub path: PathBuf,
+    /// Where the file system that it is on is mounted, inside the root.
+    pub mounted: PathBuf,
+    /// What file system that is.
+    pub kind: String,
+    /// Which one, where that kind keeps an identity of its own on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// A kernel release.
@@ -47,8 +97,12 @@ pub struct Kernel {
     pub indexed_at: Option<i64>,
     /// What package brings the headers, for messages.
     pub headers_package: String,
-    /// What we remember.
+    /// What we remember. Where that could not be read: every duty that it can hold.
     pub note: KernelNote,
+    /// Why what we remember could not be read.
+    pub unread_note: Option<Blind>,
+    /// Something of its directory could not be looked at: whether it has an image and headers is not known.
+    pub blind: Option<Blind>,
     /// There is no image, and all that `/lib/modules/K` holds was left there by us or by depmod.
     pub residue: bool,
     /// Modification time of its initramfs (of the oldest where there are several, see [`boot`]),
@@ -62,7 +116,9 @@ pub enum Source {
     /// The `source` link leads to a directory.
     Added,
     /// The link leads nowhere: where it points, inside the root.
-    Dangling(std::path::PathBuf),
+    Dangling(PathBuf),
+    /// It, or the module version's own directory, could not be looked at.
+    Blind(Blind),
     /// A real directory made by a binaries-only tarball: builds can be installed, not made.
     BinariesOnly,
 }
@@ -81,6 +137,10 @@ pub struct CellView {
     pub record: Option<Record>,
     /// Why there is no build.
     pub verdict: Option<Verdict>,
+    /// Why the verdict that is on file could not be read.
+    pub unread_verdict: Option<Blind>,
+    /// Something of the build could not be looked at: what is said of it here may be wrong.
+    pub blind: Option<Blind>,
     /// The build came out of an archive and was not adopted yet: perhaps its kernel is still to come.
     /// Looked at only where there is a build without a record.
     pub loaded: Option<FromArchive>,

@@ -47,6 +47,8 @@ impl Observer<'_> {
             Err(error) => Now::Unreadable(error.into()),
         };
         CellView {
+            blind: None,
+            unread_verdict: None,
             built: false,
             installed: false,
             intact: true,

@@ -26,6 +26,8 @@ pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRel
         headers_package: distribution.headers_package(release.as_str(), package_base.as_deref()),
         indexed_at: note.depmod_left_at.and_then(|_| index()),
         note,
+        unread_note: None,
+        blind: None,
         residue: !image && is_filled(&dir) && only_residue(&dir),
         // Its generator would have to run inside; in a root that is reached by a prefix, whoever
         // makes the image makes the initramfs.

@@ -168,6 +168,8 @@ impl Observer<'_> {
             intact,
             record,
             verdict,
+            unread_verdict: None,
+            blind: None,
             loaded,
             now,
             vermagic_matches,

@@ -3,7 +3,7 @@
 use super::depends::Dependencies;
 use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::reconcile::{adopted, same_verdict};
-use super::{Action, Note, Reason};
+use super::{Action, Note, Reason, Subject};
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::inputs::Change;
 use crate::model::request::Goal;
@@ -45,14 +45,28 @@ impl<'a> Planner<'a> {
                 self.note(Note::Broken { module: cell.module, target });
                 return;
             }
+            Some(Source::Blind(blind)) => {
+                let about = Subject::Module { module: cell.module };
+                self.note(Note::Blind { about, blind: blind.clone() });
+                return;
+            }
             Some(Source::Added | Source::BinariesOnly) => {}
         }
         let Some(view) = self.view(&cell) else {
             self.no_such_cell(cell);
             return;
         };
+        // A build by force replaces whatever there is, and what could not be read of it.
+        let again = force && to == Goal::Built;
+        let anew = again && view.built;
+        if self.is_blind_kernel(&cell.kernel) || !anew && self.is_blind(&cell, view) {
+            return;
+        }
+        if self.options.heed_failures && !again && self.has_unread_verdict(&cell, view) {
+            return;
+        }
         // A build that is there is installed as it is, `--force` or not, as in DKMS.
-        let Some((build, adopt)) = self.build_step(&cell, view, force && to == Goal::Built, force) else {
+        let Some((build, adopt)) = self.build_step(&cell, view, again, force) else {
             return;
         };
         if adopt {
@@ -207,6 +221,12 @@ impl<'a> Planner<'a> {
             return;
         }
         let (installed, built) = self.view(cell).map_or((false, false), |v| (v.installed, v.built));
+        // What was seen of it is taken away all the same: a person asks.
+        if let Some(view) = self.view(cell).filter(|_| !installed && !built)
+            && self.is_blind(cell, view)
+        {
+            return;
+        }
         let mut needs = Vec::new();
         if installed {
             needs.push(self.step(Action::Uninstall { cell: cell.clone() }, Reason::Asked, Vec::new()));

@@ -46,7 +46,7 @@ impl<'a> Planner<'a> {
         let before = self.all_that_it_depends_on(cell);
         let after = |other: &Cell| other.arch == cell.arch && !before.contains(other.module.name.as_str());
         let cells = self.index.of_kernel(&cell.kernel).iter().map(|known| (known.cell, known.view));
-        let built = cells.filter(|(other, view)| after(other) && view.built);
+        let built = cells.filter(|(other, view)| after(other) && view.built && view.blind.is_none());
         let wanting = built.filter_map(|(other, view)| match &view.now {
             Now::Judged { facts, .. }
                 if facts.depends_rebuild
@@ -99,6 +99,9 @@ impl<'a> Planner<'a> {
             }
         };
         let name = other_build(&found.builds, view.record.as_ref().map(|r| &*r.inputs))?;
+        if self.options.heed_failures && self.has_unread_verdict(cell, view) {
+            return None;
+        }
         // As everywhere: a package's script does not try again what failed with the same builds.
         let failure = verdict_with(view, &found.builds).and_then(|v| v.failure.as_ref());
         if let Some(failure) = failure.filter(|failure| {

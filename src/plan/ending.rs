@@ -16,6 +16,11 @@ impl Planner<'_> {
         }
         for (kernel, changed) in kernels {
             let Some(known) = self.system.kernels.get(&kernel) else { continue };
+            if known.blind.is_some() {
+                continue;
+            }
+            // What is due for it stays due.
+            let doubtful = self.is_doubtful(&kernel);
             // Another signature is nothing to an index of names and symbols.
             let resigns = |step: &usize| matches!(self.plan.steps[*step].action, Action::Resign { .. });
             let steps: Vec<usize> = changed.iter().copied().filter(|step| !resigns(step)).collect();
@@ -25,7 +30,7 @@ impl Planner<'_> {
             // kernel alive.
             let mut needs = Vec::new();
             let indexes = known.image || known.indexed && self.by_name && index_changes;
-            let settled = self.depmod_is_settled(&kernel, known, &steps);
+            let settled = !doubtful && self.depmod_is_settled(&kernel, known, &steps);
             if settled {
                 self.settle(&kernel, Duty::Depmod);
             }
@@ -50,6 +55,7 @@ impl Planner<'_> {
             self.modprobe(&kernel, &needs);
             self.initramfs(&kernel, &changed, needs);
         }
+        self.note_doubtful();
         for (kernel, reason) in std::mem::take(&mut self.sweep) {
             self.step(Action::Sweep { kernel }, reason, Vec::new());
         }
@@ -123,7 +129,7 @@ impl Planner<'_> {
         // Nobody boots it: who makes a boot entry for it again makes the initramfs, too.
         let unused = !known.image || known.initramfs.is_none() || known.note.boot_entry_removed;
         if unused || !(old || changes) {
-            if changes || due.is_some() {
+            if (changes || due.is_some()) && !self.is_doubtful(kernel) {
                 self.settle(kernel, Duty::Initramfs);
             }
             return;

@@ -1,5 +1,7 @@
 //! Kernels without headers: what is built already is installed, everything else waits.
 
+use std::rc::Rc;
+
 use super::index::{Known, Place};
 use super::planner::{Planner, Standing};
 use super::{Action, Duty, Note, Reason};
@@ -39,6 +41,9 @@ impl<'a> Planner<'a> {
             if !self.index.is_added(place) {
                 continue;
             }
+            if self.is_any_blind(place, arch) {
+                continue;
+            }
             if let Some(known) = self.index.installed(place, arch) {
                 if self.is_to_be_mended(known, retry) {
                     let action = Action::Install { cell: known.cell.clone(), force: false };
@@ -55,6 +60,16 @@ impl<'a> Planner<'a> {
             }
         }
         wanted
+    }
+
+    /// True when a build of a module could not be looked at: then nothing is decided for the module.
+    fn is_any_blind(&mut self, place: Place, arch: &Arch) -> bool {
+        let index = Rc::clone(&self.index);
+        let mut any = false;
+        for known in index.versions(place, arch) {
+            any |= self.is_blind(known.cell, known.view);
+        }
+        any
     }
 
     /// True when files that were installed are not as we left them, and the build has them still.

@@ -24,7 +24,7 @@ mod resign;
 #[cfg(test)]
 mod tests;
 
-pub use note::{Note, other_architecture};
+pub use note::{Note, Subject, other_architecture};
 pub use planner::kernels_of;
 pub use reason::Reason;
 
@@ -43,6 +43,10 @@ pub struct Plan {
     /// on disk changes but our own note.
     #[serde(skip)]
     pub settled: BTreeSet<(KernelRelease, Duty)>,
+    /// Something is kept or remembered of a kernel that is not on disk, because nothing proves that it is
+    /// gone.
+    #[serde(skip)]
+    pub in_doubt: bool,
 }
 
 /// A duty that a kernel note can hold.
@@ -236,6 +240,9 @@ pub struct Options {
     /// The package manager says that the kernel was removed: builds that DKMS made for it and
     /// nobody took over go, too.
     pub kernel_left: bool,
+    /// A person says that kernels which are not on disk are gone for good, whatever the directory that
+    /// should hold them looks like.
+    pub purge_missing: bool,
     /// Kernels for which whoever called us runs depmod as soon as this run is over.
     pub depmod_follows: BTreeSet<KernelRelease>,
     /// What becomes of a build when only the kernel's headers changed.
@@ -256,6 +263,7 @@ impl Default for Options {
             retry_provisional: true,
             heed_failures: false,
             kernel_left: false,
+            purge_missing: false,
             depmod_follows: BTreeSet::new(),
             rebuild: Rebuild::default(),
             initramfs_follows: BTreeSet::new(),
@@ -267,6 +275,7 @@ impl Default for Options {
 /// Makes the plan.
 pub fn plan(system: &System, request: &Request, options: &Options) -> Plan {
     let mut planner = planner::Planner::new(system, options);
+    planner.note_blind_modules(request);
     match request {
         Request::Reconcile { kernels, retry } => planner.reconcile(kernels.as_deref(), *retry),
         Request::Autoinstall { kernel, arch } => planner.autoinstall(kernel, arch),

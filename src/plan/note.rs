@@ -1,10 +1,15 @@
 //! Why nothing is done where something might be expected.
 
+use std::fmt::Write;
+use std::path::PathBuf;
+
 use serde::Serialize;
 
+use crate::model::blind::{Blind, Cause};
 use crate::model::error::{Error, exit};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::FailureNote;
+use crate::model::system::TreePlace;
 
 /// A finding that leads to no action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -130,6 +135,133 @@ pub enum Note {
         /// The module version.
         module: ModuleId,
     },
+    /// Something could not be looked at: nothing that depends on it is deleted, forgotten or made anew.
+    Blind {
+        /// What it belongs to.
+        about: Subject,
+        /// Where, and why.
+        #[serde(flatten)]
+        blind: Blind,
+    },
+    /// There is no kernel at all where kernels are looked for, so none counts as gone.
+    NoKernel {
+        /// Where they are looked for.
+        dir: PathBuf,
+        /// Kernels of which something is kept.
+        kernels: Vec<KernelRelease>,
+    },
+    /// Kernels are looked for in another tree than at the last run, so none counts as gone.
+    OtherTree {
+        /// The tree of the last run.
+        was: TreePlace,
+        /// The tree of this run.
+        is: TreePlace,
+        /// Kernels of which something is kept.
+        kernels: Vec<KernelRelease>,
+    },
+}
+
+/// What something belongs to that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Subject {
+    /// The directory that holds the kernels.
+    Kernels {
+        /// Kernels of which something is kept.
+        kernels: Vec<KernelRelease>,
+    },
+    /// A kernel's files.
+    Kernel {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
+    /// What is remembered of a kernel.
+    KernelNote {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
+    /// The tree of the modules, or a part of it.
+    Modules,
+    /// A module version, or its source.
+    Module {
+        /// The module version.
+        module: ModuleId,
+    },
+    /// A build.
+    Build {
+        /// Where.
+        cell: Cell,
+    },
+    /// Why there is no build.
+    Verdict {
+        /// Where.
+        cell: Cell,
+    },
+}
+
+/// What to do when kernels are gone for good although nothing proves it.
+const PURGE_MISSING: &str =
+    "If these kernels are gone for good, `dkms-hook --purge-missing` deletes what was built for them";
+
+fn names(kernels: &[KernelRelease]) -> String {
+    let names: Vec<&str> = kernels.iter().map(KernelRelease::as_str).collect();
+    names.join(", ")
+}
+
+fn other_tree(was: &TreePlace, is: &TreePlace) -> String {
+    let mut text = format!("the kernels were in {} at the last run", was.path.display());
+    // Writing to a String cannot fail.
+    let _ = if was.path != is.path {
+        write!(text, ", and now they are looked for in {}", is.path.display())
+    } else if (&was.kind, &was.mounted) != (&is.kind, &is.mounted) {
+        let (old, new) = (was.mounted.display(), is.mounted.display());
+        write!(
+            text,
+            " on {} mounted at {old}, and now that directory is on {} mounted at {new}",
+            was.kind, is.kind
+        )
+    } else {
+        write!(text, " on another {} file system than now", was.kind)
+    };
+    text
+}
+
+fn blind_error(about: &Subject, blind: &Blind) -> Error {
+    let (path, cause) = (blind.path.display(), &blind.cause);
+    let kept = match about {
+        Subject::Kernels { kernels } => format!("the modules of {} are kept", names(kernels)),
+        Subject::Kernel { kernel } => format!("nothing is changed for kernel {kernel}"),
+        Subject::KernelNote { kernel } => {
+            format!("depmod and the initramfs count as due for kernel {kernel}")
+        }
+        Subject::Modules => "the modules in it are left alone".to_owned(),
+        Subject::Module { module } => format!("{module} is left alone"),
+        Subject::Build { cell } => format!("{} for {} is left alone", cell.module, cell.kernel),
+        Subject::Verdict { cell } => {
+            format!("the build of {} for {} is not tried again", cell.module, cell.kernel)
+        }
+    };
+    let hint = match (about, &blind.cause) {
+        (Subject::KernelNote { .. }, Cause::Damaged(_) | Cause::Format(_)) => {
+            "the next run that changes it keeps the damaged file beside it, with `.damaged` added to its name"
+                .to_owned()
+        }
+        (Subject::Build { cell }, Cause::Damaged(_) | Cause::Format(_)) => format!(
+            "to build it again: `dkms build {0} -k {1} --force`, then `dkms install {0} -k {1}`; the damaged file is \
+             kept beside it",
+            cell.module, cell.kernel
+        ),
+        (Subject::Verdict { cell }, Cause::Damaged(_) | Cause::Format(_)) => {
+            format!("to try it again: `dkms install {} -k {}`", cell.module, cell.kernel)
+        }
+        (Subject::Kernels { .. } | Subject::Kernel { .. }, _) => {
+            "mount or repair the file system that holds it, or correct install_tree in \
+             /etc/dkms/framework.conf; then run `dkms-hook` again"
+                .to_owned()
+        }
+        _ => "mount or repair the file system that holds it; then run `dkms-hook` again".to_owned(),
+    };
+    Error::new(exit::UNSEEN, format!("cannot look at {path}: {cause}; {kept}")).hint(hint)
 }
 
 /// The error for an architecture that nothing is built for here.
@@ -155,9 +287,15 @@ impl Note {
             | Self::AlreadyBuilt { cell }
             | Self::AlreadyInstalled { cell }
             | Self::NotInstalled { cell }
-            | Self::NotBuilt { cell } => Some(cell),
+            | Self::NotBuilt { cell }
+            | Self::Blind { about: Subject::Build { cell } | Subject::Verdict { cell }, .. } => Some(cell),
             _ => None,
         }
+    }
+
+    /// True when something could not be looked at, or nothing can be told from what was seen.
+    pub fn is_blind(&self) -> bool {
+        matches!(self, Self::Blind { .. } | Self::NoKernel { .. } | Self::OtherTree { .. })
     }
 
     /// The error that this is to somebody who asked for the cell by name, with DKMS's exit status.
@@ -238,6 +376,24 @@ impl Note {
             Self::AlreadyAdded { module } => {
                 Error::new(exit::WRONG_STATE, format!("{module} is already in the DKMS tree"))
             }
+            Self::Blind { about, blind } => blind_error(about, blind),
+            Self::NoKernel { dir, kernels } => Error::new(
+                exit::UNSEEN,
+                format!(
+                    "there is no kernel in {}; the modules of {} are kept",
+                    dir.display(),
+                    names(kernels)
+                ),
+            )
+            .hint(format!(
+                "if that directory is on a file system of its own, mount it; if it is the wrong one, correct \
+                 install_tree in /etc/dkms/framework.conf. {PURGE_MISSING}"
+            )),
+            Self::OtherTree { was, is, kernels } => Error::new(
+                exit::UNSEEN,
+                format!("{}; the modules of {} are kept", other_tree(was, is), names(kernels)),
+            )
+            .hint(format!("mount it, or correct install_tree in /etc/dkms/framework.conf. {PURGE_MISSING}")),
             Self::Removed { .. }
             | Self::NoBootEntry { .. }
             | Self::AutoinstallDisabled
@@ -262,6 +418,9 @@ impl Note {
                 | Self::MissingDepends { known: true, .. }
                 | Self::NothingBuilt { .. }
                 | Self::CannotSign { .. }
+                | Self::Blind { .. }
+                | Self::NoKernel { .. }
+                | Self::OtherTree { .. }
         )
     }
 

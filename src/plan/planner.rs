@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::rc::Rc;
 
 use super::index::{Index, Known, Place};
-use super::{Action, Duty, Note, Options, Plan, Reason, Step};
+use super::{Action, Duty, Note, Options, Plan, Reason, Step, Subject};
 use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::{Change, Inputs};
@@ -132,6 +132,8 @@ pub(super) struct Planner<'a> {
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
     pub(super) sweep: BTreeMap<KernelRelease, Reason>,
+    /// Kernels that are not on disk, and yet cannot be taken to be gone.
+    pub(super) doubtful: BTreeSet<KernelRelease>,
 }
 
 impl<'a> Planner<'a> {
@@ -148,6 +150,7 @@ impl<'a> Planner<'a> {
             provisions: Vec::new(),
             scope: BTreeSet::new(),
             sweep: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
         }
     }
 
@@ -287,13 +290,64 @@ impl<'a> Planner<'a> {
         (step, view.installed && !reinstall)
     }
 
-    /// Notes a dangling source once.
+    /// Notes once that a source is missing, or could not be looked at.
     pub(super) fn note_broken(&mut self, id: &'a ModuleId, source: Option<&Source>) {
-        if let Some(Source::Dangling(target)) = source
-            && self.broken.insert(id)
-        {
-            self.note(Note::Broken { module: id.clone(), target: target.clone() });
+        let module = id.clone();
+        let note = match source {
+            Some(Source::Dangling(target)) => Note::Broken { module, target: target.clone() },
+            Some(Source::Blind(blind)) => {
+                Note::Blind { about: Subject::Module { module }, blind: blind.clone() }
+            }
+            Some(Source::Added | Source::BinariesOnly) | None => return,
+        };
+        if self.broken.insert(id) {
+            self.note(note);
         }
+    }
+
+    /// Notes what could not be looked at in the module tree and may concern the request.
+    pub(super) fn note_blind_modules(&mut self, request: &Request) {
+        let named = match request {
+            Request::Bring { module, .. } | Request::Remove { module, .. } => Some(&module.name),
+            _ => None,
+        };
+        for (name, blind) in &self.system.blind {
+            if name.as_ref().is_none_or(|name| named.is_none_or(|named| named == name)) {
+                self.note(Note::Blind { about: Subject::Modules, blind: blind.clone() });
+            }
+        }
+    }
+
+    /// Notes that a build could not be looked at, if that is so.
+    pub(super) fn is_blind(&mut self, cell: &Cell, view: &CellView) -> bool {
+        if let Some(blind) = &view.blind {
+            let about = Subject::Build { cell: cell.clone() };
+            self.note(Note::Blind { about, blind: blind.clone() });
+        }
+        view.blind.is_some()
+    }
+
+    /// Notes that a verdict could not be read, if that is so: it may say that the build failed.
+    pub(super) fn has_unread_verdict(&mut self, cell: &Cell, view: &CellView) -> bool {
+        if let Some(blind) = &view.unread_verdict {
+            let about = Subject::Verdict { cell: cell.clone() };
+            self.note(Note::Blind { about, blind: blind.clone() });
+        }
+        view.unread_verdict.is_some()
+    }
+
+    /// Notes what of a kernel could not be looked at. True when nothing can be decided for it.
+    pub(super) fn is_blind_kernel(&mut self, kernel: &KernelRelease) -> bool {
+        let Some(known) = self.system.kernels.get(kernel) else { return false };
+        if let Some(blind) = &known.unread_note {
+            let about = Subject::KernelNote { kernel: kernel.clone() };
+            self.note(Note::Blind { about, blind: blind.clone() });
+        }
+        if let Some(blind) = &known.blind {
+            let about = Subject::Kernel { kernel: kernel.clone() };
+            self.note(Note::Blind { about, blind: blind.clone() });
+        }
+        known.blind.is_some()
     }
 }
 

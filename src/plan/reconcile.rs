@@ -25,6 +25,8 @@ enum Suits<'a> {
     Stays,
     /// Its conf cannot be read. No older version is a cure for that.
     Broken(&'a Error),
+    /// Its build could not be looked at. What there is stays as it is.
+    Blind,
     /// There are no headers to judge by.
     Unjudged,
     /// It does not support the kernel.
@@ -59,6 +61,9 @@ impl<'a> Planner<'a> {
             self.note(Note::UnknownKernel { kernel: kernel.clone() });
             return;
         };
+        if self.is_blind_kernel(kernel) {
+            return;
+        }
         if known.image && known.note.removed {
             self.purge_kernel(kernel, Reason::KernelRemoved);
             self.note(Note::Removed { kernel: kernel.clone() });
@@ -85,6 +90,9 @@ impl<'a> Planner<'a> {
             self.note(Note::AutoinstallDisabled);
             return;
         }
+        if self.is_blind_kernel(kernel) {
+            return;
+        }
         match self.system.kernels.get(kernel) {
             // Hooks of others call this for every kernel, also where no module is registered.
             None if self.system.modules.values().any(|source| *source == Source::Added) => {
@@ -107,7 +115,13 @@ impl<'a> Planner<'a> {
         });
         // One build that was asked for keeps the kernel's other builds, too: they were made the
         // same way or are harmless, and headers without an image are rare.
-        if !kept {
+        if kept {
+            return;
+        }
+        if self.is_doubtful(kernel) {
+            self.plan.in_doubt = true;
+            self.doubt(kernel);
+        } else {
             self.purge_kernel(kernel, Reason::KernelGone);
         }
     }
@@ -145,12 +159,13 @@ impl<'a> Planner<'a> {
             match self.suits(known, &mut manual) {
                 Suits::Not => {}
                 Suits::Stays => return ready(None, BuildOf::of(known.view)),
+                Suits::Blind => {
+                    self.is_blind(known.cell, known.view);
+                    return as_it_is(known.view);
+                }
                 Suits::Broken(error) => {
                     self.note(Note::Unreadable { cell: known.cell.clone(), error: error.clone() });
-                    return match known.view.installed {
-                        true => ready(None, BuildOf::of(known.view)),
-                        false => Provision::Unavailable,
-                    };
+                    return as_it_is(known.view);
                 }
                 Suits::Unjudged => return Provision::Unavailable,
                 Suits::Refuses(why) => {
@@ -169,6 +184,9 @@ impl<'a> Planner<'a> {
         let view = known.view;
         if known.source != Some(&Source::Added) {
             return if known.source.is_some() && view.installed { Suits::Stays } else { Suits::Not };
+        }
+        if view.blind.is_some() {
+            return Suits::Blind;
         }
         let facts = match &view.now {
             Now::Judged { facts, .. } => facts,
@@ -194,7 +212,7 @@ impl<'a> Planner<'a> {
             match self.suits(known, &mut manual) {
                 Suits::Not | Suits::Refuses(_) => {}
                 Suits::Well(facts) => return Some((known.view, facts)),
-                Suits::Stays | Suits::Broken(_) | Suits::Unjudged => return None,
+                Suits::Stays | Suits::Broken(_) | Suits::Blind | Suits::Unjudged => return None,
             }
         }
         None
@@ -207,7 +225,9 @@ impl<'a> Planner<'a> {
             match self.suits(known, &mut manual) {
                 Suits::Not => {}
                 Suits::Refuses(_) => refused = true,
-                Suits::Stays | Suits::Broken(_) | Suits::Unjudged | Suits::Well(_) => return false,
+                Suits::Stays | Suits::Broken(_) | Suits::Blind | Suits::Unjudged | Suits::Well(_) => {
+                    return false;
+                }
             }
         }
         refused
@@ -237,6 +257,9 @@ impl<'a> Planner<'a> {
         retry: bool,
     ) -> Provision<'a> {
         let Known { cell, view, .. } = known;
+        if !retry && self.has_unread_verdict(cell, view) {
+            return as_it_is(view);
+        }
         let (standing, depends_on) = match self.standing(view) {
             // What it depends on may change in this very run: that is compared below.
             Standing::Stale(change @ Change::Dependency { .. }) => (Standing::Fresh, Some(change)),
@@ -375,6 +398,14 @@ pub(super) fn adopted(view: &CellView) -> Reason {
 fn refuses_anew(standing: &Standing) -> bool {
     matches!(standing, Standing::Stale(change)
         if !matches!(change, Change::Dependency { .. } | Change::Signing { .. }))
+}
+
+/// A module that nothing is done about.
+fn as_it_is(view: &CellView) -> Provision<'_> {
+    match view.installed {
+        true => ready(None, BuildOf::of(view)),
+        false => Provision::Unavailable,
+    }
 }
 
 pub(super) fn ready(after: Option<usize>, build: BuildOf<'_>) -> Provision<'_> {

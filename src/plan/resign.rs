@@ -30,6 +30,9 @@ impl Planner<'_> {
 
     fn resign_cell(&mut self, cell: &Cell, signature: &Signature) {
         let Some(view) = self.view(cell) else { return };
+        if self.is_blind_kernel(&cell.kernel) || self.is_blind(cell, view) {
+            return;
+        }
         if self.standing(view) == Standing::WrongKernel {
             // To sign it would be to install it.
             let why = format!(

@@ -6,14 +6,15 @@ use std::path::Path;
 
 use crate::support::json_schema::{Schemas, lacks};
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use dkms_hook::model::blind::{Blind, Cause};
 use dkms_hook::model::directive::DirectiveChange;
 use dkms_hook::model::error::Error;
 use dkms_hook::model::fit::{Misfit, SymbolChange};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
 use dkms_hook::model::inputs::{Change, Headers};
 use dkms_hook::model::record::FailureNote;
-use dkms_hook::model::system::System;
-use dkms_hook::plan::{Action, Note, Plan, Reason, Step};
+use dkms_hook::model::system::{System, TreePlace};
+use dkms_hook::plan::{Action, Note, Plan, Reason, Step, Subject};
 use dkms_hook::report::plan_json;
 use serde_json::{Value, json};
 
@@ -173,7 +174,7 @@ fn notes() -> Vec<Note> {
         provisional: false,
         reported: true,
     });
-    let all = vec![
+    let mut all = vec![
         Note::Excluded { cell: cell.clone(), why: why.clone() },
         Note::FailedBefore { cell: cell.clone(), failure },
         Note::Refused { cell: cell.clone(), why: why.clone() },
@@ -185,7 +186,7 @@ fn notes() -> Vec<Note> {
         Note::Waiting { kernel: kernel.clone(), package: "linux-headers".into() },
         Note::UnknownKernel { kernel: kernel.clone() },
         Note::Removed { kernel: kernel.clone() },
-        Note::NoBootEntry { kernel },
+        Note::NoBootEntry { kernel: kernel.clone() },
         Note::MissingDepends { cell: cell.clone(), names: vec!["spl".into()], known: true },
         Note::NothingBuilt { name: "zfs".into() },
         Note::CannotSign { cell: cell.clone(), why },
@@ -193,9 +194,32 @@ fn notes() -> Vec<Note> {
         Note::AlreadyBuilt { cell: cell.clone() },
         Note::AlreadyInstalled { cell: cell.clone() },
         Note::NotInstalled { cell: cell.clone() },
-        Note::NotBuilt { cell },
-        Note::AlreadyAdded { module },
+        Note::NotBuilt { cell: cell.clone() },
+        Note::AlreadyAdded { module: module.clone() },
+        Note::NoKernel { dir: "/lib/modules".into(), kernels: vec![kernel.clone()] },
+        Note::OtherTree {
+            was: tree("/usr", None),
+            is: tree("/", Some("0123")),
+            kernels: vec![kernel.clone()],
+        },
     ];
+    let blind = Blind::new("/lib/modules", Cause::Os(5));
+    let subjects = [
+        Subject::Kernels { kernels: vec![kernel.clone()] },
+        Subject::Kernel { kernel: kernel.clone() },
+        Subject::KernelNote { kernel },
+        Subject::Modules,
+        Subject::Module { module },
+        Subject::Build { cell: cell.clone() },
+        Subject::Verdict { cell },
+    ];
+    for subject in &subjects {
+        match subject {
+            Subject::Kernels { .. } | Subject::Kernel { .. } | Subject::KernelNote { .. } => {}
+            Subject::Modules | Subject::Module { .. } | Subject::Build { .. } | Subject::Verdict { .. } => {}
+        }
+    }
+    all.extend(subjects.into_iter().map(|about| Note::Blind { about, blind: blind.clone() }));
     for note in &all {
         match note {
             Note::Excluded { .. } | Note::FailedBefore { .. } | Note::Refused { .. } => {}
@@ -205,9 +229,15 @@ fn notes() -> Vec<Note> {
             Note::MissingDepends { .. } | Note::NothingBuilt { .. } | Note::CannotSign { .. } => {}
             Note::AutoinstallDisabled | Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}
             Note::NotInstalled { .. } | Note::NotBuilt { .. } | Note::AlreadyAdded { .. } => {}
+            Note::Blind { .. } | Note::NoKernel { .. } | Note::OtherTree { .. } => {}
         }
     }
     all
+}
+
+fn tree(mounted: &str, id: Option<&str>) -> TreePlace {
+    let kind = "ext4".to_owned();
+    TreePlace { path: "/usr/lib/modules".into(), mounted: mounted.into(), kind, id: id.map(str::to_owned) }
 }
 
 fn tags(values: &[Value], tag: &str) -> Vec<String> {

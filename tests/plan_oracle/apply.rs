@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use dkms_hook::plan::{self, Action, Options, Plan};
 
 use crate::machine::{
-    Active, Build, Conf, Due, K, Kernel, M, Machine, Made, Name, Note, Registered, Verdict, Written,
+    Active, Build, Conf, Due, K, Kernel, M, Machine, Made, Name, Note, Registered, Thing, Verdict, Written,
+    every_duty,
 };
 use crate::observe::{headers_package, k_of, learn, m_of};
 
@@ -29,7 +30,7 @@ pub fn carry_out(machine: &mut Machine, plan: &Plan, options: &Options, cut: Opt
         return went;
     }
     for (release, duty) in &plan.settled {
-        let note = &mut machine.kernels[usize::from(k_of(release))].note;
+        let note = note(machine, k_of(release));
         match duty {
             plan::Duty::Headers => note.waiting = None,
             plan::Duty::Depmod => (note.depmod_due, note.depmod_left) = (false, None),
@@ -37,10 +38,21 @@ pub fn carry_out(machine: &mut Machine, plan: &Plan, options: &Options, cut: Opt
         }
     }
     for release in &options.depmod_follows {
-        let note = &mut machine.kernels[usize::from(k_of(release))].note;
-        note.depmod_left = note.depmod_due.then_some(machine.clock);
+        let clock = machine.clock;
+        let note = note(machine, k_of(release));
+        note.depmod_left = note.depmod_due.then_some(clock);
     }
     went
+}
+
+/// What is remembered of a kernel, to be changed. One that cannot be read is replaced by every duty that it
+/// can have held.
+fn note(machine: &mut Machine, k: K) -> &mut Note {
+    let note = &mut machine.kernels[usize::from(k)].note;
+    if machine.unseen.remove(&Thing::Note(k)) {
+        *note = every_duty(machine.clock);
+    }
+    note
 }
 
 struct Doing<'a> {
@@ -57,14 +69,14 @@ impl Doing<'_> {
         self.machine.clock += 1;
         let (since, always) = (self.machine.clock, self.options.kernel_event);
         let empty = Due { since, always, modules: BTreeSet::new() };
-        let due = self.kernel(k).note.initramfs.get_or_insert(empty);
+        let due = note(self.machine, k).initramfs.get_or_insert(empty);
         due.since = since;
         due.always |= always;
         due.modules.insert(name);
     }
 
     fn files_change(&mut self, name: Name, k: K) {
-        let note = &mut self.kernel(k).note;
+        let note = note(self.machine, k);
         (note.depmod_due, note.depmod_left) = (true, None);
         self.lags(name, k);
     }
@@ -77,10 +89,10 @@ impl Doing<'_> {
             (Action::Build { .. }, Some((m, k))) => self.build(m, k),
             (Action::Adopt { .. }, Some(at)) => self.adopt(at),
             (Action::Keep { .. }, Some(at)) => {
-                let now = self.machine.now(at.0, at.1).expect("it is judged");
+                let now = self.machine.as_seen().now(at.0, at.1).expect("it is judged");
                 let written = self.machine.builds.get_mut(&at).and_then(|b| b.written.as_mut());
                 written.expect("a build of ours").kept = Some(now.headers);
-                self.machine.verdicts.remove(&at);
+                self.no_verdict(at);
                 true
             }
             (Action::Resign { reinstall, .. }, Some((m, k))) => self.resign(m, k, *reinstall),
@@ -97,7 +109,8 @@ impl Doing<'_> {
             (Action::Unbuild { .. }, Some((m, k))) => {
                 assert_ne!(self.machine.installed(m.0, k), Some(m), "what is installed needs its build");
                 assert!(self.machine.builds.remove(&(m, k)).is_some(), "there is a build");
-                self.machine.verdicts.remove(&(m, k));
+                self.machine.unseen.remove(&Thing::Build(m, k));
+                self.no_verdict((m, k));
                 true
             }
             (Action::Add { module }, _) => {
@@ -111,24 +124,26 @@ impl Doing<'_> {
                 assert!(!self.machine.builds.keys().any(|(m, _)| *m == gone), "{module} has builds");
                 self.machine.modules.remove(&gone);
                 self.machine.verdicts.retain(|(m, _), _| *m != gone);
+                self.machine.unseen.retain(|thing| !matches!(thing, Thing::Verdict(m, _) if *m == gone));
                 true
             }
             (Action::Wait { package, .. }, _) => {
                 assert_eq!(*package, headers_package(k));
-                self.kernel(k).note.waiting = Some(package.clone());
+                note(self.machine, k).waiting = Some(package.clone());
                 true
             }
             (Action::Depmod { .. }, _) => {
                 self.machine.clock += 1;
                 let clock = self.machine.clock;
-                let kernel = self.kernel(k);
-                (kernel.note.depmod_due, kernel.note.depmod_left) = (false, None);
-                kernel.indexed = Some(clock);
+                let note = note(self.machine, k);
+                (note.depmod_due, note.depmod_left) = (false, None);
+                self.kernel(k).indexed = Some(clock);
                 true
             }
             (Action::Initramfs { .. }, _) => {
                 self.machine.clock += 1;
                 let (clock, depmod) = (self.machine.clock, self.options.depmod);
+                note(self.machine, k);
                 let kernel = self.kernel(k);
                 assert!(kernel.image, "an initramfs for a kernel that is not there");
                 let left = kernel.note.depmod_left.is_some();
@@ -140,12 +155,15 @@ impl Doing<'_> {
             }
             (Action::Sweep { .. }, _) => {
                 self.machine.verdicts.retain(|(_, at), _| *at != k);
-                let residue = self.machine.residue(k);
+                self.machine.unseen.retain(|thing| !matches!(thing, Thing::Verdict(_, at) if *at == k));
+                let seen = self.machine.as_seen();
+                let (residue, image) = (seen.residue(k), seen.kernels[usize::from(k)].image);
+                note(self.machine, k);
                 let kernel = self.kernel(k);
                 if residue {
                     (kernel.dir, kernel.indexed) = (false, None);
                 }
-                let removed = kernel.note.removed && kernel.image;
+                let removed = kernel.note.removed && image;
                 kernel.note = Note { removed, ..Note::default() };
                 true
             }
@@ -153,10 +171,16 @@ impl Doing<'_> {
         }
     }
 
+    fn no_verdict(&mut self, (m, k): (M, K)) {
+        self.machine.verdicts.remove(&(m, k));
+        self.machine.unseen.remove(&Thing::Verdict(m, k));
+    }
+
     fn build(&mut self, m: M, k: K) -> bool {
+        self.machine.unseen.remove(&Thing::Verdict(m, k));
+        let made = self.machine.as_seen().now(m, k).expect("it is judged");
         let machine = &mut *self.machine;
         assert!(machine.modules[&m].present && !machine.modules[&m].conf.refuses(k), "{m:?} cannot be built");
-        let made = machine.now(m, k).expect("it is judged");
         learn(machine, &made);
         let provisional = machine.toolchain_broken || machine.compiler_gone;
         if provisional || machine.fails(&made) {
@@ -181,12 +205,13 @@ impl Doing<'_> {
             token: machine.tokens,
         };
         machine.builds.insert((m, k), build);
+        machine.unseen.remove(&Thing::Build(m, k));
         machine.verdicts.remove(&(m, k));
         true
     }
 
     fn adopt(&mut self, (m, k): (M, K)) -> bool {
-        let mut made = self.machine.now(m, k).expect("it is judged");
+        let mut made = self.machine.as_seen().now(m, k).expect("it is judged");
         let without_image = !self.machine.kernels[usize::from(k)].image;
         let files = self.machine.installed(m.0, k) == Some(m);
         let build = self.machine.builds.get_mut(&(m, k)).expect("there is a build");
@@ -199,7 +224,7 @@ impl Doing<'_> {
     }
 
     fn resign(&mut self, m: M, k: K, reinstall: bool) -> bool {
-        let now = self.machine.now(m, k);
+        let now = self.machine.as_seen().now(m, k);
         assert!(!reinstall || self.machine.intact(m, k));
         let key = self.machine.key;
         let build = &self.machine.builds[&(m, k)];
@@ -207,11 +232,12 @@ impl Doing<'_> {
         if signer(key).is_none() && !done {
             if let Some(made) = now {
                 learn(self.machine, &made);
+                self.machine.unseen.remove(&Thing::Verdict(m, k));
                 self.machine.verdicts.insert((m, k), Verdict { made, provisional: false });
             }
             return false;
         }
-        self.machine.verdicts.remove(&(m, k));
+        self.no_verdict((m, k));
         self.machine.tokens += u64::from(!done);
         let token = self.machine.tokens;
         let build = self.machine.builds.get_mut(&(m, k)).expect("there is a build");
@@ -228,6 +254,9 @@ impl Doing<'_> {
     }
 
     fn install(&mut self, m: M, k: K, force: bool) -> bool {
+        if !self.machine.as_seen().kernels[usize::from(k)].dir {
+            return false;
+        }
         let machine = &mut *self.machine;
         if !machine.kernels[usize::from(k)].dir {
             return false;

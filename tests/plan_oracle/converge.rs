@@ -86,7 +86,8 @@ pub fn reordered(events: &[Event], random: &mut Random) -> Vec<Event> {
 
 /// Calls hooks until they find nothing to do.
 pub fn settle(machine: &mut Machine) {
-    let options = Options { retry_provisional: false, ..Options::default() };
+    // At the end a person says that kernels which are not there are gone.
+    let options = Options { retry_provisional: false, purge_missing: true, ..Options::default() };
     for _ in 0..4 {
         let plan = planned(machine, Ask::Reconcile(None, false), &options);
         if plan.is_empty() && plan.settled.is_empty() {

@@ -4,7 +4,7 @@ use dkms_hook::model::fit::Rebuild;
 use dkms_hook::plan::{InitramfsDuty, Options};
 
 use crate::apply::signer;
-use crate::machine::{Active, Build, Conf, K, M, Machine, Made, Registered, Written};
+use crate::machine::{Active, Away, Build, Conf, K, M, Machine, Made, Registered, Thing, Written};
 use crate::observe::{learn, release};
 use crate::spec::Ask;
 
@@ -63,6 +63,14 @@ pub enum Event {
     Forgotten(M, K),
     /// Somebody signs a build with the present key.
     Signed(M, K),
+    /// Something cannot be looked at any more.
+    Unseen(Thing),
+    /// Everything can be looked at again.
+    Seen,
+    /// The directory that holds the kernels becomes another, or unreadable, or is what it was.
+    Away(Option<Away>),
+    /// It is written down which directory that is, or not.
+    TreeKnown(bool),
     /// A hook is called.
     Run(Run),
 }
@@ -91,6 +99,7 @@ impl Run {
             rebuild: if bit(6) { Rebuild::Abi } else { Rebuild::Inputs },
             depmod_follows: if bit(5) && bit(7) { first() } else { Default::default() },
             heed_failures: bit(8),
+            purge_missing: bit(9),
             initramfs_follows: if bit(4) && bit(7) { first() } else { Default::default() },
             ..Options::default()
         }
@@ -187,6 +196,7 @@ impl Event {
                 }
             }
             Self::Forgotten(m, k) => {
+                machine.unseen.remove(&Thing::Build(*m, *k));
                 if let Some(build) = machine.builds.get_mut(&(*m, *k)) {
                     build.written = None;
                 }
@@ -198,6 +208,10 @@ impl Event {
                     (build.bears, build.token) = (key, token);
                 }
             }
+            Self::Unseen(thing) => drop(machine.unseen.insert(*thing)),
+            Self::Seen => machine.unseen.clear(),
+            Self::Away(away) => machine.away = *away,
+            Self::TreeKnown(known) => machine.tree_known = *known,
             Self::Removed(..)
             | Self::BootEntry(..)
             | Self::Index(..)
@@ -254,6 +268,8 @@ fn build(machine: &mut Machine, m: M, k: K, install: bool, edit: impl FnOnce(&mu
     // What was installed of another build is another's.
     machine.builds.insert((m, k), build);
     machine.verdicts.remove(&(m, k));
+    machine.unseen.remove(&Thing::Build(m, k));
+    machine.unseen.remove(&Thing::Verdict(m, k));
     if install && !machine.kernel_has.contains(&(m.0, k)) {
         machine.active.insert((m.0, k), Active { m, token, whole: true });
     } else if let Some(written) = machine.builds.get_mut(&(m, k)).and_then(|b| b.written.as_mut()) {

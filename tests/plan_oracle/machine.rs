@@ -3,6 +3,7 @@
 //! Kernels, modules and their versions are numbers. What a build was made from is written out in
 //! full, so that the specification compares facts where the program compares digests.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -167,6 +168,43 @@ pub struct Registered {
     pub present: bool,
 }
 
+/// Something on the disk that cannot be looked at: it is as it is, and nobody knows how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    /// A kernel's directory.
+    Kernel(K),
+    /// What is remembered of a kernel.
+    Note(K),
+    /// A build, or what is written down of it.
+    Build(M, K),
+    /// Why there is no build.
+    Verdict(M, K),
+    /// A source.
+    Source(M),
+}
+
+/// The directory that holds the kernels is not what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// It is another one, in which only these kernels are, a bit for each.
+    Other(u8),
+    /// It cannot be listed; these kernels can be reached.
+    Unreadable(u8),
+}
+
+/// What a kernel that is not seen proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tree {
+    /// That it is gone.
+    Sound,
+    /// Nothing: there is no kernel at all. Whether the directory is the one of the last run.
+    Empty(bool),
+    /// Nothing: it is another directory.
+    Other,
+    /// Nothing: the directory cannot be looked at.
+    Unreadable,
+}
+
 /// The machine.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
@@ -190,11 +228,74 @@ pub struct Machine {
     pub failing: Option<u64>,
     /// The program's fingerprint of each build, by ours.
     pub fingerprints: BTreeMap<u64, String>,
+    pub unseen: BTreeSet<Thing>,
+    pub away: Option<Away>,
+    /// It was written down which directory held the kernels.
+    pub tree_known: bool,
     pub clock: i64,
     pub tokens: u64,
 }
 
+/// All duties that a note can hold, from now on.
+pub fn every_duty(now: i64) -> Note {
+    let due = Due { since: now, always: true, modules: BTreeSet::new() };
+    Note { depmod_due: true, initramfs: Some(due), ..Note::default() }
+}
+
 impl Machine {
+    /// The machine as it looks to somebody who cannot look at everything.
+    pub fn as_seen(&self) -> Cow<'_, Self> {
+        if self.unseen.is_empty() && self.away.is_none() {
+            return Cow::Borrowed(self);
+        }
+        let mut seen = self.clone();
+        for thing in &self.unseen {
+            match thing {
+                Thing::Kernel(k) => seen.hide(*k),
+                Thing::Note(k) => seen.kernels[usize::from(*k)].note = every_duty(self.clock),
+                Thing::Build(m, k) => {
+                    if let Some(build) = seen.builds.get_mut(&(*m, *k)) {
+                        (build.written, build.loaded) = (None, false);
+                    }
+                }
+                Thing::Verdict(m, k) => drop(seen.verdicts.remove(&(*m, *k))),
+                Thing::Source(m) => {
+                    if let Some(known) = seen.modules.get_mut(m) {
+                        known.present = false;
+                    }
+                }
+            }
+        }
+        if let Some(Away::Other(there) | Away::Unreadable(there)) = self.away {
+            (0..KERNELS.len() as K).filter(|k| there >> k & 1 == 0).for_each(|k| seen.hide(k));
+        }
+        Cow::Owned(seen)
+    }
+
+    /// A kernel's files are not there to be seen.
+    fn hide(&mut self, k: K) {
+        let kernel = &mut self.kernels[usize::from(k)];
+        let (note, initramfs) = (std::mem::take(&mut kernel.note), kernel.initramfs);
+        *kernel = Kernel { note, initramfs, ..Kernel::default() };
+        for (_, active) in self.active.iter_mut().filter(|((_, at), _)| *at == k) {
+            active.whole = false;
+        }
+    }
+
+    /// What a kernel that is not seen proves. Of a machine as it looks.
+    pub fn tree(&self) -> Tree {
+        match self.away {
+            Some(Away::Other(_)) => Tree::Other,
+            Some(Away::Unreadable(_)) => Tree::Unreadable,
+            None if self.kernels.iter().any(|kernel| kernel.image) => Tree::Sound,
+            None => Tree::Empty(self.tree_known),
+        }
+    }
+
+    pub fn is_unseen(&self, thing: Thing) -> bool {
+        self.unseen.contains(&thing)
+    }
+
     /// What is installed, if the build is there that the link leads to.
     pub fn installed(&self, name: Name, k: K) -> Option<M> {
         self.active.get(&(name, k)).map(|a| a.m).filter(|m| self.builds.contains_key(&(*m, k)))
@@ -250,6 +351,7 @@ impl Machine {
     pub fn knows(&self, k: K) -> bool {
         let kernel = &self.kernels[usize::from(k)];
         kernel.dir
+            || self.is_unseen(Thing::Kernel(k))
             || kernel.note != Note::default()
             || self.builds.keys().any(|(_, at)| *at == k)
             || self.verdicts.keys().any(|(m, at)| *at == k && self.modules.contains_key(m))

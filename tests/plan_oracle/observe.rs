@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dkms_hook::model::blind::{Blind, Cause};
 use dkms_hook::model::error::Error;
 use dkms_hook::model::fit::{Fit, Misfit};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
@@ -12,14 +13,16 @@ use dkms_hook::model::record::{
 use dkms_hook::model::system;
 use dkms_hook::model::system::CellView;
 use dkms_hook::model::system::FromArchive;
+use dkms_hook::model::system::InstallTree;
 use dkms_hook::model::system::Now;
 use dkms_hook::model::system::Signature;
 use dkms_hook::model::system::Source;
 use dkms_hook::model::system::System;
+use dkms_hook::model::system::TreePlace;
 
 use crate::machine::{
-    Build, Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Registered, VERSIONS, has_symbol_versions,
-    same_symbols,
+    Build, Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Registered, Thing, Tree, VERSIONS,
+    has_symbol_versions, same_symbols,
 };
 
 pub fn arch() -> Arch {
@@ -87,10 +90,12 @@ fn facts(conf: &Conf, k: K) -> Facts {
 
 /// The whole machine, as a run sees it that is about these kernels (all when `None`).
 pub fn observe(machine: &Machine, named: Option<&[K]>) -> System {
+    let machine = &*machine.as_seen();
     let mut system = System {
         arch: Some(arch()),
         autoinstall_disabled: machine.no_autoinstall,
-        modules: machine.modules.iter().map(|(m, known)| (id(*m), source(known))).collect(),
+        modules: machine.modules.iter().map(|(m, known)| (id(*m), source(machine, *m, known))).collect(),
+        install_tree: install_tree(machine),
         ..System::default()
     };
     let all: Vec<K> = (0..KERNELS.len() as K).collect();
@@ -109,7 +114,26 @@ pub fn observe(machine: &Machine, named: Option<&[K]>) -> System {
     system
 }
 
-fn source(known: &Registered) -> Source {
+/// Something that could not be looked at.
+fn blind(path: &str) -> Blind {
+    Blind::new(path, Cause::Os(5))
+}
+
+fn install_tree(machine: &Machine) -> InstallTree {
+    let place =
+        |path: &str| TreePlace { path: path.into(), mounted: "/".into(), kind: "ext4".to_owned(), id: None };
+    match machine.tree() {
+        Tree::Sound => InstallTree::Sound,
+        Tree::Empty(same) => InstallTree::NoKernel { dir: "/lib/modules".into(), same },
+        Tree::Other => InstallTree::Other { was: place("/lib/modules"), is: place("/lib/modulez") },
+        Tree::Unreadable => InstallTree::Blind(blind("/lib/modules")),
+    }
+}
+
+fn source(machine: &Machine, m: M, known: &Registered) -> Source {
+    if machine.is_unseen(Thing::Source(m)) {
+        return Source::Blind(blind("/usr/src"));
+    }
     if known.present { Source::Added } else { Source::Dangling("/usr/src/gone".into()) }
 }
 
@@ -134,6 +158,8 @@ fn kernel(machine: &Machine, k: K) -> system::Kernel {
             depmod_left_at: known.note.depmod_left,
             initramfs_due: due,
         },
+        unread_note: machine.is_unseen(Thing::Note(k)).then(|| blind("/var/lib/dkms/.dkms-hook/kernels")),
+        blind: machine.is_unseen(Thing::Kernel(k)).then(|| blind("/lib/modules")),
         residue: machine.residue(k),
         initramfs: known.initramfs,
     }
@@ -184,6 +210,8 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
             facts: facts(&verdict.made.conf, k),
             failure: Some(failure(verdict.provisional)),
         }),
+        unread_verdict: machine.is_unseen(Thing::Verdict(m, k)).then(|| blind("/var/lib/dkms/.dkms-hook")),
+        blind: machine.is_unseen(Thing::Build(m, k)).then(|| blind("/var/lib/dkms")),
         loaded: foreign.filter(|b| b.loaded).map(|_| FromArchive {
             autoinstall: now == Now::NoHeaders && known.present && !known.conf.broken && !known.conf.manual,
         }),

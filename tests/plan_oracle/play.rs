@@ -9,7 +9,7 @@ use dkms_hook::plan::{self, Action, Options, Plan, plan};
 
 use crate::apply::carry_out;
 use crate::events::{Event, Run};
-use crate::machine::{Conf, K, KERNELS, M, Machine, NAMES, Name};
+use crate::machine::{Away, Conf, K, KERNELS, M, Machine, NAMES, Name, Note, Thing};
 use crate::observe::{arch, id, installed, k_of, m_of, observe, release};
 use crate::spec::{Act, Ask, Duty, Expected, expected};
 
@@ -162,6 +162,44 @@ fn goes_round(machine: &Machine, m: M, _: K, dep: Name) -> bool {
     found.contains(&m.0)
 }
 
+/// Said once more, without the specification: where nobody names what is to go, nothing goes that cannot be
+/// looked at, and a person is told of it.
+fn check_unseen(machine: &Machine, run: &Run, plan: &Plan) {
+    let options = run.options();
+    let named = matches!(run.ask, Ask::KernelLeft(_) | Ask::Remove(_) | Ask::Bring { .. });
+    if named || options.purge_missing || options.kernel_left {
+        return;
+    }
+    let hidden = |k: K| match machine.away {
+        Some(Away::Other(there) | Away::Unreadable(there)) => there >> k & 1 == 0,
+        None => false,
+    };
+    let blind = plan.notes.iter().any(|note| note.is_blind());
+    for step in &plan.steps {
+        let Some(k) = step.action.kernel().map(k_of) else { continue };
+        let goes =
+            matches!(step.action, Action::Uninstall { .. } | Action::Unbuild { .. } | Action::Sweep { .. });
+        let cell = step.action.cell().map(at);
+        let unseen = cell.is_some_and(|(m, k)| machine.is_unseen(Thing::Build(m, k)));
+        assert!(!unseen, "{}: it cannot be looked at", step.action);
+        let unseen = machine.is_unseen(Thing::Kernel(k)) || goes && hidden(k) && remembered(machine, k);
+        assert!(!unseen, "{}: the kernel cannot be looked at", step.action);
+    }
+    let kept = |k: K| hidden(k) && machine.builds.keys().any(|(_, at)| *at == k);
+    // Builds that were asked for wait for their kernel, wherever it is.
+    let asked = |k: K| machine.builds.iter().any(|((_, at), build)| *at == k && build.loaded);
+    if run.ask == Ask::Reconcile(None, false) && (0..KERNELS.len() as K).any(|k| kept(k) && !asked(k)) {
+        assert!(blind, "nobody is told that kernels are not to be seen");
+    }
+}
+
+/// Whether anything of ours is there for a kernel.
+fn remembered(machine: &Machine, k: K) -> bool {
+    machine.kernels[usize::from(k)].note != Note::default()
+        || machine.builds.keys().any(|(_, at)| *at == k)
+        || machine.verdicts.keys().any(|(_, at)| *at == k)
+}
+
 /// Plans, compares with the specification, and carries out.
 fn run(machine: &mut Machine, run: &Run) {
     let options = run.options();
@@ -181,6 +219,7 @@ fn run(machine: &mut Machine, run: &Run) {
     );
     assert_eq!(said.settled, spec.settled, "duties that are done with");
     check_order(machine, &made);
+    check_unseen(machine, run, &made);
     let cut = run.cut.map(usize::from);
     let went = carry_out(machine, &made, &options, cut);
     if cut.is_some() {
@@ -275,7 +314,7 @@ pub fn shrink(mut events: Vec<Event>, fails: impl Fn(&[Event]) -> bool) -> Vec<E
 fn plainer(event: &Event) -> Vec<Event> {
     match event {
         Event::Run(run) => {
-            let fewer = (0..9).filter(|bit| run.bits >> bit & 1 == 1).map(|bit| run.bits & !(1 << bit));
+            let fewer = (0..10).filter(|bit| run.bits >> bit & 1 == 1).map(|bit| run.bits & !(1 << bit));
             let uncut = run.cut.map(|_| Run { cut: None, ..run.clone() });
             fewer.map(|bits| Run { bits, ..run.clone() }).chain(uncut).map(Event::Run).collect()
         }

@@ -4,7 +4,7 @@ use dkms_hook::model::request::Goal;
 
 use crate::apply::UNUSABLE;
 use crate::events::{Event, Run};
-use crate::machine::{Conf, K, KERNELS, M, VERSIONS};
+use crate::machine::{Away, Conf, K, KERNELS, M, Thing, VERSIONS};
 use crate::spec::Ask;
 
 /// The same, with the names of modules in the other order.
@@ -160,7 +160,7 @@ impl Random {
             Ask::Bring { m, k, to, force: self.rarely(4) }
         };
         let cut = self.rarely(4).then(|| self.small(8));
-        Run { ask, bits: self.next() as u16 & 0x1ff, cut }
+        Run { ask, bits: self.next() as u16 & 0x1ff | self.word(), cut }
     }
 
     /// Kernels and modules as most machines have them.
@@ -198,13 +198,29 @@ impl Random {
             _ => Ask::Reconcile(None, false),
         };
         let cut = self.rarely(4).then(|| self.small(8));
-        Run { ask, bits: u16::from(self.next() as u8), cut }
+        Run { ask, bits: u16::from(self.next() as u8) | self.word(), cut }
+    }
+
+    /// A person says that what is missing is gone for good, now and then.
+    fn word(&mut self) -> u16 {
+        u16::from(self.rarely(8)) << 9
+    }
+
+    fn thing(&mut self) -> Thing {
+        let (m, k) = (self.m(), self.k());
+        match self.below(8) {
+            0 | 1 => Thing::Kernel(k),
+            2 => Thing::Note(k),
+            3..=5 => Thing::Build(m, k),
+            6 => Thing::Verdict(m, k),
+            _ => Thing::Source(m),
+        }
     }
 
     /// Anything that happens to a machine.
     pub fn event(&mut self) -> Event {
         let (m, k, yes) = (self.m(), self.k(), self.rarely(2));
-        match self.below(30) {
+        match self.below(36) {
             0 | 1 => Event::Image(k, yes),
             2 => Event::Wipe(k),
             3 => Event::Removed(k, yes),
@@ -231,6 +247,11 @@ impl Random {
             26 => Event::Asked { m, k, install: yes },
             27 => Event::Uninstalled(m, k),
             28 => Event::Tampered(m, k),
+            30 | 31 => Event::Unseen(self.thing()),
+            32 => Event::Seen,
+            33 => Event::Away(Some(Away::Other(self.small(8)))),
+            34 => Event::Away(if yes { Some(Away::Unreadable(self.small(8))) } else { None }),
+            35 => Event::TreeKnown(yes),
             _ => Event::Forgotten(m, k),
         }
     }

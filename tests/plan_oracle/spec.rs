@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dkms_hook::model::request::Goal;
 use dkms_hook::plan::Options;
 
-use crate::machine::{Build, K, KERNELS, M, Machine, Made, Name, Verdict};
+use crate::machine::{Build, K, KERNELS, M, Machine, Made, Name, Thing, Verdict};
 
 mod choice;
 mod dependents;
@@ -88,6 +88,7 @@ struct Spec<'a> {
 
 /// What a run has to do.
 pub fn expected(machine: &Machine, ask: Ask, options: &Options) -> Expected {
+    let machine = &*machine.as_seen();
     let mut out = Expected::default();
     let every = || (0..KERNELS.len() as K).collect();
     let mut scope: Vec<K> = match ask {
@@ -108,7 +109,11 @@ pub fn expected(machine: &Machine, ask: Ask, options: &Options) -> Expected {
     let asked = matches!(ask, Ask::Remove(_) | Ask::Bring { .. });
     for k in scope {
         let spec = Spec { machine, options, k, retry, asked };
+        let unseen = machine.is_unseen(Thing::Kernel(k));
         match ask {
+            // Nothing is decided for a kernel that cannot be looked at; a person may take away what is there.
+            Ask::Reconcile(..) | Ask::Autoinstall(_) | Ask::KernelLeft(_) | Ask::Resign { .. } if unseen => {}
+            Ask::Bring { to: Goal::Built | Goal::Installed, .. } if unseen => {}
             Ask::Reconcile(..) => spec.reconcile(&mut out),
             Ask::Autoinstall(_) if machine.no_autoinstall => {}
             Ask::Autoinstall(_) => match spec.kernel().headers {
@@ -128,7 +133,17 @@ pub fn expected(machine: &Machine, ask: Ask, options: &Options) -> Expected {
         spec.endings(&mut out);
     }
     match ask {
-        Ask::Remove(m) if machine.modules.contains_key(&m) => drop(out.acts.insert(Act::Forget(m))),
+        Ask::Remove(m) if machine.modules.contains_key(&m) => {
+            // What may be a build keeps the entry.
+            let perhaps = |k: K| {
+                machine.is_unseen(Thing::Build(m, k))
+                    && !machine.builds.contains_key(&(m, k))
+                    && machine.knows(k)
+            };
+            if !(0..KERNELS.len() as K).any(perhaps) {
+                out.acts.insert(Act::Forget(m));
+            }
+        }
         Ask::Bring { m, to: Goal::Added, .. } if !machine.modules.contains_key(&m) => {
             out.acts.insert(Act::Register(m));
         }
@@ -140,6 +155,16 @@ pub fn expected(machine: &Machine, ask: Ask, options: &Options) -> Expected {
 impl Spec<'_> {
     fn kernel(&self) -> &crate::machine::Kernel {
         &self.machine.kernels[usize::from(self.k)]
+    }
+
+    /// The build of a module version cannot be looked at.
+    fn unseen(&self, m: M) -> bool {
+        self.machine.is_unseen(Thing::Build(m, self.k))
+    }
+
+    /// Nobody knows whether it failed before, and nobody asks for another try.
+    fn untold(&self, m: M) -> bool {
+        !self.retry && self.machine.is_unseen(Thing::Verdict(m, self.k))
     }
 
     fn build(&self, m: M) -> Option<&Build> {

@@ -237,6 +237,7 @@ fn options(choices: &mut Choices<'_>) -> Options {
         retry_provisional: !choices.rarely(4),
         heed_failures: choices.rarely(3),
         kernel_left: choices.rarely(3),
+        purge_missing: choices.rarely(3),
         depmod_follows: if choices.rarely(4) { BTreeSet::from([kernel("6.1")]) } else { BTreeSet::new() },
         rebuild: if choices.rarely(3) { Rebuild::Abi } else { Rebuild::Inputs },
         initramfs_follows: follows,

@@ -222,6 +222,8 @@ pub fn absent() -> CellView {
         intact: true,
         record: None,
         verdict: None,
+        unread_verdict: None,
+        blind: None,
         now: Now::Judged { facts, inputs: inputs("source").into(), stamp: "stamp".to_owned() },
         vermagic_matches: false,
         fit: None,

@@ -93,6 +93,9 @@ impl Spec<'_> {
             let refused = readable(known) && known.conf.refuses(self.k);
             // Somebody got it built all the same, from what is there now.
             let defiant = refused && !matches!(self.own(m), Own::Stale | Own::Wrong);
+            if known.present && self.unseen(m) {
+                return Some(if self.installed(m) { Choice::Stays(m) } else { Choice::Nothing });
+            }
             if self.installed(m) && (!readable(known) || defiant) {
                 Some(Choice::Stays(m))
             } else if known.present && known.conf.broken {

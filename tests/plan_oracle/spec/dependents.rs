@@ -23,7 +23,10 @@ impl Spec<'_> {
         let wants = |m: &M| {
             let known = &self.machine.modules[m];
             let able = known.present && !known.conf.broken && !known.conf.refuses(self.k);
-            able && known.conf.rebuilds && self.build(*m).is_some() && !before.contains(&m.0)
+            able && known.conf.rebuilds
+                && self.build(*m).is_some()
+                && !self.unseen(*m)
+                && !before.contains(&m.0)
         };
         let candidates: Vec<M> = self.machine.modules.keys().copied().filter(wants).collect();
         let mut follow: BTreeSet<M> = BTreeSet::new();
@@ -57,7 +60,7 @@ impl Spec<'_> {
         let found = self.found(m, &state).filter(|found| !found.missing && needs.iter().any(moved))?;
         let build = self.build(m)?;
         let other = found.others_than(build.written.as_ref().map(|_| &build.made));
-        let tried = self.heeds(self.failed(m, &found));
+        let tried = self.heeds(self.failed(m, &found)) || self.untold(m);
         (other && !tried).then(|| Serving::There { print: Some(found.made.print()), anew: true })
     }
 

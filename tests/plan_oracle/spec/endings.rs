@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dkms_hook::plan::InitramfsDuty;
 
 use super::{Act, Duty, Expected, Spec};
-use crate::machine::{M, Name};
+use crate::machine::{M, Name, Thing};
 use crate::observe::release;
 
 impl Spec<'_> {
@@ -13,6 +13,11 @@ impl Spec<'_> {
     pub(super) fn endings(&self, out: &mut Expected) {
         let k = self.k;
         let kernel = self.kernel();
+        if self.machine.is_unseen(Thing::Kernel(k)) {
+            return;
+        }
+        // What is due for a kernel that may be there stays due.
+        let in_doubt = self.in_doubt();
         let swept = out.acts.contains(&Act::Sweep(k));
         let indexed: BTreeSet<M> = out
             .acts
@@ -37,6 +42,7 @@ impl Spec<'_> {
         } else {
             kernel.note.depmod_due && indexed.is_empty() && left
         };
+        let settled = settled && !in_doubt;
         if settled {
             out.settled.insert((k, Duty::Depmod));
         }
@@ -62,7 +68,7 @@ impl Spec<'_> {
             let always = self.options.kernel_event && changes || old.is_some_and(|due| due.always);
             names.extend(old.iter().flat_map(|due| &due.modules));
             out.acts.insert(Act::Initramfs(k, always, names));
-        } else if changes || due.is_some() {
+        } else if (changes || due.is_some()) && !in_doubt {
             out.settled.insert((k, Duty::Initramfs));
         }
     }

@@ -1,7 +1,7 @@
 //! Kernels in line: those that are gone, that nobody boots, that have no headers; and all others.
 
 use super::{Act, Duty, Expected, Spec};
-use crate::machine::{Build, M, Note, Registered};
+use crate::machine::{Build, M, Note, Registered, Thing, Tree};
 use crate::observe::headers_package;
 
 impl Spec<'_> {
@@ -16,11 +16,12 @@ impl Spec<'_> {
         if kernel.image && kernel.note.removed {
             self.purge(out);
         } else if !kernel.image {
-            if !builds().any(|(_, build)| asked_for(build)) {
+            let kept = builds().any(|(_, build)| asked_for(build));
+            if !kept && !self.in_doubt() {
                 self.purge(out);
             }
         } else if kernel.note.no_boot_entry {
-            for ((m, _), _) in builds().filter(|((m, _), _)| self.installed(*m)) {
+            for ((m, _), _) in builds().filter(|((m, _), _)| self.installed(*m) && !self.unseen(*m)) {
                 out.acts.insert(Act::Uninstall(*m, self.k));
             }
             self.nothing_waits(out);
@@ -37,6 +38,26 @@ impl Spec<'_> {
         } else {
             self.serve(out);
         }
+    }
+
+    /// A kernel is not there, something of it would be lost or forgotten, and nothing proves that it is gone.
+    pub(super) fn in_doubt(&self) -> bool {
+        let kernel = self.kernel();
+        let word = self.options.purge_missing || self.options.kernel_left;
+        let proved = match self.machine.tree() {
+            Tree::Sound => true,
+            // Whoever removed the kernel, or its boot entry, said so.
+            Tree::Empty(same) => word || same && (kernel.note.removed || kernel.note.no_boot_entry),
+            Tree::Other => word,
+            Tree::Unreadable => false,
+        };
+        let mut modules = self.machine.modules.keys();
+        let untold = |m: &M| self.machine.is_unseen(Thing::Verdict(*m, self.k));
+        let missed = kernel.note != Note::default()
+            || modules.any(|m| {
+                self.build(*m).is_some() || self.verdict(*m).is_some() || self.unseen(*m) || untold(m)
+            });
+        !kernel.image && !proved && missed
     }
 
     pub(super) fn nothing_waits(&self, out: &mut Expected) {
@@ -58,7 +79,7 @@ impl Spec<'_> {
     pub(super) fn purge(&self, out: &mut Expected) {
         let all: Vec<M> = self.machine.modules.keys().copied().collect();
         let mut anything = false;
-        for m in all {
+        for m in all.into_iter().filter(|m| !self.unseen(*m)) {
             self.drop_build(m, out);
             anything |= self.build(m).is_some() || self.verdict(m).is_some();
         }
@@ -73,6 +94,10 @@ impl Spec<'_> {
     pub(super) fn without_headers(&self, out: &mut Expected) -> bool {
         let mut waits = false;
         for name in self.names() {
+            let of_it = || self.machine.modules.iter().filter(|(m, _)| m.0 == name);
+            if of_it().any(|(_, known)| known.present) && of_it().any(|(m, _)| self.unseen(*m)) {
+                continue;
+            }
             let present = |m: &M| self.machine.modules.get(m).is_some_and(|known| known.present);
             if let Some(m) = self.machine.installed(name, self.k) {
                 // What somebody took away is put back, if the build has it and it is ours.

@@ -36,6 +36,12 @@ impl Spec<'_> {
         if !self.machine.modules.get(&m).is_some_and(|known| known.present) {
             return;
         }
+        // Building it by force replaces whatever there is.
+        let again = !install && force;
+        let replaced = again && self.build(m).is_some();
+        if self.unseen(m) && !replaced || self.untold(m) && !again {
+            return;
+        }
         let mut others = Servings::new();
         let serving = match self.make(m, !install && force, force, &mut others, out) {
             Build::No => return,
@@ -139,7 +145,7 @@ impl Spec<'_> {
             found.extend(whole.iter().flat_map(|m| further(*m)));
             found.retain(|name| *name != m.0 && self.names().contains(name));
             let chosen = found.iter().filter_map(|name| match self.choice(*name) {
-                Choice::This(m) => Some(m),
+                Choice::This(m) if !self.untold(m) => Some(m),
                 _ => None,
             });
             whole.extend(chosen.collect::<Vec<_>>());

@@ -22,7 +22,7 @@ impl Spec<'_> {
         };
         let mut files = false;
         for m in self.machine.modules.keys().filter(|m| meant(m)) {
-            let Some(build) = self.build(*m) else { continue };
+            let Some(build) = self.build(*m).filter(|_| !self.unseen(*m)) else { continue };
             let said = build.written.is_none() || build.made.key == Some(key);
             // One for another kernel is not to be installed.
             if build.bears == Some(key) && said || build.written.is_none() && !build.fits_kernel {

@@ -154,9 +154,11 @@ impl Spec<'_> {
         let choice = self.choice(name);
         let newer = match choice {
             Choice::Stays(m) | Choice::This(m) => Some(m),
-            Choice::Nothing => {
-                self.machine.versions(name).find(|(_, r)| r.present && r.conf.broken).map(|(m, _)| m)
-            }
+            Choice::Nothing => self
+                .machine
+                .versions(name)
+                .find(|(m, r)| r.present && (r.conf.broken || self.unseen(*m)))
+                .map(|(m, _)| m),
             Choice::Refused => None,
         };
         for m in self.refused_before(name, newer) {
@@ -176,6 +178,9 @@ impl Spec<'_> {
         let (Some(observed), Some(found)) = (self.machine.now(m, self.k), self.found(m, state)) else {
             return Serving::Missing;
         };
+        if self.untold(m) {
+            return if self.installed(m) { self.as_it_is(m) } else { Serving::Missing };
+        }
         if found.missing {
             return if self.held(m) { self.as_it_is(m) } else { Serving::Missing };
         }
