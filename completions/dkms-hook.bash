@@ -1,6 +1,6 @@
 # bash completion for dkms-hook(8)
 
-# Kernels that are there with their modules.
+# Kernels whose modules are on disk.
 _dkms_hook_kernels() {
     local dir
     for dir in /lib/modules/*/kernel/; do
@@ -21,7 +21,7 @@ _dkms_hook_modules() {
 
 _dkms_hook() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' command='' word
-    # --option=value comes as three words, the last of which may not be begun yet.
+    # bash splits --option=value into three words; the last one may still be empty.
     if [ "$cur" = = ]; then
         cur=''
     elif [ "$prev" = = ] && [ "$COMP_CWORD" -gt 1 ]; then

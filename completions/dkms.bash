@@ -1,6 +1,6 @@
 # bash completion for dkms(8)
 
-# Kernel releases: everything that has a directory of modules.
+# Kernel releases: every directory of modules.
 _dkms_kernels() {
     local dir
     for dir in /lib/modules/*/; do
@@ -26,21 +26,21 @@ _dkms_sources() {
         [ -e "$conf" ] || continue
         dir=${conf%/dkms.conf}
         dir=${dir##*/}
-        # The version follows the last hyphen in front of a digit.
+        # The version follows the last hyphen before a digit.
         [[ $dir =~ ^(.+)-([0-9].*)$ ]] && printf '%s/%s\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
     done
 }
 
 # Completes a path: -f for files, -d for directories.
 _dkms_paths() {
-    # Fails where nobody completes, as in a test.
+    # Fails outside of a completion, as in a test.
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen "$1" -- "$cur")
 }
 
 _dkms() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    # --option=value comes as three words, the last of which may not be begun yet.
+    # bash splits --option=value into three words; the last one may still be empty.
     if [ "$cur" = = ]; then
         cur=''
     elif [ "$prev" = = ] && [ "$COMP_CWORD" -gt 1 ]; then

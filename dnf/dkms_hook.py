@@ -1,7 +1,7 @@
 """Hands the files of incoming kernel packages to dkms-hook before a transaction of dnf 4.
 
-Nothing is built here: that is done by kernel-install and by rpm's file triggers, whatever installs
-the packages. No failure of this plugin stops or changes a transaction.
+This plugin builds nothing: kernel-install and rpm's file triggers do that, whichever program installs
+the packages. A failure of this plugin does not stop or change a transaction.
 """
 
 import logging
@@ -25,7 +25,7 @@ class DkmsHook(dnf.Plugin):
         self.base = base
 
     def pre_transaction(self):
-        # Packages are downloaded and checked by now, and nothing has been changed.
+        # dnf has downloaded and checked the packages, and changed nothing yet.
         try:
             if self.base.conf.installroot == '/' and os.access(PROGRAM, os.X_OK):
                 tell(incoming(self.base.transaction))
@@ -44,7 +44,7 @@ def incoming(transaction):
 
 
 def is_kernel(package):
-    """True for kernels, their modules and headers, of Fedora, of others, and of one's own making."""
+    """True for packages with a kernel, its modules or its headers: Fedora's, others' and self-made ones."""
     if package.name.startswith('kernel'):
         return True
     provides = (str(reldep).split(' ')[0] for reldep in package.provides)

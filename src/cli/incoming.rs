@@ -15,13 +15,13 @@ use crate::report::incoming::Kernel;
 /// Look into packages that are about to be installed
 ///
 /// Says which modules will be built for the kernels in them, and warns of kernels that come without the
-/// headers that modules need. Packages that have nothing to do with kernels are passed over in silence.
+/// headers that modules need. Ignores packages that have nothing to do with kernels.
 #[derive(Debug, Args)]
 pub(super) struct Incoming {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
-    /// Files of packages (.rpm, .deb, .pkg.tar.*), all of one transaction
+    /// Package files (.rpm, .deb, .pkg.tar.*), all of one transaction
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 }

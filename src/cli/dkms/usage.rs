@@ -4,7 +4,7 @@
 /// whose behaviour this is.
 pub const VERSION: &str = "dkms-3.4.3";
 
-/// What follows the complaint about words that mean nothing: the help itself would push it off the screen.
+/// Printed after an error about the arguments: the whole help would push the error off the screen.
 pub(super) const TO_HELP: &str = "\
 Usage: dkms ACTION [OPTION]... [MODULE/VERSION | DIRECTORY | ARCHIVE]
 `dkms --help` lists the actions and options; dkms(8) has the details.";
@@ -15,13 +15,13 @@ Usage: dkms ACTION [OPTION]... [MODULE/VERSION | DIRECTORY | PATH/dkms.conf |
                                 ARCHIVE]
 
 Actions for one module version:
-  add          register a module source in /usr/src, or bring DIRECTORY or
+  add          register a module source in /usr/src, or copy DIRECTORY or
                ARCHIVE there
   build        build it (adds it first)
   install      install it into the kernel's module tree (builds it first)
-  uninstall    take it out of the kernel's module tree
+  uninstall    remove it from the kernel's module tree
   unbuild      delete its build (uninstalls it first)
-  remove       unbuild it, and forget it when no build is left
+  remove       unbuild it; unregister it when no build is left
   mktarball    make an archive of its source and its builds
   ldtarball    register the source and the builds in ARCHIVE
 
@@ -31,24 +31,24 @@ Actions for everything:
   match        install for -k what is installed for --templatekernel
   generate_mok make the key that signs modules, if there is none
   kernel_postinst, kernel_prerm, kernel_preinst
-               what package managers call around a kernel (need -k)
+               called by package managers for a kernel (need -k)
 
 Options:
   -m MODULE[/VERSION], -v VERSION      the module, if not given as a word
   -k KERNEL[/ARCH], -a ARCH            the kernel and architecture; repeatable
   --all                                every kernel it is built for
-  --force                              do it again, or in spite of a complaint
-  --force-version-override             install whatever version is there already
+  --force                              do it again, or despite an error
+  --force-version-override             install over any existing version
   -j NUMBER                            parallel jobs; 0 means no limit
   -c FILE                              use this dkms.conf
   --directive NAME=VALUE               set a directive of dkms.conf
   --config FILE, --kernelsourcedir DIR configuration and headers of the kernel
   --templatekernel KERNEL              for match
-  --archive FILE                       the archive to make or to load
-  --source-only, --binaries-only       what mktarball puts into it
+  --archive FILE                       archive to make or to load
+  --source-only, --binaries-only       contents of the archive for mktarball
   --dkmstree DIR, --sourcetree DIR, --installtree DIR
-                                       other places than /var/lib/dkms, /usr/src
-                                       and /lib/modules
+                                       use these instead of /var/lib/dkms,
+                                       /usr/src and /lib/modules
   --symlink-modules                    install links instead of copies
   --no-depmod, --modprobe-on-install, --rpm_safe_upgrade
   -q, --quiet     --verbose     --debug     -h, --help     -V, --version

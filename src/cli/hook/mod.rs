@@ -25,14 +25,14 @@ use crate::report::{overview, plan_json, plan_text, why};
 
 mod events;
 
-/// Keeps out-of-tree kernel modules in line with the kernels on disk.
+/// Keeps out-of-tree kernel modules up to date with the kernels on disk.
 ///
-/// Builds, installs or purges exactly the modules that a kernel needs, and nothing when all is well.
-/// Without --kernel, every kernel on disk is looked at.
+/// Builds, installs or purges exactly the modules that need it, and changes nothing when all is well.
+/// Without --kernel, for every kernel on disk.
 #[derive(Debug, Parser)]
 #[command(name = "dkms-hook", version)]
 struct Cli {
-    /// A kernel release to bring in line; may be given several times
+    /// Update this kernel only; may be given several times
     #[arg(short, long, value_name = "RELEASE")]
     kernel: Vec<String>,
     /// Print what would be done and why; change nothing
@@ -41,14 +41,14 @@ struct Cli {
     /// Print the plan as JSON; implies --dry-run
     #[arg(long)]
     json: bool,
-    /// When only a kernel's headers changed: `inputs` builds again, `abi` keeps modules whose imported
-    /// symbols are the same. For this run; otherwise framework.conf says it
+    /// When only a kernel's headers changed: `inputs` rebuilds, `abi` keeps modules whose imported
+    /// symbols are the same. Only for this run; the default is in framework.conf
     #[arg(long, value_name = "POLICY", global = true, value_parser = rebuild)]
     rebuild: Option<Rebuild>,
     /// Work on the system in this directory instead of this one
     #[arg(long, value_name = "DIR", global = true)]
     root: Option<PathBuf>,
-    /// Tell more; may be given twice
+    /// More output; -vv for debugging
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
@@ -57,17 +57,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show kernels, modules, what waits for headers and what failed
+    /// Show kernels and modules, what failed, and what waits for headers
     ///
-    /// Ends with status 1 when something failed.
+    /// The exit status is 1 when something failed.
     Status {
         /// Print it as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Sign built and installed modules with the present key, without building them again
+    /// Sign built and installed modules with the current key, without rebuilding them
     ///
-    /// What bears the present key's signature already is left alone.
+    /// Modules already signed with it are left alone.
     Resign {
         /// Only for this kernel release; may be given several times
         #[arg(short, long, value_name = "RELEASE")]
@@ -79,7 +79,7 @@ enum Command {
         #[arg(value_name = "NAME[/VERSION]")]
         modules: Vec<String>,
     },
-    /// Tell why a module is built, installed or left alone, for each kernel
+    /// Explain why a module is built, installed or left alone, for each kernel
     Why {
         /// The module: its name, or NAME/VERSION
         module: String,
