@@ -301,10 +301,8 @@ impl Installer<'_> {
         let mut others = registry::registered(self.layout).into_iter().map(|(id, _)| id);
         others.any(|id| {
             let other = Cell { module: id, ..cell.clone() };
-            let installed = other.module.name != cell.module.name
-                && registry::active(self.layout, &other.module.name, &cell.kernel, &cell.arch).as_ref()
-                    == Some(&other.module.version);
-            installed
+            other.module.name != cell.module.name
+                && registry::is_installed(self.layout, &other)
                 && store::load::<Record>(&self.layout.record(&other))
                     .is_some_and(|r| r.installed.iter().any(|f| f.path == file.path))
         })

@@ -179,8 +179,7 @@ impl Sharing<'_> {
     ) -> Symvers {
         for (id, _) in registry::registered(self.layout) {
             for cell in registry::cells(self.layout, &id) {
-                let active = registry::active(self.layout, &id.name, &cell.kernel, &cell.arch);
-                if active.as_ref() != Some(&id.version) {
+                if !registry::is_installed(self.layout, &cell) {
                     continue;
                 }
                 let linked = cell.kernel == *kernel && {

@@ -7,6 +7,7 @@ use crate::model::inputs::Inputs;
 use crate::model::record::{FORMAT, Record, Verdict};
 use crate::model::system::Now;
 use crate::model::system::System;
+use crate::tree::registry;
 
 /// What is to be written down.
 pub(super) enum Refresh {
@@ -73,7 +74,7 @@ impl Machine {
                 Refresh::Verdict(verdict) => {
                     let path = self.layout.verdict(cell);
                     let now: Option<Verdict> = store::load(&path);
-                    if now == system.cells[cell].verdict && !self.layout.built_modules(cell).is_dir() {
+                    if now == system.cells[cell].verdict && !registry::is_built(&self.layout, cell) {
                         store::save(&path, &*verdict)
                     } else {
                         Ok(())

@@ -10,7 +10,6 @@ use crate::conf::{self, Strictness};
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
-use crate::model::system::Source;
 use crate::progress::Report;
 use crate::tree::lock;
 use crate::tree::registry;
@@ -40,7 +39,7 @@ impl Machine {
                 .hint(format!("its package should put it into {}", place.display())));
         }
         let _lock = lock::take(&self.layout, report)?;
-        if registry::source(&self.layout, &id) == Some(Source::Added) {
+        if registry::is_added(&self.layout, &id) {
             return Ok(());
         }
         report.line(&format!("Adding {id}"));

@@ -115,11 +115,13 @@ pub struct Kernel {
 pub enum Source {
     /// The `source` link leads to a directory.
     Added,
-    /// The link leads nowhere: where it points, inside the root.
+    /// Broken, in the words of `dkms status`: what is missing, inside the root. That is the directory that
+    /// the link leads to, or the link itself.
     Dangling(PathBuf),
     /// It, or the module version's own directory, could not be looked at.
     Blind(Blind),
-    /// A real directory made by a binaries-only tarball: builds can be installed, not made.
+    /// There is neither a `source` link nor a source that it could lead to: what DKMS leaves after loading
+    /// an archive of binaries, and what a removal by hand leaves. DKMS does not list it; builds may be there.
     BinariesOnly,
 }
 

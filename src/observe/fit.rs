@@ -98,8 +98,8 @@ impl Observer<'_> {
         let of_kernel = Symvers::read(&headers.join("Module.symvers")).ok()?;
         let mut symbols = Symvers::default();
         for id in system.modules.keys() {
-            if registry::active(self.layout, &id.name, kernel, self.arch).as_ref() == Some(&id.version) {
-                let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: self.arch.clone() };
+            let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: self.arch.clone() };
+            if registry::is_installed(self.layout, &cell) {
                 symbols.extend(self.exported_by(&cell));
             }
         }

@@ -123,10 +123,8 @@ impl Observer<'_> {
     }
 
     fn cell(&self, system: &System, once: &Once, cell: &Cell) -> CellView {
-        let built = self.layout.built_modules(cell).is_dir();
-        let installed = built
-            && registry::active(self.layout, &cell.module.name, &cell.kernel, &cell.arch).as_ref()
-                == Some(&cell.module.version);
+        let built = registry::is_built(self.layout, cell);
+        let installed = built && registry::is_active(self.layout, cell);
         let mut record: Option<Record> = if built {
             store::load(&self.layout.record(cell)).filter(|r: &Record| r.format == FORMAT)
         } else {

@@ -15,6 +15,9 @@ pub const LOADED: &str = ".dkms-hook-loaded";
 /// Name of the file that has a build's directives, see [`Layout::directives`].
 pub const DIRECTIVES: &str = ".dkms-hook-conf.json";
 
+/// Name of the directory beside a module's versions that holds the modules that were there before ours.
+pub const ORIGINALS: &str = "original_module";
+
 /// The three trees, as seen from inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -113,7 +116,7 @@ impl Layout {
 
     /// `T/m/original_module/k/a`: modules that were there before ours.
     pub fn originals(&self, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> PathBuf {
-        self.module(name).join("original_module").join(kernel).join(arch)
+        self.module(name).join(ORIGINALS).join(kernel).join(arch)
     }
 
     /// `L/k`, as this process opens it.

@@ -15,7 +15,7 @@ use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::remove_tree;
 use crate::model::ids::ModuleId;
 use crate::process::PARENT_VARIABLE;
-use crate::tree::layout::{DIRECTIVES, LOADED, Layout};
+use crate::tree::layout::{DIRECTIVES, LOADED, Layout, ORIGINALS};
 use crate::tree::registry;
 
 /// Start of such names in the module tree: ours, those of small files, of staged builds (DKMS's, too)
@@ -113,7 +113,7 @@ fn remove_temporaries(layout: &Layout) {
     let dirs = walkdir::WalkDir::new(layout.tree()).min_depth(3).max_depth(4).contents_first(true);
     for entry in dirs.into_iter().filter_map(Result::ok).filter(|e| e.file_type().is_dir()) {
         let path = entry.path();
-        let original = path.components().any(|c| c.as_os_str() == "original_module");
+        let original = path.components().any(|c| c.as_os_str() == ORIGINALS);
         let kernel = entry.depth() == 3 && entry.file_name() != "build";
         if (original || kernel) && !path.starts_with(layout.state()) {
             let _ = std::fs::remove_dir(path);

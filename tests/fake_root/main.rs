@@ -9,6 +9,7 @@
 mod support;
 
 mod abi;
+mod agreement;
 mod alpm_events;
 mod alpm_hook_files;
 mod autoinstall;

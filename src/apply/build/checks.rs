@@ -8,9 +8,11 @@ use crate::apply::tarball::is_stub;
 use crate::kernel::KernelConfig;
 use crate::kernel::toolchain::{self, Toolchain};
 use crate::model::error::exit;
+use crate::model::ids::{Cell, ModuleName};
 use crate::model::version::natural;
 use crate::observe::has_rust;
 use crate::process::find_program;
+use crate::tree::registry;
 
 /// The kernel's headers.
 pub(super) fn headers(job: &Job<'_>) -> Result<(), Failure> {
@@ -112,15 +114,15 @@ pub(super) fn dependencies(job: &Job<'_>) -> Result<Vec<(String, String)>, Failu
     let mut missing = Vec::new();
     let mut found = Vec::new();
     for name in job.conf.build_depends.iter().flat_map(|text| text.split_whitespace()) {
-        let Ok(id) = crate::model::ids::ModuleName::new(name) else {
+        let Ok(id) = ModuleName::new(name) else {
             missing.push(name);
             continue;
         };
-        let installed = job.layout.active_link(&id, &job.cell.kernel, &job.cell.arch).join("module").is_dir();
-        if !installed {
+        let cells = cells_of(job, &id);
+        if !cells.iter().any(|cell| registry::is_installed(job.layout, cell)) {
             missing.push(name);
         }
-        if let Some(version) = newest_built(job, &job.layout.module(&id)) {
+        if let Some(version) = newest_built(job, cells) {
             found.push((name.to_owned(), version));
         }
     }
@@ -137,12 +139,15 @@ pub(super) fn dependencies(job: &Job<'_>) -> Result<Vec<(String, String)>, Failu
     Err(Failure::new(exit::DEPENDS, what).hint("install them, or use --force to build without them"))
 }
 
-fn newest_built(job: &Job<'_>, module: &Path) -> Option<String> {
-    let versions = std::fs::read_dir(module).ok()?.flatten().filter(|entry| {
-        let cell = entry.path().join(&job.cell.kernel).join(&job.cell.arch);
-        entry.file_type().is_ok_and(|kind| kind.is_dir()) && cell.join("module").is_dir()
-    });
-    versions.filter_map(|entry| entry.file_name().into_string().ok()).max_by(|a, b| natural::compare(a, b))
+/// Where the versions of a module meet the kernel that is built for.
+fn cells_of(job: &Job<'_>, name: &ModuleName) -> Vec<Cell> {
+    let versions = registry::versions(job.layout, name).into_iter();
+    versions.map(|module| Cell { module, ..job.cell.clone() }).collect()
+}
+
+fn newest_built(job: &Job<'_>, cells: Vec<Cell>) -> Option<String> {
+    let built = cells.into_iter().filter(|cell| registry::is_built(job.layout, cell));
+    built.map(|cell| cell.module.version.to_string()).max_by(|a, b| natural::compare(a, b))
 }
 
 fn is_debian(distro: &str) -> bool {

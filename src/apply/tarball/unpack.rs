@@ -17,7 +17,7 @@ use crate::process::ProcessError;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::lock::{self, Lock};
-use crate::tree::registry::NOT_KERNELS;
+use crate::tree::registry;
 
 /// What kind of archive it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Unpacked {
         if self.form == Form::BinariesOnly {
             let built = |build: &Build| {
                 let (kernel, arch) = (build.kernel.clone(), build.arch.clone());
-                layout.built_modules(&Cell { module: id.clone(), kernel, arch }).is_dir()
+                registry::is_built(layout, &Cell { module: id.clone(), kernel, arch })
             };
             return self.builds.iter().all(built);
         }
@@ -188,7 +188,7 @@ fn builds(main: &Path, latest: SystemTime) -> Result<Vec<Build>, Problem> {
     let mut found = Vec::new();
     for kernel in names(main)? {
         let release = KernelRelease::new(kernel.as_str()).map_err(|bad| invalid(bad.to_string()))?;
-        if NOT_KERNELS.contains(&kernel.as_str()) || kernel.starts_with('.') {
+        if !registry::is_kernel_name(&kernel) {
             return Err(invalid(format!("{MAIN_TREE}/{kernel} is not named after a kernel")));
         }
         for arch in names(&main.join(&kernel))? {

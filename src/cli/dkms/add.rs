@@ -2,13 +2,14 @@
 
 use super::archive;
 use super::args::PathWord;
-use super::session::{Session, broken, same_dir};
+use super::session::{Session, broken, same_dir, unseen};
 use super::source::{add_by_name, id_of};
 use crate::apply::rpm_upgrade;
 use crate::cli::engine::{Need, Target, already_added};
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::ModuleId;
-use crate::report::status::{Registration, registration};
+use crate::model::system::Source;
+use crate::tree::registry;
 
 /// `dkms add m/v`, `dkms add DIRECTORY`, `dkms add PATH/dkms.conf`, `dkms add ARCHIVE`.
 pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
@@ -23,7 +24,7 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
         Some(word) => {
             let (from, id) = look_at(session, &word, target.as_ref())?;
             note_rpm(session, &id)?;
-            if registration(session.engine.layout(), &id) == Registration::Added {
+            if registry::is_added(session.engine.layout(), &id) {
                 return Err(already_added(&id));
             }
             session.engine.add_source(&from, &id, target.as_ref(), &session.asked.options)?;
@@ -32,7 +33,7 @@ pub(super) fn add(session: &mut Session<'_, '_>) -> Result<u8> {
         None => {
             let id = session.module()?;
             note_rpm(session, &id)?;
-            if registration(session.engine.layout(), &id) == Registration::Added {
+            if registry::is_added(session.engine.layout(), &id) {
                 return Err(already_added(&id));
             }
             add_by_name(session, &id, target.as_ref())?;
@@ -63,7 +64,7 @@ pub(super) fn ensure_added(session: &mut Session<'_, '_>, target: Option<&Target
     if let Some(word) = session.asked.source.clone() {
         let (from, id) = look_at(session, &word, target)?;
         let layout = session.engine.layout();
-        if registration(layout, &id) == Registration::Added {
+        if registry::is_added(layout, &id) {
             // The registered source itself, by whichever of its names, needs no copying.
             let known = [layout.source(&id), layout.source_link(&id), layout.build_dir(&id)];
             if known.iter().any(|dir| same_dir(dir, &from)) {
@@ -75,14 +76,14 @@ pub(super) fn ensure_added(session: &mut Session<'_, '_>, target: Option<&Target
         return Ok(id);
     }
     let id = session.module()?;
-    match registration(session.engine.layout(), &id) {
-        Registration::Added => {}
-        Registration::Broken => return Err(broken(session.engine, &id)),
-        Registration::Absent | Registration::NoSource => {
+    match registry::source(session.engine.layout(), &id) {
+        Some(Source::Added) => {}
+        Some(Source::Dangling(_)) => return Err(broken(session.engine, &id)),
+        Some(Source::Blind(blind)) => return Err(unseen(&id, blind)),
+        None | Some(Source::BinariesOnly) => {
             if let Err(error) = add_by_name(session, &id, target) {
-                let now = registration(session.engine.layout(), &id);
                 // Another run that wants the same was faster.
-                if error != already_added(&id) || now != Registration::Added {
+                if error != already_added(&id) || !registry::is_added(session.engine.layout(), &id) {
                     return Err(error);
                 }
             }

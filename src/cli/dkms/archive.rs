@@ -9,7 +9,7 @@ use crate::apply::tarball::{Form, Loaded, Unpacked};
 use crate::cli::engine::{Options, Target};
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::ModuleId;
-use crate::report::status::{Registration, registration};
+use crate::tree::registry;
 
 /// The archive on the command line, as a word or with `--archive`.
 pub(super) fn named(session: &Session<'_, '_>) -> Option<PathBuf> {
@@ -46,7 +46,7 @@ pub(super) fn load(session: &mut Session<'_, '_>, file: &Path, target: Option<&T
     let shown = file.display().to_string();
     let (unpacked, id) = look_into(session, file, target)?;
     let options = &session.asked.options;
-    if registration(session.engine.layout(), &id) == Registration::Added && !options.force {
+    if registry::is_added(session.engine.layout(), &id) && !options.force {
         // A source alone is added, and adding has a status of its own for that.
         let code = match unpacked.form() {
             Form::Plain => exit::WRONG_STATE,
@@ -74,7 +74,7 @@ pub(super) fn refresh(
             .hint("the package is at fault; tell its maintainer"));
     }
     let layout = session.engine.layout();
-    if registration(layout, id) == Registration::Added && unpacked.is_here(layout, id) {
+    if registry::is_added(layout, id) && unpacked.is_here(layout, id) {
         return Ok(());
     }
     let options = Options { force: true, ..session.asked.options.clone() };

@@ -7,7 +7,8 @@ use crate::cli::engine::{Need, Outcome, Target};
 use crate::model::error::Result;
 use crate::model::ids::ModuleId;
 use crate::model::request::{Goal, Request};
-use crate::report::status::{Registration, built_cells, registration};
+use crate::model::system::Source;
+use crate::tree::registry;
 
 /// Brings the module version asked for to `goal` for every kernel asked for.
 pub(super) fn bring(session: &mut Session<'_, '_>, goal: Goal) -> Result<u8> {
@@ -16,7 +17,7 @@ pub(super) fn bring(session: &mut Session<'_, '_>, goal: Goal) -> Result<u8> {
             let targets = session.targets()?;
             // A broken entry is told before a missing privilege.
             if let Ok(id) = session.module()
-                && registration(session.engine.layout(), &id) == Registration::Broken
+                && let Some(Source::Dangling(_)) = registry::source(session.engine.layout(), &id)
             {
                 return Err(broken(session.engine, &id));
             }
@@ -68,7 +69,7 @@ fn refuse_other_architectures(session: &Session<'_, '_>, targets: &[Target]) -> 
     let id = session.module().ok();
     let mut errors = Vec::new();
     for target in targets {
-        let built = |id: &ModuleId| session.engine.layout().built_modules(&target.cell(id)).is_dir();
+        let built = |id: &ModuleId| registry::is_built(session.engine.layout(), &target.cell(id));
         match session.own_architecture(target) {
             Err(error) if !id.as_ref().is_some_and(built) => errors.push(error),
             _ => return Ok(()),
@@ -79,7 +80,7 @@ fn refuse_other_architectures(session: &Session<'_, '_>, targets: &[Target]) -> 
 
 /// What `--all` stands for.
 pub(super) fn every_build(session: &Session<'_, '_>, id: &ModuleId) -> Vec<Target> {
-    let cells = built_cells(session.engine.layout(), id);
+    let cells = registry::builds(session.engine.layout(), id);
     cells.into_iter().map(|cell| Target { kernel: cell.kernel, arch: cell.arch }).collect()
 }
 

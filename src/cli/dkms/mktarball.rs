@@ -8,6 +8,7 @@ use super::session::{Session, shown};
 use crate::apply::tarball::{Pack, Part, is_stub};
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, ModuleId};
+use crate::tree::registry;
 
 /// The longest list of kernels that is part of a name.
 const LONGEST_LIST: usize = 200;
@@ -49,7 +50,7 @@ fn cells(session: &mut Session<'_, '_>, id: &ModuleId) -> Result<Vec<Cell>> {
             .hint(format!("build it first with `dkms build {id} -k KERNEL`")));
     }
     let layout = session.engine.layout();
-    match cells.iter().find(|cell| !layout.built_modules(cell).is_dir()) {
+    match cells.iter().find(|cell| !registry::is_built(layout, cell)) {
         None => Ok(cells),
         Some(cell) => Err(Error::new(exit::INSTALL, format!("{id} is not built for {}", shown(cell)))
             .hint(format!("build it first with `dkms build {id} -k {}`, or use --source-only", cell.kernel))),

@@ -18,8 +18,8 @@ use crate::cli::screen::Screen;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
-use crate::report::status::{Registration, built_cells, registration};
 use crate::tree::layout::Layout;
+use crate::tree::registry;
 
 /// `NAME VERSION [TARBALL_ROOT] [ARCH] [UPGRADE]`; returns the exit status of the command. `UPGRADE` is the
 /// version that was configured before, if any.
@@ -107,7 +107,7 @@ fn register(session: &mut Session<'_, '_>, id: &ModuleId, tarballs: Option<&str>
             return loaded.map_err(|error| Error { code: exit::NOT_FOUND, ..error });
         }
     }
-    if registration(layout, id) == Registration::Added {
+    if registry::is_added(layout, id) {
         return Ok(());
     }
     super::source::add_by_name(session, id, target.as_ref())
@@ -136,7 +136,8 @@ fn kernels(session: &Session<'_, '_>, id: &ModuleId, upgrade: bool) -> Vec<Kerne
     };
     let all = session.engine.framework().autoinstall_all_kernels;
     let running = session.engine.running_kernel();
-    let built: Vec<KernelRelease> = built_cells(layout, id).into_iter().map(|cell| cell.kernel).collect();
+    let built: Vec<KernelRelease> =
+        registry::builds(layout, id).into_iter().map(|cell| cell.kernel).collect();
     let mut chosen = choose(&ready, all, upgrade, running.as_ref(), &built);
     for kernel in built.into_iter().filter(bootable) {
         if !chosen.contains(&kernel) {

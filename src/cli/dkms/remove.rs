@@ -6,7 +6,7 @@ use crate::apply::rpm_upgrade;
 use crate::cli::engine::Need;
 use crate::model::error::{Error, Result, exit};
 use crate::model::request::Request;
-use crate::report::status::{Registration, registration};
+use crate::tree::registry;
 
 /// Without `-k` and `--all` it is about the default kernel. Where there is no kernel at all, only the
 /// registration can go.
@@ -30,7 +30,7 @@ pub(super) fn remove(session: &mut Session<'_, '_>) -> Result<u8> {
     };
     let cells = targets.into_iter().map(|target| (target.kernel, target.arch)).collect();
     let outcome = session.carry_out(&Request::Remove { module: id.clone(), cells });
-    if outcome.code == 0 && registration(session.engine.layout(), &id) == Registration::Absent {
+    if outcome.code == 0 && registry::source(session.engine.layout(), &id).is_none() {
         session.screen.line(format_args!("Module {id} removed from the DKMS tree."));
     }
     Ok(outcome.code)

@@ -5,11 +5,13 @@ use std::path::Path;
 use super::args::Invocation;
 use crate::cli::engine::{Engine, Outcome, Target};
 use crate::cli::screen::Screen;
+use crate::model::blind::Blind;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::request::Request;
-use crate::plan::other_architecture;
-use crate::report::status::{Registration, registration, versions_of};
+use crate::model::system::Source;
+use crate::plan::{Note, Subject, other_architecture};
+use crate::tree::registry;
 
 /// One command while it is carried out.
 pub(super) struct Session<'s, 'w> {
@@ -120,7 +122,7 @@ impl Session<'_, '_> {
             (Some(module), None) => {
                 let error = Error::new(exit::USAGE, format!("{word} needs the version of {module}, too"));
                 let known = ModuleName::new(module)
-                    .map(|name| versions_of(self.engine.layout(), &name))
+                    .map(|name| registry::versions(self.engine.layout(), &name))
                     .unwrap_or_default();
                 Err(match known.as_slice() {
                     [] => error.hint(format!("write it as {module}/VERSION")),
@@ -144,10 +146,11 @@ impl Session<'_, '_> {
     /// The module version asked for, which must be registered and usable.
     pub fn registered_module(&self) -> Result<ModuleId> {
         let id = self.module()?;
-        match registration(self.engine.layout(), &id) {
-            Registration::Added => Ok(id),
-            Registration::Broken => Err(broken(self.engine, &id)),
-            Registration::Absent | Registration::NoSource => {
+        match registry::source(self.engine.layout(), &id) {
+            Some(Source::Added) => Ok(id),
+            Some(Source::Dangling(_)) => Err(broken(self.engine, &id)),
+            Some(Source::Blind(blind)) => Err(unseen(&id, blind)),
+            None | Some(Source::BinariesOnly) => {
                 Err(Error::new(exit::WRONG_STATE, format!("{id} is not in the DKMS tree"))
                     .hint("`dkms status` lists what is; `dkms add` registers a source"))
             }
@@ -183,6 +186,12 @@ pub(super) fn broken(engine: &dyn Engine, id: &ModuleId) -> Error {
         source.display(),
         layout.shown(&layout.version(id)).display()
     ))
+}
+
+/// The error for an entry that could not be looked at.
+pub(super) fn unseen(id: &ModuleId, blind: Blind) -> Error {
+    let note = Note::Blind { about: Subject::Module { module: id.clone() }, blind };
+    note.error().unwrap_or_else(|| Error::new(exit::CONF_MISSING, note.text()))
 }
 
 /// Whether two paths lead to the same directory.

@@ -5,6 +5,7 @@ use crate::cli::engine::Target;
 use crate::conf::model::Conf;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::ModuleId;
+use crate::tree::registry;
 
 /// The module version that a dkms.conf names. `shown` says where it is.
 pub(super) fn id_of(conf: &Conf, shown: &str) -> Result<ModuleId> {
@@ -16,7 +17,7 @@ pub(super) fn id_of(conf: &Conf, shown: &str) -> Result<ModuleId> {
         .map_err(|error| bad(error.to_string()))?;
     // Names that have a meaning of their own in the module tree.
     let (name, version) = (id.name.as_str(), id.version.as_str());
-    if name.starts_with('.') || version.starts_with('.') || version == "original_module" {
+    if name.starts_with('.') || !registry::is_version_name(version) {
         return Err(bad(format!("{id} would be mistaken for something else")));
     }
     Ok(id)

@@ -22,10 +22,10 @@ use crate::model::system::Now;
 use crate::model::version;
 use crate::plan::{Action, InitramfsDuty, Note};
 use crate::progress::{Console, Report};
-use crate::report::status::{Registration, registration};
 use crate::tree::layout::Layout;
 use crate::tree::lock;
 use crate::tree::notes;
+use crate::tree::registry;
 
 mod archives;
 
@@ -333,7 +333,7 @@ impl Engine for Worker {
         let layout = self.machine.layout.clone();
         let source = layout.source(id);
         let lock = lock::take(&layout, &self.report)?;
-        if registration(&layout, id) == Registration::Added {
+        if registry::is_added(&layout, id) {
             // By another run, while this one waited.
             return Err(already_added(id));
         }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::elf::module_stem;
-use crate::fs::look::mtime;
+use crate::fs::look::{mtime, read_dir};
 use crate::fs::stamp::same_content;
 use crate::fs::store;
 use crate::model::ids::Cell;
@@ -16,7 +16,6 @@ use crate::observe::distribution::Distribution;
 use crate::tree::layout::Layout;
 
 use super::Trouble;
-use super::tree::names;
 
 /// A module that a conf lists for a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +43,11 @@ impl<'a> Comparison<'a> {
     /// The first thing wrong with the files of a build.
     pub fn trouble(&self, cell: &Cell, installed: bool) -> Option<Trouble> {
         let dir = self.layout.built_modules(cell);
-        let built: Vec<String> = names(&dir).into_iter().filter(|name| module_stem(name).is_some()).collect();
+        let mut built: Vec<String> = read_dir(&dir)
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| module_stem(name).is_some())
+            .collect();
+        built.sort_unstable();
         let record = store::load::<Record>(&self.layout.record(cell));
         let has = |module: &String| built.iter().any(|name| module_stem(name) == Some(module));
         if record.as_ref().is_some_and(|record| !record.facts.modules.iter().all(has)) {

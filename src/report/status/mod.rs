@@ -7,7 +7,6 @@
 mod compare;
 mod glob;
 mod observe;
-mod tree;
 
 use std::fmt;
 use std::io::Write;
@@ -16,7 +15,6 @@ use crate::model::ids::{Cell, ModuleId};
 
 pub use compare::Expected;
 pub use observe::{observe, observe_with};
-pub use tree::{Registration, built_cells, is_installed, registration, versions_of};
 
 /// What a listing is limited to. Each is a shell pattern (`zfs*`); `None` lets everything through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! From the module tree to the lines of the listing.
 
-use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::ids::{Cell, ModuleId};
+use crate::model::system::Source;
 use crate::tree::layout::Layout;
+use crate::tree::registry;
 
 use super::compare::{Comparison, Expected};
-use super::tree::{Registration, is_installed, is_version_dir, names, registration};
 use super::{Filter, Notes, StatusLine, glob};
 
 /// The listing, from what is on disk and in our own records alone.
@@ -21,64 +22,47 @@ pub fn observe_with(
 ) -> Vec<StatusLine> {
     let comparison = Comparison::new(layout, expected);
     let mut lines = Vec::new();
-    for name in matching(names(&layout.tree()), filter.module.as_deref()) {
-        let dir = layout.tree().join(&name);
-        for version in matching(names(&dir), filter.version.as_deref()) {
-            if !is_version_dir(&dir, &version) {
-                continue;
-            }
-            let Ok(id) = ModuleId::new(name.as_str(), version) else { continue };
-            match registration(layout, &id) {
-                Registration::Broken => lines.push(StatusLine::Broken(id)),
-                Registration::Added => {
-                    let before = lines.len();
-                    lines.extend(builds(layout, &id, filter, &comparison));
-                    if lines.len() == before {
-                        lines.push(StatusLine::Added(id));
-                    }
+    for (id, source) in registry::registered(layout) {
+        if !lets(&filter.module, id.name.as_str()) || !lets(&filter.version, id.version.as_str()) {
+            continue;
+        }
+        match source {
+            Source::Dangling(_) | Source::Blind(_) => lines.push(StatusLine::Broken(id)),
+            Source::Added => {
+                let before = lines.len();
+                lines.extend(builds(layout, &id, filter, &comparison));
+                if lines.len() == before {
+                    lines.push(StatusLine::Added(id));
                 }
-                // Entries without any source are refused by every action and have never been listed.
-                Registration::Absent | Registration::NoSource => {}
             }
+            // Entries without any source are refused by every action and have never been listed.
+            Source::BinariesOnly => {}
         }
     }
     lines
 }
 
 fn builds(layout: &Layout, id: &ModuleId, filter: &Filter, comparison: &Comparison<'_>) -> Vec<StatusLine> {
-    let dir = layout.version(id);
-    let mut lines = Vec::new();
-    for kernel in names(&dir) {
-        let wanted = match &filter.kernel {
-            Some(pattern) => glob::matches(pattern, &kernel),
-            None => looks_like_a_release(&kernel),
+    let wanted = |cell: &Cell| {
+        let kernel = match &filter.kernel {
+            Some(pattern) => glob::matches(pattern, cell.kernel.as_str()),
+            None => looks_like_a_release(cell.kernel.as_str()),
         };
-        if !wanted {
-            continue;
-        }
-        let Ok(release) = KernelRelease::new(kernel.as_str()) else { continue };
-        for arch in matching(names(&dir.join(&kernel)), filter.arch.as_deref()) {
-            let Ok(arch) = Arch::new(arch) else { continue };
-            let cell = Cell { module: id.clone(), kernel: release.clone(), arch };
-            if !layout.built_modules(&cell).is_dir() {
-                continue;
-            }
-            let installed = is_installed(layout, &cell);
-            let notes = Notes {
-                originals: layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
-                trouble: comparison.trouble(&cell, installed),
-            };
-            lines.push(StatusLine::Built { cell, installed, notes });
-        }
-    }
-    lines
+        kernel && lets(&filter.arch, cell.arch.as_str())
+    };
+    let line = |cell: Cell| {
+        let installed = registry::is_active(layout, &cell);
+        let notes = Notes {
+            originals: layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
+            trouble: comparison.trouble(&cell, installed),
+        };
+        StatusLine::Built { cell, installed, notes }
+    };
+    registry::builds(layout, id).into_iter().filter(wanted).map(line).collect()
 }
 
-fn matching(names: Vec<String>, pattern: Option<&str>) -> Vec<String> {
-    match pattern {
-        None => names,
-        Some(pattern) => names.into_iter().filter(|n| glob::matches(pattern, n)).collect(),
-    }
+fn lets(pattern: &Option<String>, name: &str) -> bool {
+    pattern.as_ref().is_none_or(|pattern| glob::matches(pattern, name))
 }
 
 /// Digits, a dot, anything: `build` and `tarball` stand in the same directory.
