@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use dkms_hook::conf::model::Framework;
 use dkms_hook::fs::root::Root;
-use dkms_hook::fs::store;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::Overrides;
-use dkms_hook::model::record::{FORMAT, Facts, InstalledFile, Record};
+use dkms_hook::model::record::{Facts, InstalledFile, Record};
 use dkms_hook::model::request::Request;
 use dkms_hook::model::system::CellView;
 use dkms_hook::model::system::Kernel;
@@ -23,6 +22,7 @@ use dkms_hook::observe::Observer;
 use dkms_hook::observe::distribution::Distribution;
 use dkms_hook::plan::{self, Options};
 use dkms_hook::tree::layout::Layout;
+use dkms_hook::tree::state;
 
 #[path = "../support/timing.rs"]
 mod timing;
@@ -157,7 +157,6 @@ fn write_records(observer: &Observer<'_>) {
             original: None,
         };
         let record = Record {
-            format: FORMAT,
             inputs,
             kept: None,
             stamp,
@@ -167,7 +166,7 @@ fn write_records(observer: &Observer<'_>) {
             without_image: false,
             overrides: dkms_hook::model::record::Overrides::default(),
         };
-        store::save(&observer.layout.record(&cell), &record).expect("it can be written");
+        state::save_record(observer.layout, &cell, &record).expect("it can be written");
     }
 }
 
@@ -241,7 +240,6 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
         for kernel in &releases {
             let old = Arc::new(inputs("old"));
             let record = Record {
-                format: FORMAT,
                 inputs: Arc::clone(&old),
                 kept: None,
                 stamp: String::new(),

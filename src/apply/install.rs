@@ -9,7 +9,6 @@ use crate::elf::{is_module, module_stem};
 use crate::fs::atomic;
 use crate::fs::look::mtime;
 use crate::fs::stamp::same_content;
-use crate::fs::store;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::Cell;
 use crate::model::record::{InstalledFile, Record};
@@ -19,6 +18,7 @@ use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::notes;
 use crate::tree::registry;
+use crate::tree::state;
 
 /// How to install.
 #[derive(Clone, Copy)]
@@ -72,7 +72,7 @@ impl Installer<'_> {
 
     /// Where the files of a cell are, or would be, below `/lib/modules/K`; paths inside the root.
     pub fn installed_paths(&self, cell: &Cell, conf: Option<&Conf>) -> Vec<PathBuf> {
-        match store::load::<Record>(&self.layout.record(cell)) {
+        match state::known(state::record(self.layout, cell)) {
             Some(record) if !record.installed.is_empty() => {
                 record.installed.into_iter().map(|file| file.path).collect()
             }
@@ -227,12 +227,12 @@ impl Installer<'_> {
         active: Option<&crate::model::ids::Version>,
     ) -> Vec<InstalledFile> {
         let Some(version) = active else {
-            let record = store::load::<Record>(&self.layout.record(cell));
+            let record = state::known(state::record(self.layout, cell));
             return record.map(|r| r.installed).unwrap_or_default();
         };
         let mut owner = cell.clone();
         owner.module.version = version.clone();
-        match store::load::<Record>(&self.layout.record(&owner)) {
+        match state::known(state::record(self.layout, &owner)) {
             Some(record) if !record.installed.is_empty() => record.installed,
             _ => self.derive_installed(&owner, None),
         }
@@ -278,7 +278,7 @@ impl Installer<'_> {
     /// # Errors
     /// When a file cannot be written; the next run sees that it is not that of the build.
     pub fn renew(&self, cell: &Cell) -> Result<()> {
-        let Some(record) = store::load::<Record>(&self.layout.record(cell)) else { return Ok(()) };
+        let Some(record) = state::record(self.layout, cell)? else { return Ok(()) };
         let mut files = record.installed;
         let names: Vec<&str> = files.iter().map(|f| module_stem(&f.built).unwrap_or(&f.built)).collect();
         notes::initramfs_lags(self.layout, &cell.kernel, &names, self.kernel_event)?;
@@ -303,8 +303,11 @@ impl Installer<'_> {
             let other = Cell { module: id, ..cell.clone() };
             other.module.name != cell.module.name
                 && registry::is_installed(self.layout, &other)
-                && store::load::<Record>(&self.layout.record(&other))
-                    .is_some_and(|r| r.installed.iter().any(|f| f.path == file.path))
+                && match state::record(self.layout, &other) {
+                    Ok(record) => record.is_some_and(|r| r.installed.iter().any(|f| f.path == file.path)),
+                    // It may be one of these: it stays.
+                    Err(_) => true,
+                }
         })
     }
 
@@ -317,11 +320,10 @@ impl Installer<'_> {
 
     /// A build that DKMS made and nobody took over has no record, and needs none.
     fn change_record(&self, cell: &Cell, change: impl FnOnce(&mut Record)) -> Result<()> {
-        let path = self.layout.record(cell);
-        match store::load::<Record>(&path) {
+        match state::record(self.layout, cell)? {
             Some(mut record) => {
                 change(&mut record);
-                store::save(&path, &record)
+                state::save_record(self.layout, cell, &record)
             }
             None => Ok(()),
         }
@@ -398,7 +400,7 @@ impl Installer<'_> {
                 stop = first.to_path_buf();
             }
         }
-        store::prune_empty(dir, &stop);
+        atomic::prune_empty(dir, &stop);
     }
 }
 

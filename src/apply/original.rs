@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use crate::elf::module_stem;
 use crate::fs::atomic;
-use crate::fs::store;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::tree::layout::Layout;
@@ -55,7 +54,7 @@ pub fn archive(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
     std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, &e))?;
     // The note first: without the file it is harmless, the file without it could not go back.
     let place = format!("{}\n", layout.shown(original).display());
-    store::write_atomic(&dir.join(format!("{name}.origin")), place.as_bytes())?;
+    atomic::write(&dir.join(format!("{name}.origin")), place.as_bytes())?;
     move_file(original, &dir.join(name))
 }
 
@@ -106,7 +105,7 @@ pub fn restore(
         atomic::delete_tree(&dir, ".tmp-")?;
     }
     // What nobody can say the place of stays set aside.
-    store::prune_empty(Some(&dir), &layout.module(&cell.module.name));
+    atomic::prune_empty(Some(&dir), &layout.module(&cell.module.name));
     Ok(restored)
 }
 

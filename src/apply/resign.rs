@@ -11,13 +11,12 @@ use crate::apply::sign::Signer;
 use crate::conf::model::{Context, Framework};
 use crate::elf::{Compression, without_signature};
 use crate::fs::look::read_dir;
-use crate::fs::store;
 use crate::kernel::recipe;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::Cell;
-use crate::model::record::Record;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::state;
 
 /// Everything that it depends on.
 #[derive(Clone, Copy)]
@@ -60,11 +59,11 @@ impl Resigning<'_> {
         if signed > 0 {
             path = staging.dir().join(path.file_name().unwrap_or_default());
         }
-        if let Some(mut record) = store::load::<Record>(&path) {
+        if let Some(mut record) = state::record_at(self.layout, &path)? {
             Arc::make_mut(&mut record.inputs).signing = Some(signer.certificate().to_owned());
             // The key may be younger than the stamp.
             record.stamp.clear();
-            store::save(&path, &record)?;
+            state::save_record_at(&path, &record)?;
         }
         if signed == 0 {
             return Ok(());

@@ -5,27 +5,23 @@
 //! module version by the same process does nothing. The note is in our own directory and not in `/tmp`
 //! as DKMS's is, where anybody could leave one.
 
-use serde::{Deserialize, Serialize};
-
-use crate::fs::store;
 use crate::model::error::Result;
 use crate::model::ids::ModuleId;
 use crate::process::ancestors;
 use crate::tree::layout::Layout;
+use crate::tree::state::{self, Upgrade};
 
 /// A package manager's process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Process {
     pid: u32,
-    /// In clock ticks since the system started (proc_pid_stat(5), field 22): process ids are used again.
     started: u64,
 }
 
-/// An adding under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    module: ModuleId,
-    by: Process,
+impl Process {
+    fn adds(&self, upgrade: &Upgrade) -> bool {
+        (upgrade.pid, upgrade.started) == (self.pid, self.started)
+    }
 }
 
 /// Notes that this module version is being added, if it is known who is behind that.
@@ -45,40 +41,25 @@ pub fn ends_one(layout: &Layout, module: &ModuleId) -> Result<bool> {
 }
 
 fn begin_by(layout: &Layout, module: &ModuleId, by: Process) -> Result<()> {
-    let mut notes = notes(layout);
+    let mut adding = state::upgrades(layout)?;
     // A transaction that was broken off leaves its own behind.
-    notes.retain(|note| process(note.by.pid).as_ref() == Some(&note.by));
-    let note = Note { module: module.clone(), by };
-    if !notes.contains(&note) {
-        notes.push(note);
+    adding.retain(|upgrade| process(upgrade.pid).is_some_and(|process| process.adds(upgrade)));
+    let upgrade = Upgrade { module: module.clone(), pid: by.pid, started: by.started };
+    if !adding.contains(&upgrade) {
+        adding.push(upgrade);
     }
-    save(layout, &notes)
+    state::save_upgrades(layout, &adding)
 }
 
 fn ends_one_by(layout: &Layout, module: &ModuleId, by: &Process) -> Result<bool> {
-    let mut notes = notes(layout);
-    let before = notes.len();
-    notes.retain(|note| note.module != *module || note.by != *by);
-    if notes.len() == before {
+    let mut adding = state::upgrades(layout)?;
+    let before = adding.len();
+    adding.retain(|upgrade| upgrade.module != *module || !by.adds(upgrade));
+    if adding.len() == before {
         return Ok(false);
     }
-    save(layout, &notes)?;
+    state::save_upgrades(layout, &adding)?;
     Ok(true)
-}
-
-fn file(layout: &Layout) -> std::path::PathBuf {
-    layout.state().join("rpm-upgrades.json")
-}
-
-fn notes(layout: &Layout) -> Vec<Note> {
-    store::load(&file(layout)).unwrap_or_default()
-}
-
-fn save(layout: &Layout, notes: &[Note]) -> Result<()> {
-    match notes {
-        [] => store::remove(&file(layout), &layout.state()),
-        notes => store::save(&file(layout), &notes),
-    }
 }
 
 /// Our parent is the shell of a package's script; its parent is rpm.
@@ -109,7 +90,7 @@ mod tests {
         assert!(!ends_one_by(&layout, &id("1"), &first).unwrap());
         assert!(ends_one_by(&layout, &id("1"), &this).unwrap());
         assert!(!ends_one_by(&layout, &id("1"), &this).unwrap());
-        assert!(!file(&layout).exists());
+        assert!(!layout.upgrades().exists());
 
         // Left by a process whose number another one has now.
         let gone = Process { started: this.started + 1, ..this.clone() };

@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
-use crate::fs::store;
+use crate::fs::atomic;
 use crate::model::error::Result;
 use crate::progress::Report;
 use crate::report::summary::describe;
 use crate::tree::failures::failures;
 use crate::tree::layout::Layout;
 use crate::tree::lock;
+use crate::tree::state;
 
 /// Shows the failures that nobody has been told of, and marks them as told.
 ///
@@ -25,13 +26,13 @@ pub fn print_unreported(layout: &Layout, report: &dyn Report) -> Result<()> {
         let Some(failure) = verdict.failure.as_mut().filter(|f| !f.reported) else { continue };
         text.push_str(&describe(&cell, failure));
         failure.reported = true;
-        store::save(&layout.verdict(&cell), &verdict)?;
+        state::save_verdict(layout, &cell, &verdict)?;
     }
     if !text.is_empty() {
         let head = "dkms-hook: these kernel modules could not be built:\n";
         let _ = write!(std::io::stderr(), "\n{head}{text}");
     }
-    store::remove(&marker, &layout.state())
+    atomic::remove(&marker, &layout.state())
 }
 
 #[cfg(test)]
@@ -41,7 +42,7 @@ mod tests {
     use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
     use crate::model::inputs::{Headers, Inputs};
     use crate::model::record::Facts;
-    use crate::model::record::{FORMAT, FailureNote, Verdict};
+    use crate::model::record::{FailureNote, Verdict};
 
     #[test]
     fn a_failure_is_told_once() {
@@ -53,7 +54,6 @@ mod tests {
             arch: Arch::new("x86_64").unwrap(),
         };
         let verdict = Verdict {
-            format: FORMAT,
             inputs: Inputs {
                 source: String::new(),
                 conf: String::new(),
@@ -78,8 +78,8 @@ mod tests {
                 reported: false,
             }),
         };
-        store::save(&layout.verdict(&cell), &verdict).unwrap();
-        store::write_atomic(&layout.unreported(), b"").unwrap();
+        state::save_verdict(&layout, &cell, &verdict).unwrap();
+        atomic::write(&layout.unreported(), b"").unwrap();
         assert_eq!(failures(&layout), [(cell.clone(), verdict)]);
         print_unreported(&layout, &crate::progress::Memory::default()).unwrap();
         assert!(failures(&layout)[0].1.failure.as_ref().unwrap().reported);

@@ -7,7 +7,6 @@ use std::path::Path;
 use crate::apply::tarball;
 use crate::fs::atomic;
 use crate::fs::atomic::TEMPORARY;
-use crate::fs::store;
 use crate::kernel::{DEPMOD_FILES, only_residue};
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
@@ -42,7 +41,7 @@ pub fn unbuild(layout: &Layout, cell: &Cell) -> Result<()> {
     let dir = layout.cell(cell);
     atomic::delete_tree(&dir, &format!(".tmp_{}_", cell.arch))?;
     drop_verdict(layout, cell)?;
-    store::prune_empty(dir.parent(), &layout.version(&cell.module));
+    atomic::prune_empty(dir.parent(), &layout.version(&cell.module));
     Ok(())
 }
 
@@ -51,8 +50,8 @@ pub fn unbuild(layout: &Layout, cell: &Cell) -> Result<()> {
 /// # Errors
 /// When the note cannot be deleted.
 pub fn drop_verdict(layout: &Layout, cell: &Cell) -> Result<()> {
-    store::remove(&layout.failed_log(cell), &layout.state())?;
-    store::remove(&layout.verdict(cell), &layout.state())
+    atomic::remove(&layout.failed_log(cell), &layout.state())?;
+    atomic::remove(&layout.verdict(cell), &layout.state())
 }
 
 /// Takes a module version out of the tree. Its source in `/usr/src` stays, unless it only stands in for
@@ -71,8 +70,8 @@ pub fn forget(layout: &Layout, id: &ModuleId) -> Result<()> {
     if tarball::is_stub(&layout.source(id)) {
         atomic::delete_tree(&layout.source(id), TEMPORARY)?;
     }
-    store::prune_empty(layout.verdict_dir(id).parent(), &layout.state());
-    store::prune_empty(Some(&layout.module(&id.name)), &layout.tree());
+    atomic::prune_empty(layout.verdict_dir(id).parent(), &layout.state());
+    atomic::prune_empty(Some(&layout.module(&id.name)), &layout.tree());
     Ok(())
 }
 
@@ -85,7 +84,7 @@ pub fn sweep(layout: &Layout, kernel: &KernelRelease, cells: &[Cell]) -> Result<
     for cell in cells.iter().filter(|c| c.kernel == *kernel) {
         drop_verdict(layout, cell)?;
         let originals = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
-        store::prune_empty(Some(&originals), &layout.module(&cell.module.name));
+        atomic::prune_empty(Some(&originals), &layout.module(&cell.module.name));
     }
     drop_dangling_links(layout, kernel)?;
     let dir = layout.kernel(kernel);

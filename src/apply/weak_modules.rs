@@ -10,18 +10,17 @@ use crate::apply::depmod;
 use crate::elf;
 use crate::elf::module_stem;
 use crate::fs::atomic;
-use crate::fs::store;
 use crate::kernel;
 use crate::kernel::Symvers;
 use crate::model::error::Result;
 use crate::model::ids::{Cell, KernelRelease};
-use crate::model::record::Record;
 use crate::observe::distribution::{Distribution, WeakModules};
 use crate::process::{Output, Process, find_program};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::notes;
 use crate::tree::registry;
+use crate::tree::state;
 
 /// A cell that was installed or uninstalled, with the files in question as seen from inside the root.
 pub type Changed = (Cell, Vec<PathBuf>);
@@ -135,7 +134,7 @@ impl Sharing<'_> {
                 }
                 notes::depmod_lags(self.layout, other)?;
                 atomic::delete(&link.path)?;
-                store::prune_empty(link.path.parent(), dir);
+                atomic::prune_empty(link.path.parent(), dir);
                 removed = true;
                 if let Some(Fit::Not(why)) = fit {
                     self.tell(cell, other, &why, wanting);
@@ -183,7 +182,7 @@ impl Sharing<'_> {
                     continue;
                 }
                 let linked = cell.kernel == *kernel && {
-                    let record = store::load::<Record>(&self.layout.record(&cell));
+                    let record = state::known(state::record(self.layout, &cell));
                     let installed = record.map(|r| r.installed).unwrap_or_default();
                     installed.iter().any(|file| links.iter().any(|link| self.is(kernel, &file.path, link)))
                 };

@@ -1,6 +1,7 @@
 //! File operations that leave either the old or the new, never half of one.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -33,6 +34,50 @@ pub fn install(from: &Path, to: &Path) -> Result<()> {
     temporary.as_file().sync_all().map_err(doing)?;
     temporary.persist(to).map_err(|e| doing(e.error))?;
     Ok(())
+}
+
+/// Writes bytes beside the final name and renames them into place, mode 0644. A reader never sees half of them.
+///
+/// # Errors
+/// When they cannot be written; the old file is then untouched.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let doing = |e: std::io::Error| Error::io("write", path, &e);
+    let mut file = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(dir)
+        .map_err(doing)?;
+    file.write_all(bytes).map_err(doing)?;
+    file.as_file().sync_all().map_err(doing)?;
+    file.persist(path).map_err(|e| doing(e.error))?;
+    Ok(())
+}
+
+/// Removes a file and then its parent directories as long as they are empty, up to but not
+/// including `stop`. A file that is not there is fine.
+///
+/// # Errors
+/// When the file is there and cannot be removed.
+pub fn remove(path: &Path, stop: &Path) -> Result<()> {
+    delete(path)?;
+    prune_empty(path.parent(), stop);
+    Ok(())
+}
+
+/// Removes empty directories from `dir` upwards, up to but not including `stop`.
+pub fn prune_empty(mut dir: Option<&Path>, stop: &Path) {
+    while let Some(d) = dir {
+        if d == stop || !d.starts_with(stop) {
+            break;
+        }
+        match std::fs::remove_dir(d) {
+            Ok(()) => {}
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+            Err(_) => break,
+        }
+        dir = d.parent();
+    }
 }
 
 /// Makes `link` point at `target`, replacing another link in one step.
@@ -96,6 +141,19 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&to).unwrap(), "newer");
         assert_eq!(std::fs::read_dir(dir.path().join("d")).unwrap().count(), 1);
         assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn a_file_is_written_whole_and_taken_away_with_empty_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/k.json");
+        assert!(write(&path, b"x").is_err(), "its directory is missing");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write(&path, b"x").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"x");
+        remove(&path, dir.path()).unwrap();
+        assert!(!dir.path().join("a").exists() && dir.path().exists());
+        remove(&path, dir.path()).unwrap();
     }
 
     #[test]

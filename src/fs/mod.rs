@@ -7,4 +7,3 @@ pub mod exchange;
 pub mod look;
 pub mod root;
 pub mod stamp;
-pub mod store;

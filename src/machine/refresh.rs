@@ -1,13 +1,13 @@
 //! What a run looked at is written down, so that the next one need not look again.
 
 use super::Machine;
-use crate::fs::store;
 use crate::model::ids::Cell;
 use crate::model::inputs::Inputs;
-use crate::model::record::{FORMAT, Record, Verdict};
+use crate::model::record::Verdict;
 use crate::model::system::Now;
 use crate::model::system::System;
 use crate::tree::registry;
+use crate::tree::state;
 
 /// What is to be written down.
 pub(super) enum Refresh {
@@ -38,7 +38,6 @@ impl Machine {
                 (None, verdict) if !view.built && kernel.is_some() => {
                     let known = verdict.as_ref().is_some_and(|v| v.stamp == *stamp && v.facts == *facts);
                     let verdict = Verdict {
-                        format: FORMAT,
                         inputs: (**inputs).clone(),
                         stamp: stamp.clone(),
                         facts: facts.clone(),
@@ -56,9 +55,8 @@ impl Machine {
         for (cell, refresh) in self.outdated(system) {
             let saved = match refresh {
                 Refresh::Record(stamp) => {
-                    let path = self.layout.record(cell);
                     // As it is now: the run may have written it anew.
-                    match store::load::<Record>(&path) {
+                    match state::known(state::record(&self.layout, cell)) {
                         Some(mut record)
                             if system.cells[cell]
                                 .record
@@ -66,16 +64,17 @@ impl Machine {
                                 .is_some_and(|r| r.inputs == record.inputs) =>
                         {
                             record.stamp = stamp;
-                            store::save(&path, &record)
+                            state::save_record(&self.layout, cell, &record)
                         }
                         _ => Ok(()),
                     }
                 }
                 Refresh::Verdict(verdict) => {
-                    let path = self.layout.verdict(cell);
-                    let now: Option<Verdict> = store::load(&path);
-                    if now == system.cells[cell].verdict && !registry::is_built(&self.layout, cell) {
-                        store::save(&path, &*verdict)
+                    // One that is not understood is left as it is.
+                    let same =
+                        state::verdict(&self.layout, cell).is_ok_and(|now| now == system.cells[cell].verdict);
+                    if same && !registry::is_built(&self.layout, cell) {
+                        state::save_verdict(&self.layout, cell, &verdict)
                     } else {
                         Ok(())
                     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::blind::{Blind, Cause};
+
 /// Exit statuses of DKMS that scripts know (its behaviour is described in `docs/compatibility.md`).
 pub mod exit {
     /// Not root, cannot write to the tree, arguments missing.
@@ -99,6 +101,20 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<Blind> for Error {
+    fn from(blind: Blind) -> Self {
+        let path = blind.path.display();
+        let error = Self::new(exit::UNSEEN, format!("cannot look at {path}: {}", blind.cause));
+        match blind.cause {
+            Cause::Format(_) => error.hint(format!(
+                "install the version of dkms-hook that wrote it; or move {path} away to go on without it"
+            )),
+            Cause::Damaged(_) => error.hint(format!("move {path} away to go on without it")),
+            _ => error.hint("mount or repair the file system that holds it, then try again"),
+        }
+    }
+}
 
 impl From<crate::model::ids::BadName> for Error {
     fn from(err: crate::model::ids::BadName) -> Self {

@@ -1,52 +1,39 @@
 //! What we write down beside DKMS's own state: records of builds, verdicts on cells that have none,
-//! notes on kernels. Plain data; [`crate::fs::store`] reads and writes it.
+//! notes on kernels. Plain data; `tree::state` reads and writes it, in types of its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::model::inputs::{Headers, Inputs};
 
-/// Format of the files below. A file of another format is ignored, as if it were not there.
-pub const FORMAT: u32 = 1;
-
 /// A build: what it was made from and what of it was installed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// [`FORMAT`].
-    pub format: u32,
     /// What it was made from. Shared with what is observed while nothing changes.
     pub inputs: Arc<Inputs>,
     /// Headers that came after it and that it was found to fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
     /// Digest over size, times and mode of every input file: while it is the same, the inputs
     /// need not be read again. Empty when it must be computed anew.
-    #[serde(default)]
     pub stamp: String,
     /// What dkms.conf said beside the inputs.
     pub facts: Facts,
     /// The files that install put below `/lib/modules`: uninstall removes these and no others.
-    #[serde(default)]
     pub installed: Vec<InstalledFile>,
     /// Why its installation was refused (the kernel has a newer module of that name); tried again
     /// when an input changes or a person asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// Made on request for a kernel that had no image; not purged for the lack of one.
-    #[serde(default)]
     pub without_image: bool,
     /// The options of a command line that it was made with: it is judged by them, and made again
     /// with them, until a person asks for it with others.
-    #[serde(default, skip_serializing_if = "Overrides::is_plain")]
     pub overrides: Overrides,
 }
 
 /// A build was kept although the headers changed: everything that it imports is what it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// Those headers. The inputs still say what the build was made from.
     pub headers: Headers,
@@ -66,8 +53,7 @@ impl Record {
 }
 
 /// What a person says instead of the files when asking for a build: it changes the result.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `-c`: this dkms.conf instead of the source's.
     pub conf: Option<PathBuf>,
@@ -80,7 +66,6 @@ pub struct Overrides {
     /// `--directive`.
     pub directives: Vec<(String, String)>,
     /// `-j`; 0 means without limit. Changes no result, so it is not kept.
-    #[serde(skip)]
     pub jobs: Option<usize>,
 }
 
@@ -99,29 +84,23 @@ impl InstalledFile {
 }
 
 /// What the planner needs of a conf.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// AUTOINSTALL.
     pub autoinstall: bool,
     /// BUILD_DEPENDS.
-    #[serde(default)]
     pub depends: Vec<String>,
     /// BUILD_DEPENDS_REBUILD: it is built again as soon as one of those is.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub depends_rebuild: bool,
     /// Why the whole package is left out for this kernel.
-    #[serde(default)]
     pub exclusion: Option<String>,
     /// DEST_MODULE_NAME of the modules that are built for this kernel; empty where an earlier version of
     /// this program wrote it down.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<String>,
 }
 
 /// One installed file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledFile {
     /// Where, as seen from inside the root.
     pub path: PathBuf,
@@ -132,34 +111,27 @@ pub struct InstalledFile {
     /// Modification time, nanoseconds since the epoch.
     pub mtime: i64,
     /// Modification time of the built file when it was installed, nanoseconds since the epoch.
-    #[serde(default)]
     pub built_mtime: i64,
     /// The archived module that stood in its way, if any: its place before, inside the root.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<PathBuf>,
 }
 
 /// Why a cell has no build, judged on these inputs: it is excluded, its build failed, or nobody
 /// wanted one (then it only says what was judged, so that it need not be read again).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// [`FORMAT`].
-    pub format: u32,
     /// What was judged.
     pub inputs: Inputs,
     /// As in [`Record::stamp`].
-    #[serde(default)]
     pub stamp: String,
     /// What dkms.conf said.
     pub facts: Facts,
     /// A failed build, if one was tried.
-    #[serde(default)]
     pub failure: Option<FailureNote>,
 }
 
 /// A failed build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FailureNote {
     /// DKMS's exit status for it.
@@ -167,47 +139,35 @@ pub struct FailureNote {
     /// One line: what failed.
     pub what: String,
     /// The first lines of compiler output that say why.
-    #[serde(default)]
     pub first_errors: Vec<String>,
     /// Where the log is, inside the root.
-    #[serde(default)]
     pub log: Option<PathBuf>,
     /// What to do next.
-    #[serde(default)]
     pub hint: Option<String>,
     /// Seconds since the epoch.
     pub when: u64,
     /// The toolchain could not run (half-unpacked, missing): tried again at the next opportunity.
-    #[serde(default)]
     pub provisional: bool,
     /// The person has been told in a summary.
-    #[serde(default)]
     pub reported: bool,
 }
 
 /// What we know of a kernel beyond its files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelNote {
     /// Modules wait for its headers; holds what to install.
-    #[serde(default)]
     pub waiting: Option<String>,
     /// Its image package was removed although its modules are still on disk.
-    #[serde(default)]
     pub removed: bool,
     /// Its boot entry was removed (`kernel-install remove`) although its files are still on disk:
     /// nothing is installed for it, what is built stays.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub boot_entry_removed: bool,
     /// Files below `/lib/modules/K` changed and depmod has not run since.
-    #[serde(default)]
     pub depmod_due: bool,
     /// Who called that run runs depmod right after it: an index newer than the one of then is up to
     /// date. That one's modification time in nanoseconds since the epoch, 0 where there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depmod_left_at: Option<i64>,
     /// Modules changed and the initramfs may still hold the old ones.
-    #[serde(default)]
     pub initramfs_due: Option<InitramfsDue>,
 }
 
@@ -219,16 +179,13 @@ impl KernelNote {
 }
 
 /// Since when an initramfs is out of date.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitramfsDue {
     /// Modification times of the initramfs before this are too old; nanoseconds since the epoch.
     pub since: i64,
     /// A kernel or its headers changed: the initramfs may lack modules it should have, so it is
     /// made again whatever it holds. Otherwise only if it holds a module of the names below.
-    #[serde(default)]
     pub always: bool,
     /// Names of the modules that changed.
-    #[serde(default)]
     pub modules: Vec<String>,
 }

@@ -3,12 +3,12 @@
 use super::Observer;
 use crate::conf::Strictness;
 use crate::conf::model::Conf;
-use crate::fs::store;
 use crate::model::directive::{DirectiveChange, Directives};
 use crate::model::ids::Cell;
 use crate::model::inputs::Change;
 use crate::model::system::CellView;
 use crate::model::system::Now;
+use crate::tree::state;
 
 impl Observer<'_> {
     /// Which directive changed, if that is the first thing that did.
@@ -17,7 +17,7 @@ impl Observer<'_> {
         if !matches!(inputs.change_since(&record.inputs), Some(Change::Conf { .. })) {
             return None;
         }
-        let old: Directives = store::load(&self.layout.directives(cell))?;
+        let old = state::known(state::directives(self.layout, cell))?;
         let conf = self.conf(cell, &self.context(cell), Strictness::Other).ok()?;
         DirectiveChange::between(&old, &self.directives(&conf))
     }

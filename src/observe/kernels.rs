@@ -4,19 +4,18 @@ use std::path::Path;
 
 use crate::boot;
 use crate::fs::look::{mtime, read_dir};
-use crate::fs::store;
 use crate::kernel::{headers_present, only_residue};
 use crate::model::ids::KernelRelease;
-use crate::model::record::KernelNote;
 use crate::model::system::Kernel;
 use crate::observe::distribution::Distribution;
 use crate::tree::layout::Layout;
+use crate::tree::state;
 
 /// What is on disk of one release.
 pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRelease) -> Kernel {
     let dir = layout.kernel(release);
     let image = dir.join("kernel").is_dir();
-    let note: KernelNote = store::load(&layout.kernel_note(release)).unwrap_or_default();
+    let note = state::known(state::note(layout, release).map(Some)).unwrap_or_default();
     let index = || std::fs::metadata(dir.join("modules.dep")).ok().map(|m| mtime(&m));
     let package_base = boot::package_base(layout, release);
     Kernel {

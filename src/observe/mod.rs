@@ -14,14 +14,13 @@ use crate::conf::{self, Strictness};
 use crate::elf;
 use crate::fs::look;
 use crate::fs::stamp;
-use crate::fs::store;
 use crate::kernel;
 use crate::kernel::headers;
 use crate::kernel::{compression, signing_identity, toolchain};
 use crate::model::error::{Error, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Hasher, Inputs};
-use crate::model::record::{FORMAT, Facts, Overrides, Record, Verdict};
+use crate::model::record::{Facts, Overrides, Record, Verdict};
 use crate::model::system::CellView;
 use crate::model::system::FromArchive;
 use crate::model::system::Now;
@@ -31,6 +30,7 @@ use crate::observe::distribution::Distribution;
 use crate::observe::forced::Forced;
 use crate::tree::layout::Layout;
 use crate::tree::registry;
+use crate::tree::state;
 
 mod directives;
 pub mod distribution;
@@ -125,11 +125,7 @@ impl Observer<'_> {
     fn cell(&self, system: &System, once: &Once, cell: &Cell) -> CellView {
         let built = registry::is_built(self.layout, cell);
         let installed = built && registry::is_active(self.layout, cell);
-        let mut record: Option<Record> = if built {
-            store::load(&self.layout.record(cell)).filter(|r: &Record| r.format == FORMAT)
-        } else {
-            None
-        };
+        let mut record = if built { state::known(state::record(self.layout, cell)) } else { None };
         if let Some(record) = &mut record
             && record.refused.is_some()
             && Forced::of(self.layout).any_version(&cell.module.name)
@@ -137,11 +133,8 @@ impl Observer<'_> {
             record.refused = None;
         }
         let file = self.layout.verdict(cell);
-        let verdict: Option<Verdict> = if once.verdicts.contains(&file) {
-            store::load(&file).filter(|v: &Verdict| v.format == FORMAT)
-        } else {
-            None
-        };
+        let recorded = once.verdicts.contains(&file);
+        let verdict = if recorded { state::known(state::verdict(self.layout, cell)) } else { None };
         let overrides = self.overrides_of(cell, record.as_ref());
         let now = match &overrides {
             Cow::Borrowed(_) => self.now(system, once, cell, record.as_ref(), verdict.as_ref()),
@@ -389,7 +382,7 @@ impl Observer<'_> {
                 kernel: cell.kernel.clone(),
                 arch: cell.arch.clone(),
             };
-            if let Some(record) = store::load::<Record>(&self.layout.record(&dependency)) {
+            if let Some(record) = state::known(state::record(self.layout, &dependency)) {
                 out.insert(name.clone(), record.inputs.fingerprint());
             }
         }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::{Observer, Overrides};
 use crate::conf::model::Context;
-use crate::fs::store;
 use crate::model::ids::{Cell, ModuleId};
 use crate::model::record::Record;
+use crate::tree::state;
 
 /// The module version that a person asks for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Observer<'_> {
 
     /// What the conf of a cell is read with, given the options that its build was made with.
     pub fn kept_context(&self, cell: &Cell) -> Context {
-        let record = store::load::<Record>(&self.layout.record(cell));
+        let record = state::known(state::record(self.layout, cell));
         let overrides = self.overrides_of(cell, record.as_ref());
         self.with(&overrides).context(cell)
     }

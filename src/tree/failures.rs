@@ -1,9 +1,9 @@
 //! Failed builds that are remembered.
 
-use crate::fs::store;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::model::record::{FORMAT, Verdict};
+use crate::model::record::Verdict;
 use crate::tree::layout::Layout;
+use crate::tree::state;
 
 /// Every failed build that is remembered.
 pub fn failures(layout: &Layout) -> Vec<(Cell, Verdict)> {
@@ -15,14 +15,13 @@ pub fn failures(layout: &Layout) -> Vec<(Cell, Verdict)> {
         .flatten()
         .filter_map(|entry| {
             let path = entry.path();
-            let verdict: Verdict = store::load(path).filter(|v: &Verdict| v.format == FORMAT)?;
-            verdict.failure.as_ref()?;
             let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
             let (kernel, arch) = stem.rsplit_once('-')?;
             let mut parts = path.strip_prefix(&root).ok()?.components().map(|c| c.as_os_str().to_str());
             let module = ModuleId::new(parts.next()??, parts.next()??).ok()?;
             let cell = Cell { module, kernel: KernelRelease::new(kernel).ok()?, arch: Arch::new(arch).ok()? };
-            Some((cell, verdict))
+            let verdict = state::known(state::verdict(layout, &cell))?;
+            verdict.failure.is_some().then_some((cell, verdict))
         })
         .collect();
     out.sort_by(|a, b| a.0.cmp(&b.0));
@@ -31,6 +30,6 @@ pub fn failures(layout: &Layout) -> Vec<(Cell, Verdict)> {
 
 /// True when the summary at the end will tell of a failed build.
 pub fn will_tell(layout: &Layout, cell: &Cell) -> bool {
-    let verdict: Option<Verdict> = store::load(&layout.verdict(cell));
+    let verdict = state::known(state::verdict(layout, cell));
     layout.unreported().exists() && verdict.and_then(|v| v.failure).is_some_and(|f| !f.reported)
 }

@@ -160,6 +160,11 @@ impl Layout {
         self.state().join("unreported")
     }
 
+    /// Modules that an rpm transaction is adding.
+    pub fn upgrades(&self) -> PathBuf {
+        self.state().join("rpm-upgrades.json")
+    }
+
     /// Directory of the verdicts of one module version.
     pub fn verdict_dir(&self, id: &ModuleId) -> PathBuf {
         self.state().join("verdicts").join(&id.name).join(&id.version)

@@ -7,3 +7,4 @@ pub mod lock;
 pub mod notes;
 pub mod recover;
 pub mod registry;
+pub mod state;

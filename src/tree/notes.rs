@@ -4,30 +4,40 @@ use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::fs::look;
-use crate::fs::store;
+use crate::model::blind::Cause;
 use crate::model::error::Result;
 use crate::model::ids::KernelRelease;
 use crate::model::record::{InitramfsDue, KernelNote};
 use crate::tree::layout::Layout;
+use crate::tree::state;
 
-/// The note on a kernel; empty when there is none.
+/// The note on a kernel; empty when there is none. Where it cannot be read, every duty counts as due.
 pub fn kernel_note(layout: &Layout, kernel: &KernelRelease) -> KernelNote {
-    store::load(&layout.kernel_note(kernel)).unwrap_or_default()
+    state::note(layout, kernel).unwrap_or_else(|_| every_duty())
 }
 
-/// Changes the note on a kernel. An empty note is no file.
+/// What a note that nobody can read may have said.
+fn every_duty() -> KernelNote {
+    let initramfs = InitramfsDue { since: now_nanos(), always: true, modules: Vec::new() };
+    KernelNote { depmod_due: true, initramfs_due: Some(initramfs), ..KernelNote::default() }
+}
+
+/// Changes the note on a kernel. An empty note is no file. A damaged one is kept beside it.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When it cannot be written, or what is there cannot be read.
 pub fn update(layout: &Layout, kernel: &KernelRelease, change: impl FnOnce(&mut KernelNote)) -> Result<()> {
-    let old = kernel_note(layout, kernel);
+    let path = layout.kernel_note(kernel);
+    let old = match state::note(layout, kernel) {
+        Err(blind) if matches!(blind.cause, Cause::Damaged(_)) => {
+            state::set_aside(&path)?;
+            every_duty()
+        }
+        seen => seen?,
+    };
     let mut new = old.clone();
     change(&mut new);
-    let path = layout.kernel_note(kernel);
-    if new.is_empty() {
-        return store::remove(&path, &layout.state());
-    }
-    if new == old && path.exists() { Ok(()) } else { store::save(&path, &new) }
+    if new == old && path.exists() { Ok(()) } else { state::save_note(layout, kernel, &new) }
 }
 
 /// Writes down, *before* files below `/lib/modules` change, that depmod and the initramfs have to
@@ -96,6 +106,27 @@ pub fn now_nanos() -> i64 {
 mod tests {
     use super::*;
     use crate::fs::root::Root;
+
+    #[test]
+    fn a_damaged_note_has_every_duty_and_is_kept_beside_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let k = KernelRelease::new("6.1").unwrap();
+        let path = layout.kernel_note(&k);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "{ \"waiting\": tr").unwrap();
+        assert!(kernel_note(&layout, &k).depmod_due && kernel_note(&layout, &k).initramfs_due.is_some());
+        depmod_done(&layout, &k).unwrap();
+        let note = kernel_note(&layout, &k);
+        assert!(!note.depmod_due && note.initramfs_due.unwrap().always);
+        assert!(path.with_extension("json.damaged").exists());
+
+        // What a newer version wrote is no damage.
+        std::fs::write(&path, "{ \"format\": 2 }").unwrap();
+        assert!(kernel_note(&layout, &k).depmod_due);
+        assert!(depmod_done(&layout, &k).unwrap_err().message.contains("format 2"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{ \"format\": 2 }");
+    }
 
     #[test]
     fn duties_accumulate_and_an_empty_note_is_no_file() {

@@ -8,7 +8,7 @@ use dkms_hook::model::fit::{Fit, Misfit};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::{
-    FORMAT, Facts, FailureNote, InitramfsDue, InstalledFile, Kept, KernelNote, Overrides, Record, Verdict,
+    Facts, FailureNote, InitramfsDue, InstalledFile, Kept, KernelNote, Overrides, Record, Verdict,
 };
 use dkms_hook::model::system;
 use dkms_hook::model::system::CellView;
@@ -181,7 +181,6 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
     };
     let written = build.and_then(|b| b.written.as_ref().map(|w| (b, w)));
     let record = written.map(|(build, written)| Record {
-        format: FORMAT,
         inputs: inputs(machine, &build.made).into(),
         kept: written.kept.map(|revision| Kept { headers: headers(revision), symbols: 5 }),
         stamp: String::new(),
@@ -204,7 +203,6 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
         intact: machine.intact(m, k),
         record,
         verdict: machine.verdicts.get(&(m, k)).map(|verdict| Verdict {
-            format: FORMAT,
             inputs: inputs(machine, &verdict.made),
             stamp: String::new(),
             facts: facts(&verdict.made.conf, k),

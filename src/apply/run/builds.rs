@@ -13,22 +13,28 @@ use crate::apply::tree;
 use crate::boot;
 use crate::conf::model::{Conf, Framework};
 use crate::elf::module_stem;
-use crate::fs::store;
+use crate::fs::atomic;
+use crate::model::blind::Cause;
 use crate::model::error::{Error, Result};
 use crate::model::fit::Fit;
 use crate::model::ids::Cell;
-use crate::model::record::{FORMAT, Facts, FailureNote, Kept, Overrides, Record, Verdict};
+use crate::model::record::{Facts, FailureNote, Kept, Overrides, Record, Verdict};
 use crate::model::system::CellView;
 use crate::model::system::Now;
 use crate::model::system::Signature;
 use crate::observe::Observer;
 use crate::tree::layout::Layout;
 use crate::tree::notes;
+use crate::tree::state;
 
 impl Executor<'_> {
     pub(super) fn build(&self, cell: &Cell, force: bool) -> Result<()> {
         let layout = self.observer.layout;
-        let old: Option<Record> = store::load(&layout.record(cell));
+        let old = match state::record(layout, cell) {
+            // The new build gets one that is understood.
+            Err(blind) if matches!(blind.cause, Cause::Damaged(_)) => state::known(Err(blind)),
+            seen => seen?,
+        };
         let overrides = self.observer.overrides_of(cell, old.as_ref()).into_owned();
         let observer = self.observer.with(&overrides);
         let (conf, context, facts, inputs, _) = observer.fresh(cell)?;
@@ -82,7 +88,6 @@ impl Executor<'_> {
     ) -> Result<()> {
         let layout = self.observer.layout;
         let mut record = Record {
-            format: FORMAT,
             inputs: before.into(),
             kept: None,
             stamp: String::new(),
@@ -102,13 +107,13 @@ impl Executor<'_> {
             Signed::With { certificate } => Some(certificate.clone()),
             Signed::Not(_) => None,
         };
-        store::save(&layout.record(cell), &record)?;
+        state::save_record(layout, cell, &record)?;
         tree::drop_verdict(layout, cell)
     }
 
     /// Writes down the directives, to say later which of them changed. Without them that cannot be said.
     fn record_directives(&self, observer: &Observer<'_>, cell: &Cell, conf: &Conf) {
-        let saved = store::save(&self.observer.layout.directives(cell), &observer.directives(conf));
+        let saved = state::save_directives(self.observer.layout, cell, &observer.directives(conf));
         if let Err(error) = saved {
             log::info!("{error}");
         }
@@ -132,10 +137,10 @@ impl Executor<'_> {
             provisional: failure.toolchain_trouble,
             reported: self.flags.interactive,
         };
-        let verdict = Verdict { format: FORMAT, inputs, stamp: String::new(), facts, failure: Some(note) };
-        store::save(&layout.verdict(cell), &verdict)?;
+        let verdict = Verdict { inputs, stamp: String::new(), facts, failure: Some(note) };
+        state::save_verdict(layout, cell, &verdict)?;
         if !self.flags.interactive {
-            store::write_atomic(&layout.unreported(), b"")?;
+            atomic::write(&layout.unreported(), b"")?;
         }
         Ok(())
     }
@@ -187,11 +192,10 @@ impl Executor<'_> {
         else {
             return Ok(());
         };
-        let path = layout.record(cell);
-        let Some(mut record) = store::load::<Record>(&path) else { return Ok(()) };
+        let Some(mut record) = state::record(layout, cell)? else { return Ok(()) };
         record.kept = Some(Kept { headers: inputs.headers.clone(), symbols: *symbols });
         record.stamp.clone_from(stamp);
-        store::save(&path, &record)?;
+        state::save_record(layout, cell, &record)?;
         tree::drop_verdict(layout, cell)
     }
 
@@ -210,7 +214,6 @@ impl Executor<'_> {
         inputs.depends = self.observer.dependencies(cell, &facts.depends);
         let conf = self.conf(cell).1;
         let record = Record {
-            format: FORMAT,
             inputs: inputs.into(),
             kept: None,
             stamp: stamp.clone(),
@@ -227,7 +230,7 @@ impl Executor<'_> {
         if let Some(conf) = &conf {
             self.record_directives(&self.observer, cell, conf);
         }
-        store::save(&layout.record(cell), &record)?;
+        state::save_record(layout, cell, &record)?;
         // DKMS makes no initramfs after an install: one that is older may lack the module.
         let made = boot::oldest(layout, &cell.kernel);
         let newest = record.installed.iter().map(|f| f.mtime.max(f.built_mtime)).max();

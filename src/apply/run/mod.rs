@@ -13,16 +13,15 @@ use crate::apply::tree;
 use crate::apply::weak_modules::{Changed, Sharing};
 use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context};
-use crate::fs::store;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
-use crate::model::record::Record;
 use crate::model::system::System;
 use crate::observe::Observer;
 use crate::observe::forced::Forced;
 use crate::plan::{Action, Duty, Options, Plan};
 use crate::progress::Report;
 use crate::tree::notes;
+use crate::tree::state;
 
 mod builds;
 
@@ -242,7 +241,7 @@ impl Executor<'_> {
     /// What a conf is read with and, where it can be had, what it says: installing and uninstalling a
     /// build must not depend on it.
     fn conf(&self, cell: &Cell) -> (Context, Option<Conf>) {
-        let record: Option<Record> = store::load(&self.observer.layout.record(cell));
+        let record = state::known(state::record(self.observer.layout, cell));
         let overrides = self.observer.overrides_of(cell, record.as_ref());
         let observer = self.observer.with(&overrides);
         let context = observer.context(cell);

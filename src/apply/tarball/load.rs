@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use super::source::{self, Placed, is_stub, make_stub};
 use super::unpack::{Form, Unpacked};
 use crate::apply::tree;
+use crate::fs::atomic;
 use crate::fs::exchange::{exchange, sync_dir, sync_tree};
-use crate::fs::store;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{Cell, ModuleId};
-use crate::model::record::{InstalledFile, Record};
+use crate::model::record::InstalledFile;
 use crate::tree::layout::Layout;
+use crate::tree::state;
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -105,7 +106,7 @@ fn new_version(layout: &Layout, unpacked: &Unpacked, id: &ModuleId, loaded: &mut
     let module = layout.module(&id.name);
     fs::create_dir_all(&module).map_err(|e| Error::io("create", &module, &e))?;
     fs::rename(&new, layout.version(id)).map_err(|e| {
-        store::prune_empty(Some(&module), &layout.tree());
+        atomic::prune_empty(Some(&module), &layout.tree());
         doing(e)
     })?;
     // It is there; whether a power cut could undo it changes nothing in that.
@@ -136,7 +137,7 @@ fn add_builds(
         sync_tree(&build.dir).map_err(doing)?;
         fs::create_dir_all(parent).map_err(doing)?;
         if there {
-            if let Some(record) = store::load::<Record>(&layout.record(&cell)) {
+            if let Some(record) = state::record(layout, &cell)? {
                 loaded.installed.push((cell.clone(), record.installed));
             }
             exchange(&build.dir, &target).map_err(doing)?;
@@ -177,7 +178,10 @@ impl Drop for Undo {
             if let Err(error) = undone {
                 log::warn!("{} could not be put back: {error}", target.display());
             } else if !replaced {
-                store::prune_empty(target.parent(), target.parent().and_then(Path::parent).unwrap_or(target));
+                atomic::prune_empty(
+                    target.parent(),
+                    target.parent().and_then(Path::parent).unwrap_or(target),
+                );
             }
         }
     }

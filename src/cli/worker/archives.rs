@@ -6,16 +6,15 @@ use super::Worker;
 use crate::apply::run::Flags;
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::cli::engine::{Engine, Need, Options, Target};
-use crate::fs::store;
 use crate::machine::not_of_itself;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, ModuleId};
-use crate::model::record::Record;
 use crate::model::request::{Goal, Request};
 use crate::model::system::Signature;
 use crate::plan::{Action, InitramfsDuty};
 use crate::process::{Output, Process};
 use crate::tree::lock;
+use crate::tree::state;
 
 impl Worker {
     /// See [`Engine::load`].
@@ -110,9 +109,8 @@ impl Worker {
         };
         let layout = &self.machine.layout;
         let _lock = lock::take(layout, &self.report)?;
-        let path = layout.record(cell);
-        let Some(mut record) = store::load::<Record>(&path) else { return Ok(()) };
+        let Some(mut record) = state::record(layout, cell)? else { return Ok(()) };
         record.installed.clone_from(installed);
-        store::save(&path, &record)
+        state::save_record(layout, cell, &record)
     }
 }

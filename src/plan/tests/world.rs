@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::model::refresh;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Headers, Inputs};
-use crate::model::record::{FORMAT, Facts, FailureNote, Overrides, Record, Verdict};
+use crate::model::record::{Facts, FailureNote, Overrides, Record, Verdict};
 use crate::model::request::{Goal, Request};
 use crate::model::system::CellView;
 use crate::model::system::Kernel;
@@ -54,7 +54,6 @@ pub fn inputs(source: &str) -> Inputs {
 /// A build made from these inputs.
 pub fn record(inputs: Inputs, facts: Facts) -> Record {
     Record {
-        format: FORMAT,
         inputs: inputs.into(),
         kept: None,
         stamp: "stamp".to_owned(),
@@ -78,7 +77,7 @@ pub fn failed(inputs: Inputs, facts: Facts, provisional: bool) -> Verdict {
         provisional,
         reported: false,
     };
-    Verdict { format: FORMAT, inputs, stamp: String::new(), facts, failure: Some(failure) }
+    Verdict { inputs, stamp: String::new(), facts, failure: Some(failure) }
 }
 
 /// A world under construction.

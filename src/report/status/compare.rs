@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use crate::elf::module_stem;
 use crate::fs::look::{mtime, read_dir};
 use crate::fs::stamp::same_content;
-use crate::fs::store;
 use crate::model::ids::Cell;
-use crate::model::record::{InstalledFile, Record};
+use crate::model::record::InstalledFile;
 use crate::observe::distribution::Distribution;
 use crate::tree::layout::Layout;
+use crate::tree::state;
 
 use super::Trouble;
 
@@ -48,7 +48,7 @@ impl<'a> Comparison<'a> {
             .filter(|name| module_stem(name).is_some())
             .collect();
         built.sort_unstable();
-        let record = store::load::<Record>(&self.layout.record(cell));
+        let record = state::known(state::record(self.layout, cell));
         let has = |module: &String| built.iter().any(|name| module_stem(name) == Some(module));
         if record.as_ref().is_some_and(|record| !record.facts.modules.iter().all(has)) {
             return Some(Trouble::Missing);

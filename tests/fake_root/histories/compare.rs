@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use dkms_hook::model::record::Record;
-
 use super::state::{KERNELS, NAMES, State};
 use crate::support::toy_kernel::{ARCH, FakeRoot};
 
@@ -106,8 +104,8 @@ fn installed(root: &FakeRoot, release: &str, free: &dyn Fn(usize) -> bool) -> BT
         let link = format!("/var/lib/dkms/{name}/kernel-{release}-{ARCH}");
         let Ok(target) = fs::read_link(root.path(link)) else { continue };
         let record = root.read(format!("/var/lib/dkms/{name}/{}/.dkms-hook.json", target.display()));
-        let record: Record = serde_json::from_str(&record).expect("a record");
-        let text = format!("{} {:#?}", target.display(), record.inputs);
+        let record: serde_json::Value = serde_json::from_str(&record).expect("a record");
+        let text = format!("{} {:#}", target.display(), record["inputs"]);
         out.insert(format!("{name} for {release}"), text.into_bytes());
     }
     out

@@ -1,0 +1,221 @@
+//! Files beside the builds that outlive a release of this program: records, verdicts, notes on kernels, the
+//! directives of builds, additions under way.
+//!
+//! Each kind of file has types of its own in here, apart from those that the program computes with, so that a
+//! field renamed there changes no file. tests/fixtures has files of every format; each later version reads
+//! them all.
+//!
+//! **Formats.** Every file has a number, and a file without one has format 1. A name may be added under the
+//! same number if an older version may do without it: that version drops it when it writes the file again. A
+//! name that an older version must not drop, or that changes its meaning, takes a new number. A file of a
+//! higher number is reported as [`Cause::Format`] and not overwritten.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::fs::atomic;
+use crate::model::blind::{Blind, Cause};
+use crate::model::directive::Directives;
+use crate::model::error::{Error, Result};
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::record::{KernelNote, Record, Verdict};
+use crate::tree::layout::Layout;
+
+mod directives;
+mod inputs;
+mod note;
+mod record;
+#[cfg(test)]
+mod tests;
+mod upgrades;
+mod verdict;
+
+pub use upgrades::Upgrade;
+
+/// What a look at a file gives: `None` where there is none, an error where nobody can say what is in it.
+pub type Seen<T> = Result<Option<T>, Blind>;
+
+/// The number of today's format of all these files.
+const FORMAT: u64 = 1;
+
+/// The format of a file that names none.
+fn first() -> u64 {
+    1
+}
+
+/// A type on disk.
+trait OnDisk: Serialize + DeserializeOwned {
+    /// What the program computes with.
+    type Model;
+
+    /// The number of its format.
+    fn format(&self) -> u64;
+
+    /// Reads the values; an error says what is wrong with them.
+    fn into_model(self) -> Result<Self::Model, String>;
+}
+
+/// What is known of the content of a file of any format.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default = "first")]
+    format: u64,
+}
+
+fn load<T: OnDisk>(layout: &Layout, path: &Path) -> Seen<T::Model> {
+    let blind = |cause| Blind::new(layout.shown(path), cause);
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Blind::os(&layout.shown(path), &error)),
+    };
+    let (format, value) = match serde_json::from_slice::<T>(&bytes) {
+        Ok(value) => (value.format(), value.into_model()),
+        Err(error) => {
+            // Of a format that is not known, nothing else can be understood.
+            let head = serde_json::from_slice::<Head>(&bytes);
+            (head.map_or(FORMAT, |head| head.format), Err(error.to_string()))
+        }
+    };
+    if format != FORMAT {
+        return Err(blind(Cause::Format(format)));
+    }
+    value.map(Some).map_err(|what| blind(Cause::Damaged(what)))
+}
+
+fn save(path: &Path, value: &impl Serialize) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error))?;
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::new(1, error.to_string()))?;
+    text.push(b'\n');
+    atomic::write(path, &text)
+}
+
+/// What is known of a file to somebody who decides nothing by it: nothing where it could not be read, which is
+/// logged.
+pub fn known<T>(seen: Seen<T>) -> Option<T> {
+    seen.unwrap_or_else(|blind| {
+        log::warn!("cannot look at {}: {}", blind.path.display(), blind.cause);
+        None
+    })
+}
+
+/// The record of a build.
+///
+/// # Errors
+/// When it is there and not understood, or cannot be read.
+pub fn record(layout: &Layout, cell: &Cell) -> Seen<Record> {
+    record_at(layout, &layout.record(cell))
+}
+
+/// The record of a build that is not in its place yet.
+///
+/// # Errors
+/// When it is there and not understood, or cannot be read.
+pub fn record_at(layout: &Layout, path: &Path) -> Seen<Record> {
+    load::<record::OnDisk>(layout, path)
+}
+
+/// Writes the record of a build.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_record(layout: &Layout, cell: &Cell, record: &Record) -> Result<()> {
+    save_record_at(&layout.record(cell), record)
+}
+
+/// Writes the record of a build that is not in its place yet.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_record_at(path: &Path, record: &Record) -> Result<()> {
+    save(path, &record::OnDisk::from(record))
+}
+
+/// Why there is no build.
+///
+/// # Errors
+/// When it is there and not understood, or cannot be read.
+pub fn verdict(layout: &Layout, cell: &Cell) -> Seen<Verdict> {
+    load::<verdict::OnDisk>(layout, &layout.verdict(cell))
+}
+
+/// Writes down why there is no build.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_verdict(layout: &Layout, cell: &Cell, verdict: &Verdict) -> Result<()> {
+    save(&layout.verdict(cell), &verdict::OnDisk::from(verdict))
+}
+
+/// The note on a kernel. Without a file there is nothing to remember.
+///
+/// # Errors
+/// When it is there and not understood, or cannot be read.
+pub fn note(layout: &Layout, kernel: &KernelRelease) -> Result<KernelNote, Blind> {
+    Ok(load::<note::OnDisk>(layout, &layout.kernel_note(kernel))?.unwrap_or_default())
+}
+
+/// Writes the note on a kernel. An empty one is no file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_note(layout: &Layout, kernel: &KernelRelease, note: &KernelNote) -> Result<()> {
+    let path = layout.kernel_note(kernel);
+    match note.is_empty() {
+        true => atomic::remove(&path, &layout.state()),
+        false => save(&path, &note::OnDisk::from(note)),
+    }
+}
+
+/// The directives that a build was made with.
+///
+/// # Errors
+/// When they are there and not understood, or cannot be read.
+pub fn directives(layout: &Layout, cell: &Cell) -> Seen<Directives> {
+    load::<directives::OnDisk>(layout, &layout.directives(cell))
+}
+
+/// Writes the directives that a build was made with.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn save_directives(layout: &Layout, cell: &Cell, directives: &Directives) -> Result<()> {
+    save(&layout.directives(cell), &directives::OnDisk::from(directives))
+}
+
+/// The modules that rpm transactions are adding.
+///
+/// # Errors
+/// When the file is there and not understood, or cannot be read.
+pub fn upgrades(layout: &Layout) -> Result<Vec<Upgrade>, Blind> {
+    Ok(load::<upgrades::OnDisk>(layout, &layout.upgrades())?.unwrap_or_default())
+}
+
+/// Writes the modules that rpm transactions are adding. None of them is no file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save_upgrades(layout: &Layout, upgrades: &[Upgrade]) -> Result<()> {
+    match upgrades {
+        [] => atomic::remove(&layout.upgrades(), &layout.state()),
+        upgrades => save(&layout.upgrades(), &upgrades::OnDisk::from(upgrades)),
+    }
+}
+
+/// Keeps a file that is not understood beside its place, with `.damaged` added to its name, so that a new one
+/// can be written there.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn set_aside(path: &Path) -> Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".damaged");
+    let aside = PathBuf::from(name);
+    match std::fs::rename(path, &aside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("rename", path, &error)),
+        _ => Ok(()),
+    }
+}
