@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::original;
 use crate::conf::model::Conf;
-use crate::elf;
 use crate::elf::{is_module, module_stem};
 use crate::fs::atomic;
 use crate::fs::look::mtime;
 use crate::fs::stamp::same_content;
+use crate::kernel::Listing;
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::Cell;
 use crate::model::record::{InstalledFile, Record};
+use crate::model::rival::Rival;
 use crate::observe::distribution::{Distribution, Family};
+use crate::observe::installing::{below, destination, labels};
 use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
@@ -29,10 +31,8 @@ pub struct Installer<'a> {
     pub distribution: &'a Distribution,
     /// Links into the tree instead of copies.
     pub symlink_modules: bool,
-    /// Whatever the version checks say.
-    pub force: bool,
-    /// Install whatever MODULE_VERSION the present module has.
-    pub ignore_version: bool,
+    /// Modules of the kernel that are kept where they are not older than those of the build.
+    pub rivals: &'a [Rival],
     /// Whether the initramfs must be made again whatever it holds (a kernel event).
     pub kernel_event: bool,
     /// Where findings go.
@@ -40,15 +40,8 @@ pub struct Installer<'a> {
 }
 
 impl Installer<'_> {
-    /// Where a built file goes, inside the root. The conf is asked only where the distribution
-    /// leaves it to the conf.
     fn target(&self, cell: &Cell, file: &str, conf: Option<&Conf>) -> PathBuf {
-        let stem = module_stem(file).unwrap_or(file);
-        let from_conf = conf
-            .and_then(|c| c.records.iter().find(|r| r.dest_name == stem))
-            .map_or("/updates", |r| r.dest_location.as_str());
-        let destination = self.distribution.destination(from_conf);
-        self.layout.install_tree.join(&cell.kernel).join(destination.trim_start_matches('/')).join(file)
+        destination(self.layout, self.distribution, &cell.kernel, file, conf)
     }
 
     /// The files of a build, as they lie or would lie below `/lib/modules/K`: for builds whose
@@ -120,7 +113,9 @@ impl Installer<'_> {
                 cell.module, cell.kernel
             )));
         }
-        self.refuse_all(cell, &files, conf, active.is_some(), &before)?;
+        let files = self.without_kept(cell, files)?;
+        // A version of ours that is there has set aside whatever was to be.
+        let listing = active.is_none().then(|| Listing::of(layout, &cell.kernel));
         self.announce(cell, files.iter().map(String::as_str).chain(before.iter().map(|f| f.built.as_str())))?;
         // What is about to be put there is ours from now on, also if this run ends before the link
         // says so.
@@ -131,11 +126,7 @@ impl Installer<'_> {
         let mut installed = Vec::new();
         for file in &files {
             let path = self.target(cell, file, conf);
-            match self.install_file(cell, file, &path, active.is_some(), &before) {
-                Ok(entry) => installed.push(entry),
-                Err(Refusal::Version(why)) => self.report.warning(&why),
-                Err(Refusal::Error(error)) => return Err(error),
-            }
+            installed.push(self.install_file(cell, listing.as_ref(), file, &path, &before)?);
         }
         for old in before.iter().filter(|old| !installed.iter().any(|new| new.path == old.path)) {
             atomic::delete(&layout.root.path(&old.path))?;
@@ -157,66 +148,60 @@ impl Installer<'_> {
         notes::modules_change(self.layout, &cell.kernel, &names, self.kernel_event)
     }
 
-    /// An error when the version checks refuse every file: before anything is changed or announced.
-    fn refuse_all(
-        &self,
-        cell: &Cell,
-        files: &[String],
-        conf: Option<&Conf>,
-        was_active: bool,
-        before: &[InstalledFile],
-    ) -> Result<()> {
-        let mut refused = None;
+    /// The files that are to be installed, without those that the kernel's own are kept for.
+    ///
+    /// # Errors
+    /// When that leaves none: before anything is changed or announced.
+    fn without_kept(&self, cell: &Cell, files: Vec<String>) -> Result<Vec<String>> {
+        let mut last = None;
+        let mut chosen = Vec::new();
         for file in files {
-            let path = self.target(cell, file, conf);
-            match self.in_the_way(cell, file, &path, was_active, before) {
-                Err(why) => refused = Some(why),
-                Ok(_) => return Ok(()),
+            match self.kept(cell, &file) {
+                Some(why) => {
+                    if let Some(why) = last.replace(why) {
+                        self.report.warning(&why);
+                    }
+                }
+                None => chosen.push(file),
             }
         }
-        match refused {
-            None => Ok(()),
-            Some(why) => {
-                self.change_record(cell, |record| record.refused = Some(why.clone()))?;
+        match last {
+            Some(why) if chosen.is_empty() => {
+                self.write_refusal(cell, &why)?;
                 Err(Error::new(exit::INSTALL, format!("nothing of {cell} was installed: {why}"))
                     .hint("use --force to install it all the same"))
             }
+            Some(why) => {
+                self.report.warning(&why);
+                Ok(chosen)
+            }
+            None => Ok(chosen),
         }
     }
 
-    /// The module that is there instead, to be set aside.
-    ///
-    /// # Errors
-    /// Why it is to be kept.
+    /// Why a module of the kernel is kept, and the one of the build not installed.
+    fn kept(&self, cell: &Cell, file: &str) -> Option<String> {
+        let stem = module_stem(file).unwrap_or(file);
+        let rival = self.rivals.iter().find(|rival| rival.module == stem)?;
+        rival.beats(&labels(&self.layout.built_modules(cell).join(file))?)
+    }
+
+    /// The module that is there instead, to be set aside. A file of ours at its very place is what an
+    /// install that was cut off left behind, not an original.
     fn in_the_way(
         &self,
         cell: &Cell,
+        listing: &Listing,
         file: &str,
         path: &Path,
-        was_active: bool,
         before: &[InstalledFile],
-    ) -> Result<Option<PathBuf>, String> {
+    ) -> Option<PathBuf> {
         let layout = self.layout;
         let built = layout.built_modules(cell).join(file);
-        // A file of ours at its very place is what an install that was cut off left behind, not an
-        // original.
-        let ours = before.iter().any(|f| f.path == path) || same_content(&built, &layout.root.path(path));
-        if was_active {
-            return Ok(None);
-        }
         let real = layout.root.path(path);
-        let kernel = layout.install_tree.join(&cell.kernel);
-        let destination = path.parent().and_then(|p| p.strip_prefix(kernel).ok());
-        let destination = destination.map(|d| d.to_string_lossy().into_owned()).unwrap_or_default();
+        let ours = before.iter().any(|f| f.path == path) || same_content(&built, &real);
         let stem = module_stem(file).unwrap_or(file);
-        let there = original::find(layout, &cell.kernel, stem, &destination, ours.then_some(&real));
-        if let Some(there) = &there
-            && !self.force
-            && !self.ignore_version
-        {
-            check_versions(there, &built, layout)?;
-        }
-        Ok(there)
+        listing.find(stem, &below(layout, cell, path), ours.then_some(&real))
     }
 
     /// What this module has below `/lib/modules/K`: the active version's files; without one, those
@@ -241,16 +226,16 @@ impl Installer<'_> {
     fn install_file(
         &self,
         cell: &Cell,
+        listing: Option<&Listing>,
         file: &str,
         path: &Path,
-        was_active: bool,
         before: &[InstalledFile],
-    ) -> Result<InstalledFile, Refusal> {
+    ) -> Result<InstalledFile> {
         let layout = self.layout;
         let built = layout.built_modules(cell).join(file);
         let real = layout.root.path(path);
         let mut archived = before.iter().find(|f| f.path == path).and_then(|f| f.original.clone());
-        let there = self.in_the_way(cell, file, path, was_active, before).map_err(Refusal::Version)?;
+        let there = listing.and_then(|listing| self.in_the_way(cell, listing, file, path, before));
         if let Some(there) = there {
             original::archive(layout, cell, &there)?;
             archived = Some(layout.shown(&there));
@@ -316,6 +301,14 @@ impl Installer<'_> {
             record.installed = installed;
             record.refused = None;
         })
+    }
+
+    /// Writes down why nothing of a build is installed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_refusal(&self, cell: &Cell, why: &str) -> Result<()> {
+        self.change_record(cell, |record| record.refused = Some(why.to_owned()))
     }
 
     /// A build that DKMS made and nobody took over has no record, and needs none.
@@ -404,44 +397,9 @@ impl Installer<'_> {
     }
 }
 
-enum Refusal {
-    Version(String),
-    Error(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
 fn missing_record(conf: &Conf, files: &[String]) -> Option<String> {
     conf.wanted()
         .map(|r| &r.dest_name)
         .find(|name| !files.iter().any(|f| module_stem(f) == Some(name)))
         .cloned()
-}
-
-/// DKMS's sanity check: a module that is there and newer, or the same to the letter, is not
-/// replaced (dkms(8), `--force-version-override`).
-fn check_versions(there: &Path, built: &Path, layout: &Layout) -> Result<(), String> {
-    let (Ok(old), Ok(new)) = (elf::modinfo(there), elf::modinfo(built)) else { return Ok(()) };
-    let shown = layout.shown(there);
-    let (old_version, new_version) =
-        (old.version.as_deref().unwrap_or(""), new.version.as_deref().unwrap_or(""));
-    match crate::model::version::compare(old_version, new_version) {
-        std::cmp::Ordering::Greater => Err(format!(
-            "{} has version {old_version}, newer than {new_version}; it is kept",
-            shown.display()
-        )),
-        std::cmp::Ordering::Equal if old.srcversion == new.srcversion => {
-            let any = !old_version.is_empty() || old.srcversion.is_some();
-            if any || same_content(there, built) {
-                Err(format!("{} is the same module already; it is kept", shown.display()))
-            } else {
-                Ok(())
-            }
-        }
-        _ => Ok(()),
-    }
 }

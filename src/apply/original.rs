@@ -6,39 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::elf::module_stem;
 use crate::fs::atomic;
 use crate::model::error::{Error, Result};
-use crate::model::ids::{Cell, KernelRelease};
+use crate::model::ids::Cell;
 use crate::tree::layout::Layout;
-
-/// Finds a module of this name (without `.ko`) that is in the way: `extra`, `updates`, the
-/// destination, then anywhere below `/lib/modules/K`, but not `except`. Names are compared as they
-/// are written.
-pub fn find(
-    layout: &Layout,
-    kernel: &KernelRelease,
-    name: &str,
-    destination: &str,
-    except: Option<&Path>,
-) -> Option<PathBuf> {
-    let dir = layout.kernel(kernel);
-    let near = ["extra", "updates", destination.trim_start_matches('/')];
-    let suffixes = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"];
-    for place in near {
-        for suffix in suffixes {
-            let path = dir.join(place).join(format!("{name}{suffix}"));
-            if path.is_file() && Some(path.as_path()) != except {
-                return Some(path);
-            }
-        }
-    }
-    walkdir::WalkDir::new(&dir)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|e| !matches!(e.file_name().to_str(), Some("build" | "source")))
-        .flatten()
-        .filter(|e| Some(e.path()) != except)
-        .find(|e| e.file_type().is_file() && e.file_name().to_str().and_then(module_stem) == Some(name))
-        .map(walkdir::DirEntry::into_path)
-}
 
 /// Sets a module aside.
 ///
@@ -152,7 +121,8 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use crate::fs::root::Root;
-    use crate::model::ids::{Arch, ModuleId};
+    use crate::kernel::Listing;
+    use crate::model::ids::{Arch, KernelRelease, ModuleId};
 
     #[test]
     fn what_was_set_aside_comes_back_where_it_was() {
@@ -167,9 +137,10 @@ mod tests {
         std::fs::create_dir_all(there.parent().unwrap()).unwrap();
         std::fs::write(&there, "original").unwrap();
 
-        assert_eq!(find(&layout, &cell.kernel, "e1000e", "/updates/dkms", None), Some(there.clone()));
-        assert_eq!(find(&layout, &cell.kernel, "e1000e", "/updates/dkms", Some(&there)), None);
-        assert_eq!(find(&layout, &cell.kernel, "e1000", "/updates/dkms", None), None);
+        let listing = Listing::of(&layout, &cell.kernel);
+        assert_eq!(listing.find("e1000e", "/updates/dkms", None), Some(there.clone()));
+        assert_eq!(listing.find("e1000e", "/updates/dkms", Some(&there)), None);
+        assert_eq!(listing.find("e1000", "/updates/dkms", None), None);
         archive(&layout, &cell, &there).unwrap();
         assert!(!there.exists());
         assert_eq!(restore(&layout, &cell, &|_| None).unwrap(), std::slice::from_ref(&there));

@@ -5,6 +5,7 @@
 mod compression;
 pub mod headers;
 mod kernel_config;
+mod listing;
 mod releases;
 mod signing;
 mod symvers;
@@ -13,6 +14,7 @@ mod vermagic;
 
 pub use compression::compression;
 pub use kernel_config::KernelConfig;
+pub use listing::Listing;
 pub use releases::{DEPMOD_FILES, headers_present, only_residue, releases};
 pub use signing::{
     Checked, KernelFiles, Pair, PairState, Recipe, Unsigned, check, check_file, enforced, pair, recipe,

@@ -146,6 +146,22 @@ impl Machine {
 
     /// What would be done, and what that was decided on. Changes nothing.
     pub fn plan(&self, request: &Request, options: &Options, overrides: &Overrides) -> (System, Plan) {
+        self.look(request, options, overrides, true)
+    }
+
+    /// As [`Self::plan`], but nothing is looked at that is dear: a step may be there of which a closer look
+    /// would show that it is not needed. Where there is no step, there is nothing to do.
+    pub fn glance(&self, request: &Request, options: &Options, overrides: &Overrides) -> (System, Plan) {
+        self.look(request, options, overrides, false)
+    }
+
+    fn look(
+        &self,
+        request: &Request,
+        options: &Options,
+        overrides: &Overrides,
+        closer: bool,
+    ) -> (System, Plan) {
         let kernels = plan::kernels_of(request);
         // Deleting a module version needs every cell of it in view.
         let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
@@ -161,7 +177,11 @@ impl Machine {
             rebuild: self.framework.rebuild,
             ..options.clone()
         };
-        let plan = plan::plan(&system, request, &options);
+        let mut plan = plan::plan(&system, request, &options);
+        while closer && !plan.questions.is_empty() {
+            observer.answer(&mut system, &plan.questions);
+            plan = plan::plan(&system, request, &options);
+        }
         (system, plan)
     }
 
@@ -197,8 +217,8 @@ impl Machine {
         flags: &Flags,
         report: &dyn Report,
     ) -> Result<Ran> {
-        let (system, plan) = self.plan(request, options, overrides);
-        let idle = plan.is_empty() && plan.settled.is_empty() && self.outdated(&system).next().is_none();
+        let (system, plan) = self.glance(request, options, overrides);
+        let idle = plan.is_idle() && self.outdated(&system).next().is_none();
         if idle && !lock::was_killed(&self.layout) {
             return Ok(Ran { system, plan, done: Vec::new() });
         }
@@ -215,7 +235,7 @@ impl Machine {
             self.refresh(&system);
         } else {
             // What the run left is looked at here, so that the next one has nothing to write down.
-            let (left, next) = self.plan(request, options, overrides);
+            let (left, next) = self.glance(request, options, overrides);
             self.refresh(&left);
             if adopted(&plan) && matches!(request, Request::Reconcile { retry: false, .. }) {
                 self.initramfs_after_adoption(&left, next, options, overrides, flags, report);

@@ -8,5 +8,6 @@ pub mod ids;
 pub mod inputs;
 pub mod record;
 pub mod request;
+pub mod rival;
 pub mod system;
 pub mod version;

@@ -2,7 +2,7 @@
 //!
 //! [`System`] is plain data. `crate::system` reads it from disk; the planner sees nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use crate::model::fit::Fit;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::Inputs;
 use crate::model::record::{Facts, KernelNote, Record, Verdict};
+use crate::model::rival::{Labels, Rival};
 
 /// Everything a plan is made from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct System {
     pub cells: BTreeMap<Cell, CellView>,
     /// How built modules are signed: looked at only for a request that is about it.
     pub signatures: BTreeMap<Cell, Signature>,
+    /// What installations meet. Looked at only when a plan asks for it: [`Question::Install`].
+    pub installs: BTreeMap<Cell, Installing>,
     /// `/etc/dkms/no-autoinstall` exists.
     pub autoinstall_disabled: bool,
     /// The distribution installs every registered module by itself, AUTOINSTALL or not.
@@ -197,6 +200,32 @@ pub enum Now {
     NoHeaders,
     /// The source or its dkms.conf cannot be read.
     Unreadable(Error),
+}
+
+/// Something that a plan depends on and that is dear to look at: it is looked at when a plan that was made
+/// without it asks for it. Then the plan is made anew.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    /// What an installation of this cell meets: [`System::installs`].
+    Install(Cell),
+}
+
+/// The questions that a plan leaves open.
+pub type Questions = BTreeSet<Question>;
+
+/// What the installation of a cell meets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Installing {
+    /// A vendor's list says: as with `--force`.
+    pub force: bool,
+    /// A vendor's list says: as with `--force-version-override`.
+    pub any_version: bool,
+    /// Modules of the same names that the kernel has already, for each name the one that would be replaced
+    /// first. None where a version of the module is installed: then that is settled.
+    pub rivals: Vec<Rival>,
+    /// The modules of the build that is there, without `.ko`, and what they say about themselves; `None` for
+    /// one that cannot be read.
+    pub built: BTreeMap<String, Option<Labels>>,
 }
 
 impl System {

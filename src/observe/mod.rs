@@ -38,6 +38,7 @@ mod expected;
 mod fit;
 pub mod forced;
 mod foreign;
+pub mod installing;
 pub mod kernels;
 mod overrides;
 mod signatures;

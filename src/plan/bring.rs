@@ -99,15 +99,14 @@ impl<'a> Planner<'a> {
             None if view.installed && !view.intact => Reason::FilesMissing,
             _ => Reason::Asked,
         };
-        let (needs, which) = match (build, &view.now) {
-            (Some((step, made)), _) => (vec![step], made),
-            (None, Now::Judged { inputs, .. }) if adopt => {
-                (Vec::new(), BuildOf::from(inputs, Vec::new(), false))
-            }
-            (None, _) => (Vec::new(), BuildOf::of(view)),
+        let (step, which) = match (build, &view.now) {
+            (Some((step, made)), _) => (Some(step), made),
+            (None, Now::Judged { inputs, .. }) if adopt => (None, BuildOf::from(inputs, Vec::new(), false)),
+            (None, _) => (None, BuildOf::of(view)),
         };
-        let install = self.step(Action::Install { cell: cell.clone(), force }, reason, needs);
-        if !force {
+        if let Some(install) = self.install_step(&cell, force, reason, Vec::new(), step)
+            && !force
+        {
             self.rebuild_dependents(&cell, install, which);
         }
     }

@@ -120,8 +120,8 @@ impl<'a> Planner<'a> {
         if !view.installed {
             return Some(ready(Some(build), made));
         }
-        let install = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
-        Some(ready(Some(install), made))
+        let install = self.install_step(cell, false, reason, Vec::new(), Some(build));
+        Some(ready(install, made))
     }
 
     /// What a dependent depends on beside what was asked for is taken as it is: nobody asked for more,

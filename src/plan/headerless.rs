@@ -46,15 +46,13 @@ impl<'a> Planner<'a> {
             }
             if let Some(known) = self.index.installed(place, arch) {
                 if self.is_to_be_mended(known, retry) {
-                    let action = Action::Install { cell: known.cell.clone(), force: false };
-                    self.step(action, Reason::FilesMissing, Vec::new());
+                    self.install_step(known.cell, false, Reason::FilesMissing, Vec::new(), None);
                 }
                 continue;
             }
             match self.ready_build(place, arch, retry) {
                 Some(known) => {
-                    let action = Action::Install { cell: known.cell.clone(), force: false };
-                    self.step(action, Reason::NotInstalled, Vec::new());
+                    self.install_step(known.cell, false, Reason::NotInstalled, Vec::new(), None);
                 }
                 None => wanted = true,
             }

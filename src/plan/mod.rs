@@ -10,11 +10,13 @@ use crate::model::fit::Rebuild;
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
+mod condition;
 mod dependents;
 mod depends;
 mod ending;
 mod headerless;
 mod index;
+mod install;
 mod note;
 mod planner;
 mod purge;
@@ -24,12 +26,13 @@ mod resign;
 #[cfg(test)]
 mod tests;
 
+pub use condition::Condition;
 pub use note::{Note, Subject, other_architecture};
 pub use planner::kernels_of;
 pub use reason::Reason;
 
 use crate::model::request::Request;
-use crate::model::system::System;
+use crate::model::system::{Questions, System};
 
 /// What to do, in an order that respects every `needs`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -47,6 +50,13 @@ pub struct Plan {
     /// gone.
     #[serde(skip)]
     pub in_doubt: bool,
+    /// Builds that are not installed because of what the kernel has already, and why: to be written down,
+    /// so that the next run need not look.
+    #[serde(skip)]
+    pub refused: Vec<(Cell, String)>,
+    /// What would have to be looked at to say more. A plan with questions is not carried out.
+    #[serde(skip)]
+    pub questions: Questions,
 }
 
 /// A duty that a kernel note can hold.
@@ -71,6 +81,9 @@ pub struct Step {
     /// Indices of earlier steps that must have succeeded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<usize>,
+    /// What else decides, when its turn comes, whether it is carried out.
+    #[serde(skip_serializing_if = "Condition::is_always")]
+    pub when: Condition,
 }
 
 /// What can be done.
@@ -232,6 +245,10 @@ pub struct Options {
     /// A kernel came or went, or its headers did: an initramfs made before may lack modules that
     /// belong into it, so it is made again whatever it holds now.
     pub kernel_event: bool,
+    /// Install as with `--force`, whatever is asked for.
+    pub force_install: bool,
+    /// Install whatever MODULE_VERSION the present module has.
+    pub any_version: bool,
     /// Retry builds whose failure may have been the toolchain's (half-unpacked packages).
     pub retry_provisional: bool,
     /// Do not build again what failed with the same inputs, even when asked for by name: a
@@ -260,6 +277,8 @@ impl Default for Options {
             depmod: true,
             initramfs: InitramfsDuty::Now,
             kernel_event: false,
+            force_install: false,
+            any_version: false,
             retry_provisional: true,
             heed_failures: false,
             kernel_left: false,
@@ -294,5 +313,10 @@ impl Plan {
     /// True when there is nothing to do. Notes may still have something to say.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// True when a run would write nothing at all, not even a note of its own.
+    pub fn is_idle(&self) -> bool {
+        self.steps.is_empty() && self.settled.is_empty() && self.refused.is_empty()
     }
 }

@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::rc::Rc;
 
 use super::index::{Index, Known, Place};
-use super::{Action, Duty, Note, Options, Plan, Reason, Step, Subject};
+use super::{Action, Condition, Duty, Note, Options, Plan, Reason, Step, Subject};
 use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::{Change, Inputs};
@@ -167,7 +167,18 @@ impl<'a> Planner<'a> {
 
     /// Adds a step and returns its index.
     pub(super) fn step(&mut self, action: Action, reason: Reason, needs: Vec<usize>) -> usize {
-        self.plan.steps.push(Step { action, reason, needs });
+        self.step_if(action, reason, needs, Condition::Always)
+    }
+
+    /// As [`Self::step`], for a step that depends on more than its needs.
+    pub(super) fn step_if(
+        &mut self,
+        action: Action,
+        reason: Reason,
+        needs: Vec<usize>,
+        when: Condition,
+    ) -> usize {
+        self.plan.steps.push(Step { action, reason, needs, when });
         self.plan.steps.len() - 1
     }
 

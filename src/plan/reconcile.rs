@@ -351,8 +351,10 @@ impl<'a> Planner<'a> {
             true => Reason::FilesMissing,
             false => replaces().unwrap_or(Reason::NotInstalled),
         };
-        let step = self.step(Action::Install { cell: cell.clone(), force: false }, reason, needs);
-        ready(Some(step), build)
+        match self.install_step(cell, false, reason, needs, None) {
+            Some(step) => ready(Some(step), build),
+            None => Provision::Unavailable,
+        }
     }
 
     fn build_and_install(
@@ -379,8 +381,8 @@ impl<'a> Planner<'a> {
         };
         let build =
             self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
-        let step = self.step(Action::Install { cell: cell.clone(), force: false }, reason, vec![build]);
-        ready(Some(step), made)
+        let step = self.install_step(cell, false, reason, Vec::new(), Some(build));
+        ready(step, made)
     }
 }
 

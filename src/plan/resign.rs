@@ -1,7 +1,7 @@
 //! `dkms-hook resign`: what bears no signature of the present key gets one, without a build.
 
 use super::planner::{Planner, Standing};
-use super::{Action, Note, Reason};
+use super::{Note, Reason};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::request::Wanted;
 use crate::model::system::Signature;
@@ -57,8 +57,7 @@ impl Planner<'_> {
         }
         let (step, install) = self.resign_step(cell, view, Reason::OtherSignature);
         if install {
-            let action = Action::Install { cell: cell.clone(), force: false };
-            self.step(action, Reason::OtherSignature, vec![step]);
+            self.install_step(cell, false, Reason::OtherSignature, vec![step], None);
         }
     }
 }

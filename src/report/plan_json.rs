@@ -29,6 +29,13 @@ pub fn steps(system: &System, plan: &Plan) -> Vec<Value> {
         if let (Some(inputs), Some(fields)) = (inputs(system, &step.action), value.as_object_mut()) {
             fields.insert("inputs".to_owned(), inputs);
         }
+        if let (false, Some(fields)) = (step.when.is_always(), value.as_object_mut()) {
+            let mut when = value!(step.when);
+            if let Some(when) = when.as_object_mut() {
+                when.insert("text".to_owned(), step.when.to_string().into());
+            }
+            fields.insert("when".to_owned(), when);
+        }
         value
     };
     plan.steps.iter().map(step).collect()

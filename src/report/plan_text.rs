@@ -1,6 +1,6 @@
 //! A plan as a person reads it: one line per action, each with its reason.
 
-use crate::plan::{Note, Plan};
+use crate::plan::{Condition, Note, Plan};
 
 /// The text of `--dry-run`.
 pub fn render(plan: &Plan) -> String {
@@ -11,7 +11,11 @@ pub fn render(plan: &Plan) -> String {
         }
     }
     for step in &plan.steps {
-        text.push_str(&format!("would {}: {}\n", step.action, step.reason));
+        let when = match step.when {
+            Condition::Always => String::new(),
+            ref when => format!(", {when}"),
+        };
+        text.push_str(&format!("would {}{when}: {}\n", step.action, step.reason));
     }
     if plan.is_empty() {
         text.push_str("nothing to do\n");
@@ -35,7 +39,12 @@ mod tests {
         };
         let reason =
             Reason::Stale { change: Change::Source { old: "0123456789".into(), new: "9876543210".into() } };
-        let step = Step { action: Action::Build { cell, force: false }, reason, needs: vec![] };
+        let step = Step {
+            action: Action::Build { cell, force: false },
+            reason,
+            needs: vec![],
+            when: Condition::Always,
+        };
         let plan = Plan { steps: vec![step], ..Plan::default() };
         assert_eq!(
             render(&plan),

@@ -100,6 +100,18 @@ fn the_modules_version_decides_whether_the_kernels_own_is_replaced() {
         ToyModule::new("hello", "2.0").register(&root);
         let (kept, ours) =
             (format!("/lib/modules/{K}/kernel/drivers/hello.ko"), format!("/lib/modules/{K}/updates"));
+        let condition =
+            format!("would install hello/2.0 for {K}, if it is newer than {kept} (version {version}): ");
+        root.hook(&["--dry-run"]).expect(0).says(&condition);
+        root.dkms(&["build", "hello/2.0", "-k", K]).expect(0);
+        // Now that it is built, the plan knows.
+        let before = root.snapshot();
+        let plan = root.hook(&["--dry-run"]).expect(0).does_not_say("newer than /lib");
+        match code {
+            0 => plan.says("would install"),
+            _ => plan.says("hello/2.0 was not installed").says(&kept).says("nothing to do"),
+        };
+        root.assert_untouched(&before);
         root.dkms(&["install", "hello/2.0", "-k", K]).expect(code);
         assert_eq!(root.exists(&kept), code != 0, "{version}");
         assert_eq!(root.exists(&ours), code == 0, "{version}");

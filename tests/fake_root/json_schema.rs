@@ -13,8 +13,9 @@ use dkms_hook::model::fit::{Misfit, SymbolChange};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
 use dkms_hook::model::inputs::{Change, Headers};
 use dkms_hook::model::record::FailureNote;
+use dkms_hook::model::rival::{Labels, Rival};
 use dkms_hook::model::system::{System, TreePlace};
-use dkms_hook::plan::{Action, Note, Plan, Reason, Step, Subject};
+use dkms_hook::plan::{Action, Condition, Note, Plan, Reason, Step, Subject};
 use dkms_hook::report::plan_json;
 use serde_json::{Value, json};
 
@@ -240,6 +241,28 @@ fn tree(mounted: &str, id: Option<&str>) -> TreePlace {
     TreePlace { path: "/usr/lib/modules".into(), mounted: mounted.into(), kind, id: id.map(str::to_owned) }
 }
 
+fn conditions() -> Vec<Condition> {
+    let rival = |version: &str, srcversion: Option<&str>| Rival {
+        module: "zfs".into(),
+        path: "/lib/modules/6.1/kernel/zfs.ko".into(),
+        labels: Labels {
+            version: version.into(),
+            srcversion: srcversion.map(str::to_owned),
+            content: String::new(),
+        },
+    };
+    let all = vec![
+        Condition::Always,
+        Condition::NotOlder { than: vec![rival("2", None), rival("", Some("0123"))] },
+    ];
+    for condition in &all {
+        match condition {
+            Condition::Always | Condition::NotOlder { .. } => {}
+        }
+    }
+    all
+}
+
 fn tags(values: &[Value], tag: &str) -> Vec<String> {
     let mut names: Vec<String> = values.iter().map(|v| v[tag].as_str().unwrap().to_owned()).collect();
     names.sort();
@@ -250,9 +273,15 @@ fn tags(values: &[Value], tag: &str) -> Vec<String> {
 #[test]
 fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
     let schemas = Schemas::read();
-    let steps = |action: Action, reason: Reason| Step { action, reason, needs: vec![0] };
+    let steps =
+        |action: Action, reason: Reason| Step { action, reason, needs: vec![0], when: Condition::Always };
     let with_reasons = reasons().into_iter().map(|reason| steps(Action::Sweep { kernel: kernel() }, reason));
-    let all = actions().into_iter().map(|action| steps(action, Reason::Asked)).chain(with_reasons);
+    let with_conditions = conditions().into_iter().map(|when| {
+        let step = steps(Action::Install { cell: cell(), force: false }, Reason::Asked);
+        Step { when, ..step }
+    });
+    let all = actions().into_iter().map(|action| steps(action, Reason::Asked));
+    let all = all.chain(with_reasons).chain(with_conditions);
     let plan = Plan { steps: all.collect(), notes: notes(), ..Plan::default() };
     let whole = plan_json::json(&System::default(), &plan);
     let faults = schemas.faults(PLAN, &whole);
@@ -268,6 +297,9 @@ fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
     let (actions, reasons) = (values("steps", "/action"), values("steps", "/reason"));
     assert_eq!(tags(&actions, "do"), schemas.variants(PLAN, "action", "do"));
     assert_eq!(tags(&reasons, "because"), schemas.variants(PLAN, "reason", "because"));
+    let conditions: Vec<Value> =
+        whole["steps"].as_array().unwrap().iter().filter_map(|step| step.get("when").cloned()).collect();
+    assert_eq!(tags(&conditions, "if"), schemas.variants(PLAN, "condition", "if"));
     assert_eq!(tags(&values("notes", ""), "note"), schemas.variants(PLAN, "note", "note"));
     let inner = |name: &str| {
         let named = reasons.iter().filter(|r| r["because"] != "directive");

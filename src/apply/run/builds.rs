@@ -180,7 +180,7 @@ impl Executor<'_> {
                 return Err(error);
             }
         }
-        if reinstall { self.installer(cell, false).renew(cell) } else { Ok(()) }
+        if reinstall { self.installer(&[]).renew(cell) } else { Ok(()) }
     }
 
     /// Writes down that a build fits the headers that are there now.
@@ -203,7 +203,7 @@ impl Executor<'_> {
         let layout = self.observer.layout;
         let Some(view) = self.system.cell(cell) else { return Ok(()) };
         let Now::Judged { facts, inputs, stamp } = &view.now else { return Ok(()) };
-        let installer = self.installer(cell, false);
+        let installer = self.installer(&[]);
         let mut inputs = (**inputs).clone();
         // DKMS may have signed with a key that has gone since, or not at all.
         inputs.signing = match self.observer.signature(cell) {

@@ -15,10 +15,10 @@ use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context};
 use crate::model::error::{Error, Result, exit};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::rival::Rival;
 use crate::model::system::System;
 use crate::observe::Observer;
-use crate::observe::forced::Forced;
-use crate::plan::{Action, Duty, Options, Plan};
+use crate::plan::{Action, Condition, Duty, Options, Plan, Step};
 use crate::progress::Report;
 use crate::tree::notes;
 use crate::tree::state;
@@ -30,10 +30,6 @@ mod builds;
 pub struct Flags {
     /// Install links instead of copies.
     pub symlink_modules: bool,
-    /// Install whatever MODULE_VERSION the present module has.
-    pub ignore_version: bool,
-    /// Install as with `--force`, whatever the plan says.
-    pub force_install: bool,
     /// Do not share modules between kernels (`NO_WEAK_MODULES` in the environment).
     pub no_weak_modules: bool,
     /// Show commands.
@@ -73,7 +69,6 @@ pub struct Executor<'a> {
     pub flags: &'a Flags,
     /// Progress.
     pub report: &'a dyn Report,
-    forced: Forced,
     /// What was installed or uninstalled so far: that other kernels may share it is looked at once,
     /// at the end.
     shared: RefCell<BTreeMap<KernelRelease, Vec<Changed>>>,
@@ -89,9 +84,8 @@ impl<'a> Executor<'a> {
         flags: &'a Flags,
         report: &'a dyn Report,
     ) -> Self {
-        let forced = Forced::of(observer.layout);
         let (shared, wanting) = (RefCell::default(), RefCell::default());
-        Self { observer, system, options, flags, report, forced, shared, wanting }
+        Self { observer, system, options, flags, report, shared, wanting }
     }
 }
 
@@ -115,7 +109,7 @@ impl Executor<'_> {
                         self.report.line(&format!("{doing} {module} for kernel {kernel} ({arch}): {reason}"));
                     }
                     log::info!("{}: {}", step.action, step.reason);
-                    self.step(&step.action).map_or_else(Done::Failed, |()| Done::Yes)
+                    self.step(step).map_or_else(Done::Failed, |()| Done::Yes)
                 }
             };
             done.push(result);
@@ -173,6 +167,11 @@ impl Executor<'_> {
                 log::warn!("{error}");
             }
         }
+        for (cell, why) in &plan.refused {
+            if let Err(error) = self.installer(&[]).write_refusal(cell, why) {
+                log::warn!("{error}");
+            }
+        }
         for kernel in &self.options.depmod_follows {
             if let Err(error) = notes::depmod_follows(self.observer.layout, kernel) {
                 log::warn!("{error}");
@@ -180,7 +179,7 @@ impl Executor<'_> {
         }
     }
 
-    fn step(&self, action: &Action) -> Result<()> {
+    fn step(&self, Step { action, when, .. }: &Step) -> Result<()> {
         let layout = self.observer.layout;
         match action {
             Action::Add { module } => self.add(module),
@@ -188,10 +187,16 @@ impl Executor<'_> {
             Action::Adopt { cell } => self.adopt(cell),
             Action::Keep { cell } => self.keep(cell),
             Action::Resign { cell, reinstall } => self.resign(cell, *reinstall),
-            Action::Install { cell, force } => self.install(cell, *force),
+            Action::Install { cell, force } => {
+                let rivals = match when {
+                    Condition::NotOlder { than } => than.as_slice(),
+                    _ => &[],
+                };
+                self.install(cell, *force, rivals)
+            }
             Action::Uninstall { cell } => self.uninstall(cell),
             Action::Unbuild { cell } => {
-                self.installer(cell, false).clear_unfinished(cell)?;
+                self.installer(&[]).clear_unfinished(cell)?;
                 tree::unbuild(layout, cell)
             }
             Action::Forget { module } => tree::forget(layout, module),
@@ -226,13 +231,12 @@ impl Executor<'_> {
         tree::add(self.observer.layout, module)
     }
 
-    fn installer(&self, cell: &Cell, force: bool) -> Installer<'_> {
+    fn installer<'s>(&'s self, rivals: &'s [Rival]) -> Installer<'s> {
         Installer {
             layout: self.observer.layout,
             distribution: self.observer.distribution,
             symlink_modules: self.flags.symlink_modules || self.observer.framework.symlink_modules,
-            force,
-            ignore_version: self.flags.ignore_version || self.forced.any_version(&cell.module.name),
+            rivals,
             kernel_event: self.options.kernel_event,
             report: self.report,
         }
@@ -249,8 +253,7 @@ impl Executor<'_> {
         (context, conf)
     }
 
-    fn install(&self, cell: &Cell, force: bool) -> Result<()> {
-        let force = force || self.flags.force_install || self.forced.force(&cell.module.name);
+    fn install(&self, cell: &Cell, force: bool, rivals: &[Rival]) -> Result<()> {
         let (context, conf) = self.conf(cell);
         let scripts = conf.as_ref().map(|c| c.scripts.clone()).unwrap_or_default();
         if let Some(text) = &scripts.pre_install {
@@ -261,7 +264,7 @@ impl Executor<'_> {
                     .hint("its messages are above; --force installs the modules all the same"));
             }
         }
-        let installer = self.installer(cell, force);
+        let installer = self.installer(rivals);
         installer.install(cell, conf.as_ref())?;
         self.changed(cell, installer.installed_paths(cell, conf.as_ref()));
         match &scripts.post_install {
@@ -286,7 +289,7 @@ impl Executor<'_> {
 
     fn uninstall(&self, cell: &Cell) -> Result<()> {
         let (context, conf) = self.conf(cell);
-        let installer = self.installer(cell, false);
+        let installer = self.installer(&[]);
         let paths = installer.installed_paths(cell, conf.as_ref());
         if self.is_shared(cell) {
             self.sharing().remove(&cell.kernel, &paths);

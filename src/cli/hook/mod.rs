@@ -166,7 +166,7 @@ fn everything() -> Request {
 }
 
 fn status(machine: &Machine, json: bool) -> Result<u8> {
-    let (system, plan) = machine.plan(&everything(), &Options::default(), &Overrides::default());
+    let (system, plan) = machine.glance(&everything(), &Options::default(), &Overrides::default());
     let signing = machine.signing(&system);
     let (text, failed) = overview::render(&system, &plan, &signing);
     if json {

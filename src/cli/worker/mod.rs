@@ -259,13 +259,13 @@ impl Engine for Worker {
             initramfs: if triggered { InitramfsDuty::Later } else { InitramfsDuty::Now },
             retry_provisional: !triggered,
             heed_failures: in_package,
+            any_version: options.force_version_override,
+            force_install: options.rpm_safe_upgrade,
             modprobe: options.modprobe_on_install.then(|| self.machine.running_kernel()).flatten(),
             ..crate::plan::Options::default()
         };
         let flags = Flags {
             symlink_modules: options.symlink_modules,
-            ignore_version: options.force_version_override,
-            force_install: options.rpm_safe_upgrade,
             no_weak_modules: false,
             verbose: options.verbose || self.machine.framework.verbose,
             interactive: !in_package,

@@ -6,6 +6,7 @@ mod boot_entry;
 mod bring;
 mod dependencies;
 mod endings;
+mod installs;
 mod model;
 mod properties;
 mod purge;

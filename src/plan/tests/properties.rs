@@ -234,6 +234,8 @@ fn options(choices: &mut Choices<'_>) -> Options {
         depmod: !choices.rarely(5),
         initramfs: if choices.rarely(4) { InitramfsDuty::Later } else { InitramfsDuty::Now },
         kernel_event: choices.rarely(3),
+        force_install: choices.rarely(5),
+        any_version: choices.rarely(5),
         retry_provisional: !choices.rarely(4),
         heed_failures: choices.rarely(3),
         kernel_left: choices.rarely(3),

@@ -1,0 +1,129 @@
+//! What an installation meets: modules of the same names that the kernel has already.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Observer;
+use super::forced::Forced;
+use crate::conf::Strictness;
+use crate::conf::model::Conf;
+use crate::elf::{self, is_module, module_stem};
+use crate::fs::digest::file_digest;
+use crate::fs::look;
+use crate::fs::stamp::same_content;
+use crate::kernel::Listing;
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::rival::{Labels, Rival};
+use crate::model::system::{Installing, Now, Question, Questions, System};
+use crate::observe::distribution::Distribution;
+use crate::tree::layout::Layout;
+use crate::tree::registry;
+
+/// What a module file says about itself; `None` when it cannot be read.
+pub fn labels(path: &Path) -> Option<Labels> {
+    let info = elf::modinfo(path).ok()?;
+    let version = info.version.unwrap_or_default();
+    let content = match (version.as_str(), &info.srcversion) {
+        ("", None) => file_digest(path).ok()?,
+        _ => String::new(),
+    };
+    Some(Labels { version, srcversion: info.srcversion, content })
+}
+
+/// Where a built file goes, inside the root. The conf is asked only where the distribution leaves it to
+/// the conf.
+pub fn destination(
+    layout: &Layout,
+    distribution: &Distribution,
+    kernel: &KernelRelease,
+    file: &str,
+    conf: Option<&Conf>,
+) -> PathBuf {
+    let stem = module_stem(file).unwrap_or(file);
+    let from_conf = conf
+        .and_then(|c| c.records.iter().find(|r| r.dest_name == stem))
+        .map_or("/updates", |r| r.dest_location.as_str());
+    let place = distribution.destination(from_conf);
+    layout.install_tree.join(kernel).join(place.trim_start_matches('/')).join(file)
+}
+
+impl Observer<'_> {
+    /// Looks at what a plan left open.
+    pub fn answer(&self, system: &mut System, questions: &Questions) {
+        let mut listings: BTreeMap<KernelRelease, Listing> = BTreeMap::new();
+        let forced = Forced::of(self.layout);
+        for question in questions {
+            match question {
+                Question::Install(cell) => {
+                    let kernel = &cell.kernel;
+                    let listing =
+                        listings.entry(kernel.clone()).or_insert_with(|| Listing::of(self.layout, kernel));
+                    let found = self.installing(system, cell, listing, &forced);
+                    system.installs.insert(cell.clone(), found);
+                }
+            }
+        }
+    }
+
+    fn installing(&self, system: &System, cell: &Cell, listing: &Listing, forced: &Forced) -> Installing {
+        let name = &cell.module.name;
+        let dir = self.layout.built_modules(cell);
+        let files = look::read_dir(&dir).filter(|entry| is_module(&entry.path()));
+        let files: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let stem = |file: &String| module_stem(file).unwrap_or(file).to_owned();
+        let mut found = Installing {
+            force: forced.force(name),
+            any_version: forced.any_version(name),
+            built: files.iter().map(|file| (stem(file), labels(&dir.join(file)))).collect(),
+            rivals: Vec::new(),
+        };
+        if registry::active(self.layout, name, &cell.kernel, &cell.arch).is_some() {
+            return found;
+        }
+        let view = system.cell(cell);
+        let record = view.and_then(|view| view.record.as_ref());
+        let overrides = self.overrides_of(cell, record);
+        let observer = self.with(&overrides);
+        let conf = observer.conf(cell, &observer.context(cell), Strictness::Other).ok();
+        let mut names: BTreeMap<String, String> = files.into_iter().map(|file| (stem(&file), file)).collect();
+        if let Some(Now::Judged { inputs, .. }) = view.map(|view| &view.now) {
+            let suffix = if inputs.compression.is_empty() { "" } else { "." };
+            for wanted in conf.iter().flat_map(|conf| conf.wanted()) {
+                let file = || format!("{}.ko{suffix}{}", wanted.dest_name, inputs.compression);
+                names.entry(wanted.dest_name.clone()).or_insert_with(file);
+            }
+        }
+        let recorded = record.map(|record| record.installed.as_slice()).unwrap_or_default();
+        for (name, file) in names {
+            let path = destination(self.layout, self.distribution, &cell.kernel, &file, conf.as_ref());
+            let real = self.layout.root.path(&path);
+            // What a run that was cut off left in its very place is ours.
+            let ours = recorded.iter().any(|f| f.path == path) || same_content(&dir.join(&file), &real);
+            let rival = self.rival(cell, listing, &name, &path, ours.then_some(&real));
+            found.rivals.extend(rival);
+        }
+        found
+    }
+
+    fn rival(
+        &self,
+        cell: &Cell,
+        listing: &Listing,
+        name: &str,
+        destination: &Path,
+        except: Option<&PathBuf>,
+    ) -> Option<Rival> {
+        let there =
+            listing.find(name, &below(self.layout, cell, destination), except.map(PathBuf::as_path))?;
+        // One that cannot be read is set aside like an older one.
+        let labels = labels(&there)?;
+        Some(Rival { module: name.to_owned(), path: self.layout.shown(&there), labels })
+    }
+}
+
+/// The directory of a file of a kernel, below that of the kernel.
+pub fn below(layout: &Layout, cell: &Cell, path: &Path) -> String {
+    let kernel = layout.install_tree.join(&cell.kernel);
+    let dir = path.parent().and_then(|dir| dir.strip_prefix(kernel).ok());
+    dir.map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default()
+}

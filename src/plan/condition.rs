@@ -1,0 +1,48 @@
+//! What a step depends on beside the steps that it needs: known only when its turn comes.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::rival::Rival;
+
+/// Whether a step is carried out when its turn comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "if", rename_all = "kebab-case")]
+pub enum Condition {
+    /// Whatever happens.
+    #[default]
+    Always,
+    /// If none of these modules, which the kernel has already, is newer than the one of the build, or the
+    /// same. A module for which one is, is left out; when that is all of them, the step fails.
+    NotOlder {
+        /// They.
+        than: Vec<Rival>,
+    },
+}
+
+impl Condition {
+    /// True when there is nothing to wait for.
+    pub fn is_always(&self) -> bool {
+        *self == Self::Always
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => f.write_str("always"),
+            Self::NotOlder { than } => {
+                f.write_str("if it is newer than ")?;
+                for (index, Rival { path, labels, .. }) in than.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    match labels.version.as_str() {
+                        "" => write!(f, "{comma}{}", path.display())?,
+                        version => write!(f, "{comma}{} (version {version})", path.display())?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
