@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use crate::adapters::incoming;
 use crate::cli::screen::{print, to_json};
 use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::progress::Report;
-use crate::report::incoming::Kernel;
+use crate::report::json;
 
 /// Look into packages that are about to be installed
 ///
@@ -26,12 +25,6 @@ pub(super) struct Incoming {
     paths: Vec<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Json {
-    kernels: Vec<Kernel>,
-    sources: Vec<String>,
-}
-
 impl Incoming {
     /// Looks and tells. The status is 0 whatever was found.
     pub(super) fn run(&self, machine: &Machine, report: &dyn Report) -> Result<u8> {
@@ -42,8 +35,7 @@ impl Incoming {
         let transaction = incoming::transaction(&self.paths, report);
         let kernels =
             if transaction.is_empty() { Vec::new() } else { incoming::kernels(machine, &transaction) };
-        let json = Json { kernels, sources: transaction.sources.into_iter().collect() };
-        print(&to_json(&json)?);
+        print(&to_json(&json::incoming(&kernels, &transaction.sources))?);
         Ok(0)
     }
 }

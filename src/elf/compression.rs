@@ -12,8 +12,7 @@ const LARGEST: u64 = 2 << 30;
 const XZ_MEMORY: u32 = 640 << 10;
 
 /// How a module file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Compression {
     /// `.ko`
     None,

@@ -3,16 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
-
 /// Something on disk that could not be looked at, and why.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Blind {
     /// Where, as seen from inside the root.
     pub path: PathBuf,
     /// Why.
-    #[serde(serialize_with = "as_text")]
     pub cause: Cause,
 }
 
@@ -72,8 +68,4 @@ impl fmt::Display for Cause {
             }
         }
     }
-}
-
-fn as_text<S: Serializer>(cause: &Cause, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(cause)
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
-
 /// Values of directives by name and index, as `MAKE[0]`.
 pub type Directives = BTreeMap<String, String>;
 
@@ -12,8 +10,7 @@ pub type Directives = BTreeMap<String, String>;
 const SHOWN: usize = 60;
 
 /// The first directive that differs, in the order of the names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectiveChange {
     /// Its name and index.
     pub directive: String,

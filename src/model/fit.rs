@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 /// What happens to a build when nothing but the kernel's headers changed (`rebuild` in framework.conf).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Rebuild {
@@ -44,8 +42,7 @@ pub enum Fit {
 }
 
 /// Why a build does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "what", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Misfit {
     /// The kernel would refuse it for a word of its vermagic.
     Vermagic {
@@ -74,25 +71,14 @@ pub enum Misfit {
 }
 
 /// A symbol that a module imports and its kernel now exports otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SymbolChange {
     /// Its name.
     pub symbol: String,
     /// The CRC that the module was built with, if it has one.
-    #[serde(serialize_with = "hex")]
     pub old: Option<u32>,
     /// The CRC that it is exported with now; none when it is not exported.
-    #[serde(serialize_with = "hex")]
     pub new: Option<u32>,
-}
-
-/// As `Module.symvers` writes it.
-fn hex<S: serde::Serializer>(crc: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
-    match crc {
-        Some(crc) => serializer.collect_str(&format_args!("{crc:#010x}")),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// How many symbols a message names.
@@ -161,15 +147,6 @@ mod tests {
              c (no longer exported) and 1 more"
         );
         assert_eq!(Misfit::of_symbols(Vec::new()), None);
-    }
-
-    #[test]
-    fn crcs_are_written_as_symvers_has_them() {
-        let change = SymbolChange { symbol: "a".to_owned(), old: Some(0xab), new: None };
-        assert_eq!(
-            serde_json::to_string(&change).unwrap(),
-            r#"{"symbol":"a","old":"0x000000ab","new":null}"#
-        );
     }
 
     #[test]

@@ -7,8 +7,6 @@ use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 /// Why a text cannot be one of the names below.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
@@ -36,8 +34,7 @@ pub fn is_component(text: &str) -> bool {
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Eq, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, Eq)]
         pub struct $name(Arc<str>);
 
         // Mostly it is the very same name: cells share theirs.
@@ -138,7 +135,7 @@ name_type!(
 );
 
 /// One registered module source, written `name/version`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModuleId {
     /// Module name.
     pub name: ModuleName,
@@ -163,7 +160,7 @@ impl fmt::Display for ModuleId {
 }
 
 /// Where one module version meets one kernel.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
     /// The module version.
     pub module: ModuleId,

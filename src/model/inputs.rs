@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 /// Everything a build is made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inputs {
     /// Digest of names, modes and content of the source tree.
     pub source: String,
@@ -24,24 +23,20 @@ pub struct Inputs {
     /// The compiler, as `gcc-14 14.2.0`.
     pub compiler: String,
     /// The Rust compiler, as `rustc 1.85.0`: of modules with Rust in them for a kernel that supports it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rustc: Option<String>,
     /// How the result is compressed.
     pub compression: String,
     /// Digest of the certificate that signs the result; `None` where nothing is signed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub signing: Option<String>,
     /// For each module it depends on: the fingerprint of that module's build for this kernel.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub depends: BTreeMap<String, String>,
 }
 
 /// What identifies the headers of a kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headers {
     /// What they say of their kernel's version (`UTS_VERSION`), for people. Not taken from the
     /// package manager: its database lags behind the files while it runs our hooks.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Digest of what a build reads from them: `Module.symvers`, `include/generated`,
     /// `include/config/auto.conf`, `.config`.
@@ -56,8 +51,7 @@ impl Headers {
 }
 
 /// The first input that differs, coarse before fine, with what a person needs to recognise it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "input", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The module's source tree.
     Source {

@@ -4,8 +4,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::model::inputs::{Headers, Inputs};
 
 /// A build: what it was made from and what of it was installed.
@@ -131,8 +129,7 @@ pub struct Verdict {
 }
 
 /// A failed build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureNote {
     /// DKMS's exit status for it.
     pub code: u8,

@@ -3,34 +3,27 @@
 use std::cmp::Ordering;
 use std::path::PathBuf;
 
-use serde::Serialize;
-
 use crate::model::version;
 
 /// What tells one module file from another of the same name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels {
     /// MODULE_VERSION; empty when it has none.
     pub version: String,
     /// The digest of its sources, where the kernel's build made one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub srcversion: Option<String>,
     /// Digest of the file. Looked at only where there is neither of the others.
-    #[serde(skip)]
     pub content: String,
 }
 
 /// A module of the kernel's own, or of somebody else, that has the name of one of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rival {
     /// The name, without `.ko`.
     pub module: String,
     /// Where it is, inside the root.
     pub path: PathBuf,
     /// What it says about itself.
-    #[serde(flatten)]
     pub labels: Labels,
 }
 

@@ -4,8 +4,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::model::fit::Rebuild;
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 
@@ -35,8 +33,7 @@ use crate::model::request::Request;
 use crate::model::system::{Questions, System};
 
 /// What to do, in an order that respects every `needs`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The actions.
     pub steps: Vec<Step>,
@@ -44,18 +41,14 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// Remembered duties that are fulfilled or void, to be forgotten. Nobody need see it: nothing
     /// on disk changes but our own note.
-    #[serde(skip)]
     pub settled: BTreeSet<(KernelRelease, Duty)>,
     /// Something is kept or remembered of a kernel that is not on disk, because nothing proves that it is
     /// gone.
-    #[serde(skip)]
     pub in_doubt: bool,
     /// Builds that are not installed because of what the kernel has already, and why: to be written down,
     /// so that the next run need not look.
-    #[serde(skip)]
     pub refused: Vec<(Cell, String)>,
     /// What would have to be looked at to say more. A plan with questions is not carried out.
-    #[serde(skip)]
     pub questions: Questions,
 }
 
@@ -71,24 +64,20 @@ pub enum Duty {
 }
 
 /// One action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// What is done.
     pub action: Action,
     /// Why.
     pub reason: Reason,
     /// Indices of earlier steps that must have succeeded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<usize>,
     /// What else decides, when its turn comes, whether it is carried out.
-    #[serde(skip_serializing_if = "Condition::is_always")]
     pub when: Condition,
 }
 
 /// What can be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Register a source that lies in the source tree.
     Add {

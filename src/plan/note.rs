@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use serde::Serialize;
-
 use crate::model::blind::{Blind, Cause};
 use crate::model::error::{Error, exit};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
@@ -12,8 +10,7 @@ use crate::model::record::FailureNote;
 use crate::model::system::TreePlace;
 
 /// A finding that leads to no action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "note", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// The module version does not support this kernel.
     Excluded {
@@ -41,7 +38,6 @@ pub enum Note {
         /// Where.
         cell: Cell,
         /// The code and text of the error.
-        #[serde(skip)]
         error: Error,
     },
     /// Nothing is built here for this architecture.
@@ -49,7 +45,6 @@ pub enum Note {
         /// Where.
         cell: Cell,
         /// For which something is built.
-        #[serde(skip_serializing_if = "Option::is_none")]
         own: Option<Arch>,
     },
     /// The `source` link leads nowhere.
@@ -140,7 +135,6 @@ pub enum Note {
         /// What it belongs to.
         about: Subject,
         /// Where, and why.
-        #[serde(flatten)]
         blind: Blind,
     },
     /// There is no kernel at all where kernels are looked for, so none counts as gone.
@@ -162,8 +156,7 @@ pub enum Note {
 }
 
 /// What something belongs to that could not be looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// The directory that holds the kernels.
     Kernels {

@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::model::directive::DirectiveChange;
 use crate::model::fit::Misfit;
 use crate::model::ids::Version;
 use crate::model::inputs::Change;
 
 /// Why an action is planned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "because", rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// There is no build of it for this kernel.
     NotBuilt,

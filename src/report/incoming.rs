@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
 use crate::model::ids::{KernelRelease, ModuleId};
 use crate::packages::Transaction;
 use crate::plan::{Action, Plan};
@@ -18,8 +16,7 @@ pub struct Here {
 }
 
 /// Where headers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Headers {
     /// In one of the packages.
     Coming,
@@ -30,8 +27,7 @@ pub enum Headers {
 }
 
 /// What a transaction means for one kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
     /// The release.
     pub release: KernelRelease,
@@ -46,10 +42,8 @@ pub struct Kernel {
     /// What should be built for it: registered modules, in the order of the builds, and what comes.
     pub modules: Vec<String>,
     /// What a person should know before the transaction.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
     /// What will be done after it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub news: Option<String>,
 }
 

@@ -1,8 +1,8 @@
 //! What people and programs see.
 
 pub mod incoming;
+pub mod json;
 pub mod overview;
-pub mod plan_json;
 pub mod plan_text;
 pub mod signing;
 pub mod status;

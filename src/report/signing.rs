@@ -1,15 +1,12 @@
 //! What people are told of keys and Secure Boot.
 
-use serde::Serialize;
-
 use crate::kernel::Pair;
 use crate::model::ids::KernelRelease;
 use crate::trust::firmware::{Enrolment, SecureBoot};
 use crate::trust::pki::Certificate;
 
 /// How a machine stands with signatures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signing {
     /// Whether signatures are insisted on.
     pub secure_boot: SecureBoot,
@@ -20,22 +17,19 @@ pub struct Signing {
 }
 
 /// One key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// Its certificate, inside the root.
     pub certificate: String,
     /// The pair is there; otherwise it is made when first needed.
     pub exists: bool,
     /// Where the firmware or shim have it; nothing when that cannot be said.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub enrolment: Option<Enrolment>,
     /// It is the key that the kernel was built with, which needs no enrolment.
     pub kernels_own: bool,
     /// For these kernels.
     pub kernels: Vec<KernelRelease>,
     /// What to do for it to be trusted.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 

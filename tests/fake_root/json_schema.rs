@@ -16,7 +16,7 @@ use dkms_hook::model::record::FailureNote;
 use dkms_hook::model::rival::{Labels, Rival};
 use dkms_hook::model::system::{System, TreePlace};
 use dkms_hook::plan::{Action, Condition, Note, Plan, Reason, Step, Subject};
-use dkms_hook::report::plan_json;
+use dkms_hook::report::json as report_json;
 use serde_json::{Value, json};
 
 const K: &str = "6.12.1-toy";
@@ -283,7 +283,7 @@ fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
     let all = actions().into_iter().map(|action| steps(action, Reason::Asked));
     let all = all.chain(with_reasons).chain(with_conditions);
     let plan = Plan { steps: all.collect(), notes: notes(), ..Plan::default() };
-    let whole = plan_json::json(&System::default(), &plan);
+    let whole = report_json::plan(&System::default(), &plan);
     let faults = schemas.faults(PLAN, &whole);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     // A variant that has another name in the program has the old one here.

@@ -21,7 +21,7 @@ use crate::model::record::Overrides;
 use crate::model::request::{Request, Wanted};
 use crate::plan::{Note, Options, Plan};
 use crate::progress::{Console, Report};
-use crate::report::{overview, plan_json, plan_text, why};
+use crate::report::{json, overview, plan_text, why};
 
 mod events;
 
@@ -170,7 +170,7 @@ fn status(machine: &Machine, json: bool) -> Result<u8> {
     let signing = machine.signing(&system);
     let (text, failed) = overview::render(&system, &plan, &signing);
     if json {
-        print(&to_json(&overview::json(&system, &plan, &signing, failed))?);
+        print(&to_json(&json::status(&system, &plan, &signing, failed))?);
     } else {
         print(&text);
     }
@@ -192,7 +192,7 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
     let options = Options { kernel_event: true, ..Options::default() };
     if cli.json {
         let (system, plan) = machine.plan(&request, &options, &Overrides::default());
-        print(&to_json(&plan_json::json(&system, &plan))?);
+        print(&to_json(&json::plan(&system, &plan))?);
         return Ok(code_of_plan(&plan));
     }
     carry_out(machine, &request, &options, cli.dry_run, report)

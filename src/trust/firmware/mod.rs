@@ -7,8 +7,6 @@ mod signature_list;
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::fs::root::Root;
 use crate::trust::pki::Certificate;
 
@@ -35,8 +33,7 @@ const ATTRIBUTES: usize = 4;
 const LARGEST: u64 = 4 << 20;
 
 /// Whether the firmware, and with it the kernel, insists on signatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecureBoot {
     /// On.
     On,
@@ -52,8 +49,7 @@ pub enum SecureBoot {
 }
 
 /// Whether the kernel will know a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enrolment {
     /// Among the machine owner's keys.
     Enrolled,

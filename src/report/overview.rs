@@ -1,9 +1,5 @@
 //! `dkms-hook status`: one block per kernel, how modules are signed, then what failed.
 
-mod json;
-
-pub use json::json;
-
 use crate::model::ids::Cell;
 use crate::model::record::FailureNote;
 use crate::model::system::Kernel;
@@ -77,7 +73,10 @@ fn state_of(kernel: &Kernel) -> &'static str {
 
 /// The failures that are remembered and count now: where an earlier build is still there, a failure
 /// does while its inputs are those of now.
-fn failures<'a>(system: &'a System, plan: &'a Plan) -> impl Iterator<Item = (&'a Cell, &'a FailureNote)> {
+pub(super) fn failures<'a>(
+    system: &'a System,
+    plan: &'a Plan,
+) -> impl Iterator<Item = (&'a Cell, &'a FailureNote)> {
     let current =
         |cell: &Cell| plan.notes.iter().any(|n| matches!(n, Note::FailedBefore { cell: c, .. } if c == cell));
     system.cells.iter().filter_map(move |(cell, view)| {
@@ -87,6 +86,6 @@ fn failures<'a>(system: &'a System, plan: &'a Plan) -> impl Iterator<Item = (&'a
 }
 
 /// Whatever else is not as it should be.
-fn problems(plan: &Plan) -> impl Iterator<Item = &Note> {
+pub(super) fn problems(plan: &Plan) -> impl Iterator<Item = &Note> {
     plan.notes.iter().filter(|n| n.is_failure() && !matches!(n, Note::FailedBefore { .. }))
 }

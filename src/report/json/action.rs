@@ -1,0 +1,51 @@
+//! Actions of a plan.
+
+use serde::Serialize;
+
+use super::parts::{Cell, Module};
+use crate::plan;
+
+/// [`plan::Action`].
+#[derive(Serialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub(super) enum Action<'a> {
+    Add { module: Module<'a> },
+    Build { cell: Cell<'a>, force: bool },
+    Adopt { cell: Cell<'a> },
+    Keep { cell: Cell<'a> },
+    Resign { cell: Cell<'a>, reinstall: bool },
+    Install { cell: Cell<'a>, force: bool },
+    Uninstall { cell: Cell<'a> },
+    Unbuild { cell: Cell<'a> },
+    Forget { module: Module<'a> },
+    Wait { kernel: &'a str, package: &'a str },
+    Depmod { kernel: &'a str },
+    Initramfs { kernel: &'a str, always: bool, modules: &'a [String] },
+    Modprobe { kernel: &'a str },
+    Sweep { kernel: &'a str },
+}
+
+impl<'a> From<&'a plan::Action> for Action<'a> {
+    fn from(value: &'a plan::Action) -> Self {
+        match value {
+            plan::Action::Add { module } => Self::Add { module: module.into() },
+            plan::Action::Build { cell, force } => Self::Build { cell: cell.into(), force: *force },
+            plan::Action::Adopt { cell } => Self::Adopt { cell: cell.into() },
+            plan::Action::Keep { cell } => Self::Keep { cell: cell.into() },
+            plan::Action::Resign { cell, reinstall } => {
+                Self::Resign { cell: cell.into(), reinstall: *reinstall }
+            }
+            plan::Action::Install { cell, force } => Self::Install { cell: cell.into(), force: *force },
+            plan::Action::Uninstall { cell } => Self::Uninstall { cell: cell.into() },
+            plan::Action::Unbuild { cell } => Self::Unbuild { cell: cell.into() },
+            plan::Action::Forget { module } => Self::Forget { module: module.into() },
+            plan::Action::Wait { kernel, package } => Self::Wait { kernel: kernel.as_str(), package },
+            plan::Action::Depmod { kernel } => Self::Depmod { kernel: kernel.as_str() },
+            plan::Action::Initramfs { kernel, always, modules } => {
+                Self::Initramfs { kernel: kernel.as_str(), always: *always, modules }
+            }
+            plan::Action::Modprobe { kernel } => Self::Modprobe { kernel: kernel.as_str() },
+            plan::Action::Sweep { kernel } => Self::Sweep { kernel: kernel.as_str() },
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What decides, when the turn of a step comes, whether it is carried out.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::model::rival;
+use crate::plan;
+
+/// [`plan::Condition`], with its words.
+#[derive(Serialize)]
+pub(super) struct When<'a> {
+    #[serde(flatten)]
+    condition: Condition<'a>,
+    text: String,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "if", rename_all = "kebab-case")]
+enum Condition<'a> {
+    NotOlder { than: Vec<Rival<'a>> },
+}
+
+/// [`rival::Rival`].
+#[derive(Serialize)]
+struct Rival<'a> {
+    module: &'a str,
+    path: &'a Path,
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    srcversion: Option<&'a str>,
+}
+
+impl<'a> When<'a> {
+    /// Nothing where the step is carried out whatever happens.
+    pub(super) fn of(when: &'a plan::Condition) -> Option<Self> {
+        let condition = match when {
+            plan::Condition::Always => return None,
+            plan::Condition::NotOlder { than } => {
+                Condition::NotOlder { than: than.iter().map(Into::into).collect() }
+            }
+        };
+        Some(Self { condition, text: when.to_string() })
+    }
+}
+
+impl<'a> From<&'a rival::Rival> for Rival<'a> {
+    fn from(rival: &'a rival::Rival) -> Self {
+        Self {
+            module: &rival.module,
+            path: &rival.path,
+            version: &rival.labels.version,
+            srcversion: rival.labels.srcversion.as_deref(),
+        }
+    }
+}

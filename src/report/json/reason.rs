@@ -1,0 +1,79 @@
+//! Why an action is planned.
+
+use serde::Serialize;
+
+use super::parts::{Change, Directive, Misfit};
+use crate::plan;
+
+/// [`plan::Reason`].
+#[derive(Serialize)]
+#[serde(tag = "because", rename_all = "kebab-case")]
+pub(super) enum Reason<'a> {
+    NotBuilt,
+    NotInstalled,
+    Stale { change: Change<'a> },
+    Directive { change: Directive<'a> },
+    Misfit { change: Change<'a>, misfit: Misfit<'a> },
+    AbiKept { change: Change<'a>, symbols: usize },
+    DependencyBuilt { name: &'a str },
+    WrongKernel,
+    Newer { than: &'a str },
+    NewestExcluded { newest: &'a str, why: &'a str },
+    FilesMissing,
+    MadeByDkms { symbols: Option<usize> },
+    FromArchive { symbols: Option<usize> },
+    NotAdopted { misfit: Misfit<'a> },
+    RetryToolchain,
+    RetryAsked,
+    Asked,
+    OtherSignature,
+    KernelGone,
+    KernelRemoved,
+    BootEntryRemoved,
+    ExcludedNow { why: &'a str },
+    ModulesChanged,
+    DepmodDue,
+    IndexMissing,
+    InitramfsOld,
+    HeadersMissing,
+}
+
+impl<'a> From<&'a plan::Reason> for Reason<'a> {
+    fn from(value: &'a plan::Reason) -> Self {
+        match value {
+            plan::Reason::NotBuilt => Self::NotBuilt,
+            plan::Reason::NotInstalled => Self::NotInstalled,
+            plan::Reason::Stale { change } => Self::Stale { change: change.into() },
+            plan::Reason::Directive { change } => Self::Directive { change: change.into() },
+            plan::Reason::Misfit { change, misfit } => {
+                Self::Misfit { change: change.into(), misfit: misfit.into() }
+            }
+            plan::Reason::AbiKept { change, symbols } => {
+                Self::AbiKept { change: change.into(), symbols: *symbols }
+            }
+            plan::Reason::DependencyBuilt { name } => Self::DependencyBuilt { name },
+            plan::Reason::WrongKernel => Self::WrongKernel,
+            plan::Reason::Newer { than } => Self::Newer { than: than.as_str() },
+            plan::Reason::NewestExcluded { newest, why } => {
+                Self::NewestExcluded { newest: newest.as_str(), why }
+            }
+            plan::Reason::FilesMissing => Self::FilesMissing,
+            plan::Reason::MadeByDkms { symbols } => Self::MadeByDkms { symbols: *symbols },
+            plan::Reason::FromArchive { symbols } => Self::FromArchive { symbols: *symbols },
+            plan::Reason::NotAdopted { misfit } => Self::NotAdopted { misfit: misfit.into() },
+            plan::Reason::RetryToolchain => Self::RetryToolchain,
+            plan::Reason::RetryAsked => Self::RetryAsked,
+            plan::Reason::Asked => Self::Asked,
+            plan::Reason::OtherSignature => Self::OtherSignature,
+            plan::Reason::KernelGone => Self::KernelGone,
+            plan::Reason::KernelRemoved => Self::KernelRemoved,
+            plan::Reason::BootEntryRemoved => Self::BootEntryRemoved,
+            plan::Reason::ExcludedNow { why } => Self::ExcludedNow { why },
+            plan::Reason::ModulesChanged => Self::ModulesChanged,
+            plan::Reason::DepmodDue => Self::DepmodDue,
+            plan::Reason::IndexMissing => Self::IndexMissing,
+            plan::Reason::InitramfsOld => Self::InitramfsOld,
+            plan::Reason::HeadersMissing => Self::HeadersMissing,
+        }
+    }
+}
