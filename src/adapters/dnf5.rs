@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::adapters::incoming;
 use crate::fs::root::Root;
 use crate::machine::Machine;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::progress::Report;
 
 /// Says what the kernel packages of the transaction mean for modules. `requests` and `replies` are the
@@ -111,7 +111,7 @@ impl Dialogue<'_> {
 
     /// One request and the `return` of its reply.
     fn ask(&mut self, request: &Value) -> Result<Value> {
-        let failed = |text: String| Error::new(exit::USAGE, format!("dnf5's plugin: {text}"));
+        let failed = |text: String| Error::new(Kind::PackageManager, format!("dnf5's plugin: {text}"));
         writeln!(self.requests, "{request}")
             .and_then(|()| self.requests.flush())
             .map_err(|e| failed(e.to_string()))?;

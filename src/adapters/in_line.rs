@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::apply::run::Flags;
 use crate::machine::{Machine, Ran};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
 use crate::model::record::Overrides;
 use crate::model::request::Request;
@@ -97,7 +97,7 @@ fn tell(machine: &Machine, ran: &Ran, report: &dyn Report) {
 /// # Errors
 /// When it is none.
 pub fn release(text: &str) -> Result<KernelRelease> {
-    KernelRelease::new(text).map_err(|e| Error::new(exit::EMPTY_NAME, e.to_string()))
+    KernelRelease::new(text).map_err(|e| Error::new(Kind::BadName, e.to_string()))
 }
 
 /// Releases whose file `lib/modules/R/<file>` is one of these paths of packages (with or without a

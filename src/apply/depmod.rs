@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::apply::tree;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
 use crate::process::{Output, Process, ProcessError};
 use crate::progress::Report;
@@ -40,12 +40,12 @@ pub fn run(layout: &Layout, kernel: &KernelRelease, report: &dyn Report) -> Resu
             tree::drop_empty_index(layout, kernel)?;
             done()
         }
-        Ok(n) => Err(Error::new(exit::INSTALL, format!("depmod for {kernel} ended with status {n}"))
+        Ok(n) => Err(Error::new(Kind::DepmodFailed, format!("depmod for {kernel} ended with status {n}"))
             .hint(format!("run `depmod -a {kernel}` to see what it says"))),
         Err(err @ ProcessError::Missing { .. }) => {
-            Err(Error::new(exit::INSTALL, err.to_string()).hint("install the package kmod"))
+            Err(Error::new(Kind::DepmodFailed, err.to_string()).hint("install the package kmod"))
         }
-        Err(err) => Err(Error::new(exit::INSTALL, err.to_string())),
+        Err(err) => Err(Error::new(Kind::DepmodFailed, err.to_string())),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::apply::sign::Environment;
 use crate::conf::model::Framework;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::process::{Process, QUERY_LIMIT};
 use crate::tree::layout::Layout;
@@ -49,14 +49,14 @@ fn sourced(layout: &Layout, file: &Path, mut vars: Environment) -> Result<Enviro
         .arg(file)
         .envs(&vars)
         .limit(QUERY_LIMIT);
-    let got = process.capture().map_err(|e| Error::new(exit::USAGE, e.to_string()))?;
+    let got = process.capture().map_err(|e| Error::new(Kind::BuildEnvironment, e.to_string()))?;
     if got.status != 0 {
         let what = format!(
             "bash could not evaluate {} (build_environment in framework.conf): exit status {}",
             layout.shown(file).display(),
             got.status
         );
-        return Err(Error::new(exit::USAGE, what));
+        return Err(Error::new(Kind::BuildEnvironment, what));
     }
     for entry in got.stdout.split(|&b| b == 0) {
         let Some(equals) = entry.iter().position(|&b| b == b'=') else { continue };

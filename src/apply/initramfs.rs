@@ -2,7 +2,7 @@
 
 use crate::boot::generator::{Environment, Order};
 use crate::boot::{self, BootFile};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
 use crate::observe::distribution::Distribution;
 use crate::process::{Output, Process, find_program};
@@ -63,7 +63,7 @@ fn run(order: &Order) -> Result<()> {
         process = process.input(text.as_str());
     }
     let failed = |text: String| {
-        Error::new(exit::INSTALL, text)
+        Error::new(Kind::InitramfsFailed, text)
             .hint("the old one is still there; see the messages above, then run the same command again")
     };
     match process.run(Output::Inherit) {

@@ -9,7 +9,7 @@ use crate::fs::atomic;
 use crate::fs::look::mtime;
 use crate::fs::stamp::same_content;
 use crate::kernel::Listing;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::model::record::{InstalledFile, Record};
 use crate::model::rival::Rival;
@@ -100,7 +100,7 @@ impl Installer<'_> {
         let kernel_dir = layout.kernel(&cell.kernel);
         if !kernel_dir.is_dir() {
             let text = format!("{} does not exist", layout.shown(&kernel_dir).display());
-            return Err(Error::new(exit::INSTALL, text)
+            return Err(Error::new(Kind::NotInstallable, text)
                 .hint(format!("install the kernel {} first, or check the release", cell.kernel)));
         }
         let active = registry::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
@@ -108,7 +108,7 @@ impl Installer<'_> {
         let files = self.built_files(cell);
         if let Some(missing) = conf.and_then(|c| missing_record(c, &files)) {
             let text = format!("{missing}.ko is missing from the build of {cell}");
-            return Err(Error::new(exit::INSTALL, text).hint(format!(
+            return Err(Error::new(Kind::NotInstallable, text).hint(format!(
                 "build it again with `dkms build {} -k {} --force`",
                 cell.module, cell.kernel
             )));
@@ -168,7 +168,7 @@ impl Installer<'_> {
         match last {
             Some(why) if chosen.is_empty() => {
                 self.write_refusal(cell, &why)?;
-                Err(Error::new(exit::INSTALL, format!("nothing of {cell} was installed: {why}"))
+                Err(Error::new(Kind::InstallRefused, format!("nothing of {cell} was installed: {why}"))
                     .hint("use --force to install it all the same"))
             }
             Some(why) => {

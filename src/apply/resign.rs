@@ -12,7 +12,7 @@ use crate::conf::model::{Context, Framework};
 use crate::elf::{Compression, without_signature};
 use crate::fs::look::read_dir;
 use crate::kernel::recipe;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
@@ -107,6 +107,6 @@ impl Resigning<'_> {
     fn failed(&self, why: &str) -> Error {
         let Cell { module, kernel, .. } = self.cell;
         let text = format!("{module} for {kernel} could not be signed with the present key: {why}");
-        Error::new(exit::AUTOINSTALL, text).hint("its old signature stays")
+        Error::new(Kind::NotSigned, text).hint("its old signature stays")
     }
 }

@@ -39,6 +39,7 @@ pub fn print_unreported(layout: &Layout, report: &dyn Report) -> Result<()> {
 mod tests {
     use super::*;
     use crate::fs::root::Root;
+    use crate::model::error::Kind;
     use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
     use crate::model::inputs::{Headers, Inputs};
     use crate::model::record::Facts;
@@ -68,7 +69,7 @@ mod tests {
             stamp: String::new(),
             facts: Facts::default(),
             failure: Some(FailureNote {
-                code: 10,
+                kind: Kind::Make,
                 what: "make failed with exit status 2".into(),
                 first_errors: vec!["razer.c:1: error: too few arguments".into()],
                 log: Some("/var/lib/dkms/x.log".into()),

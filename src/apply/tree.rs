@@ -8,7 +8,7 @@ use crate::apply::tarball;
 use crate::fs::atomic;
 use crate::fs::atomic::TEMPORARY;
 use crate::kernel::{DEPMOD_FILES, only_residue};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::KernelNote;
 use crate::tree::layout::Layout;
@@ -21,11 +21,14 @@ use crate::tree::notes;
 pub fn add(layout: &Layout, id: &ModuleId) -> Result<()> {
     let shown = layout.source_inside(id);
     if !layout.root.is_dir(&shown) {
-        return Err(Error::new(exit::NOT_FOUND, format!("there is no module source {}", shown.display()))
-            .hint("put the source there, or name the directory that holds it: `dkms add DIRECTORY`"));
+        return Err(Error::new(
+            Kind::SourceMissing,
+            format!("there is no module source {}", shown.display()),
+        )
+        .hint("put the source there, or name the directory that holds it: `dkms add DIRECTORY`"));
     }
     if !layout.root.resolve(shown.join("dkms.conf")).is_ok_and(|conf| conf.is_file()) {
-        return Err(Error::new(exit::CONF_MISSING, format!("there is no {}/dkms.conf", shown.display()))
+        return Err(Error::new(Kind::ConfMissing, format!("there is no {}/dkms.conf", shown.display()))
             .hint("a module source needs a dkms.conf, see dkms(8)"));
     }
     let build = layout.build_dir(id);
@@ -164,9 +167,9 @@ mod tests {
     fn adding_needs_a_source_with_a_conf_and_forgetting_leaves_the_source() {
         let (_dir, layout) = layout();
         let id = ModuleId::new("hello", "1.0").unwrap();
-        assert_eq!(add(&layout, &id).unwrap_err().code, exit::NOT_FOUND);
+        assert_eq!(add(&layout, &id).unwrap_err().kind, Kind::SourceMissing);
         std::fs::create_dir_all(layout.source(&id)).unwrap();
-        assert_eq!(add(&layout, &id).unwrap_err().code, exit::CONF_MISSING);
+        assert_eq!(add(&layout, &id).unwrap_err().kind, Kind::ConfMissing);
         std::fs::write(layout.source(&id).join("dkms.conf"), "").unwrap();
         add(&layout, &id).unwrap();
         assert_eq!(std::fs::read_link(layout.source_link(&id)).unwrap(), Path::new("/usr/src/hello-1.0"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::tarball::{Loaded, Pack, Unpacked};
 use crate::conf::model::{Conf, Framework};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::request::Request;
 use crate::report::status::{Filter, StatusLine, observe};
@@ -95,7 +95,7 @@ pub struct Failure {
 impl From<Error> for Outcome {
     fn from(error: Error) -> Self {
         Self {
-            code: error.code,
+            code: error.kind.exit_status(),
             failures: vec![Failure { module: None, kernel: None, error }],
             ..Self::default()
         }
@@ -124,7 +124,7 @@ pub enum Need {
 
 /// What adding a module version that is registered ends with.
 pub(super) fn already_added(id: &ModuleId) -> Error {
-    Error::new(exit::WRONG_STATE, format!("{id} is already added"))
+    Error::new(Kind::AlreadyAdded, format!("{id} is already added"))
         .hint(format!("nothing was copied; to use another source run `dkms remove {id} --all` first"))
 }
 
@@ -233,14 +233,19 @@ pub trait Engine {
         let layout = self.layout();
         // Whoever owns a tree that stands for `/` may do anything in there.
         if need == Need::Root && layout.root.is_slash() && !geteuid().is_root() {
-            return Err(Error::new(exit::USAGE, "only root may do this").hint("run it again with sudo"));
+            return Err(
+                Error::new(Kind::NotPermitted, "only root may do this").hint("run it again with sudo")
+            );
         }
         let tree = layout.tree();
         let nearest = tree.ancestors().find(|dir| dir.exists()).unwrap_or(&tree);
         access(nearest, AccessFlags::W_OK).map_err(|errno| {
             let shown = layout.dkms_tree.display();
-            Error::new(exit::USAGE, format!("cannot write to the module tree {shown}: {}", errno.desc()))
-                .hint("run it as root, or name another tree with --dkmstree")
+            Error::new(
+                Kind::NotPermitted,
+                format!("cannot write to the module tree {shown}: {}", errno.desc()),
+            )
+            .hint("run it as root, or name another tree with --dkmstree")
         })
     }
 }

@@ -36,7 +36,7 @@ fn dkms_main(words: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(machine) => machine,
         Err(error) => {
             screen.error(&error);
-            return error.code;
+            return error.kind.exit_status();
         }
     };
     let mut worker = worker::Worker::new(machine, report);

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Kind, Result};
 
 /// Writes to standard output. A reader that has gone away stops nothing.
 pub(super) fn print(text: &str) {
@@ -15,7 +15,7 @@ pub(super) fn print(text: &str) {
 /// # Errors
 /// When the value cannot be written as JSON.
 pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::new(1, e.to_string()))?;
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::new(Kind::Io, e.to_string()))?;
     Ok(text + "\n")
 }
 

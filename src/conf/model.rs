@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::error::{Error, exit};
+use crate::model::error::{Error, Kind};
 use crate::model::fit::Rebuild;
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 
@@ -160,18 +160,18 @@ pub enum ConfError {
 
 impl From<ConfError> for Error {
     fn from(err: ConfError) -> Self {
-        let (code, hint) = match &err {
+        let (kind, hint) = match &err {
             ConfError::Unreadable { .. } => {
-                (exit::CONF_MISSING, "install the module's source again, or take it out with `dkms remove`")
+                (Kind::ConfMissing, "install the module's source again, or take it out with `dkms remove`")
             }
             ConfError::Invalid { .. } => {
-                (exit::CONF_INVALID, "correct the lines named above; dkms(8) describes every directive")
+                (Kind::ConfInvalid, "correct the lines named above; dkms(8) describes every directive")
             }
             ConfError::Shell { .. } => {
-                (exit::CONF_INVALID, "try `bash -n` on the file; bash must be installed")
+                (Kind::ConfInvalid, "try `bash -n` on the file; bash must be installed")
             }
         };
-        Error::new(code, err.to_string()).hint(hint)
+        Error::new(kind, err.to_string()).hint(hint)
     }
 }
 

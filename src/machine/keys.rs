@@ -6,7 +6,7 @@ use super::Machine;
 use crate::apply::run::{Done, Flags};
 use crate::apply::sign::pair;
 use crate::kernel::{self, KernelFiles, Pair, PairState};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::system::System;
@@ -32,7 +32,7 @@ impl Machine {
         let context = kernel.map(|k| self.observer(&overrides).context(&self.nothing_for(k)));
         let files = context.as_ref().map(KernelFiles::from);
         kernel::pair(&self.layout, &self.framework, files.as_ref(), &self.distribution.id)
-            .map_err(|unsigned| Error::new(exit::USAGE, unsigned.why))
+            .map_err(|unsigned| Error::new(Kind::SigningKey, unsigned.why))
     }
 
     /// A cell of the kernel, where only the kernel matters.
@@ -46,7 +46,7 @@ impl Machine {
     /// # Errors
     /// Exit status 1: half a pair, or it cannot be made.
     pub fn make_pair(&self, pair: &Pair, may_ask: bool, report: &dyn Report) -> Result<bool> {
-        let failed = |why: String| Error::new(exit::USAGE, why);
+        let failed = |why: String| Error::new(Kind::SigningKey, why);
         match pair.state(&self.layout) {
             PairState::There => return Ok(false),
             PairState::Broken(why) => return Err(failed(why)),

@@ -12,7 +12,7 @@ use crate::conf;
 use crate::conf::environment::Environment;
 use crate::conf::model::Framework;
 use crate::fs::root::Root;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::request::{Goal, Request};
@@ -90,7 +90,7 @@ impl Ran {
     /// Exit status of a run over everything: 11 when something that should be there is not.
     pub fn code(&self) -> u8 {
         let failed = self.errors().next().is_some() || self.plan.notes.iter().any(plan::Note::is_failure);
-        if failed { exit::AUTOINSTALL } else { 0 }
+        if failed { Kind::ModulesFailed.exit_status() } else { 0 }
     }
 }
 
@@ -115,9 +115,10 @@ impl Machine {
         layout.source_tree = choose(&trees.source, &framework.source_tree, layout.source_tree);
         layout.install_tree = choose(&trees.install, &framework.install_tree, layout.install_tree);
         let distribution = Distribution::here(&layout.root);
-        let machine = nix::sys::utsname::uname().map_err(|e| Error::new(exit::ARCH, e.to_string()))?;
+        let machine =
+            nix::sys::utsname::uname().map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
         let arch = Arch::new(machine.machine().to_string_lossy())
-            .map_err(|e| Error::new(exit::ARCH, e.to_string()))?;
+            .map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
         Ok(Self { layout, framework, distribution, arch, environment })
     }
 
@@ -386,7 +387,7 @@ pub fn not_of_itself(module: &ModuleId) -> Result<()> {
     // Every script of a module is told whose it is.
     if std::env::var("module").is_ok_and(|name| name == module.name.as_str()) {
         let text = format!("a script of {} asks for it while the module is being worked on", module.name);
-        return Err(Error::new(exit::WRONG_STATE, text).hint("take the call out of the script"));
+        return Err(Error::new(Kind::ModuleBusy, text).hint("take the call out of the script"));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::apply::script;
 use crate::apply::tree;
 use crate::conf::model::Conf;
 use crate::conf::{self, Strictness};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::progress::Report;
@@ -35,7 +35,7 @@ impl Machine {
         if self.layout.source_inside(&id) != dir {
             let text = format!("{}/dkms.conf is of {id}: it is not registered", dir.display());
             let place = self.layout.source_inside(&id);
-            return Err(Error::new(exit::CONF_INVALID, text)
+            return Err(Error::new(Kind::ConfInvalid, text)
                 .hint(format!("its package should put it into {}", place.display())));
         }
         let _lock = lock::take(&self.layout, report)?;
@@ -66,9 +66,9 @@ impl Machine {
         match script::run(&self.layout, id, "POST_ADD", text, &self.layout.source(id), &context, report) {
             0 => Ok(()),
             status => {
-                let code = u8::try_from(status).unwrap_or(1);
+                let kind = u8::try_from(status).map_or(Kind::Io, Kind::Script);
                 let text = format!("{id} is added, but its POST_ADD script ended with status {status}");
-                Err(Error::new(code, text))
+                Err(Error::new(kind, text))
             }
         }
     }

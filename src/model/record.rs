@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::model::error::Kind;
 use crate::model::inputs::{Headers, Inputs};
 
 /// A build: what it was made from and what of it was installed.
@@ -131,8 +132,8 @@ pub struct Verdict {
 /// A failed build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureNote {
-    /// DKMS's exit status for it.
-    pub code: u8,
+    /// What sort of failure.
+    pub kind: Kind,
     /// One line: what failed.
     pub what: String,
     /// The first lines of compiler output that say why.

@@ -17,7 +17,7 @@ use crate::fs::stamp;
 use crate::kernel;
 use crate::kernel::headers;
 use crate::kernel::{compression, signing_identity, toolchain};
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Hasher, Inputs};
 use crate::model::record::{Facts, Overrides, Record, Verdict};
@@ -195,9 +195,7 @@ impl Observer<'_> {
                 };
                 self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
             }
-            _ => {
-                Now::Unreadable(Error::new(crate::model::error::exit::CONF_MISSING, "it has no source here"))
-            }
+            _ => Now::Unreadable(Error::new(Kind::ConfMissing, "it has no source here")),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::model::blind::{Blind, Cause};
-use crate::model::error::{Error, exit};
+use crate::model::error::{Error, Kind};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::FailureNote;
 use crate::model::system::TreePlace;
@@ -254,12 +254,12 @@ fn blind_error(about: &Subject, blind: &Blind) -> Error {
         }
         _ => "mount or repair the file system that holds it; then run `dkms-hook` again".to_owned(),
     };
-    Error::new(exit::UNSEEN, format!("cannot look at {path}: {cause}; {kept}")).hint(hint)
+    Error::new(Kind::Unseen, format!("cannot look at {path}: {cause}; {kept}")).hint(hint)
 }
 
 /// The error for an architecture that nothing is built for here.
 pub fn other_architecture(asked: &Arch, own: Option<&Arch>) -> Error {
-    let error = Error::new(exit::HEADERS, format!("nothing is built for {asked} here"));
+    let error = Error::new(Kind::OtherArchitecture, format!("nothing is built for {asked} here"));
     error.hint(match own {
         Some(own) => format!("leave -a away, or use -a {own}, the architecture of this machine"),
         None => "leave -a away".to_owned(),
@@ -295,12 +295,12 @@ impl Note {
     pub fn error(&self) -> Option<Error> {
         Some(match self {
             Self::Excluded { cell, why } => Error::new(
-                exit::EXCLUDED,
+                Kind::Excluded,
                 format!("{} is not built for {} because {why}", cell.module, cell.kernel),
             ),
             Self::FailedBefore { cell, failure } => {
                 let error = Error::new(
-                    failure.code,
+                    failure.kind,
                     format!(
                         "{} for {} failed before with the same inputs: {}",
                         cell.module, cell.kernel, failure.what
@@ -309,7 +309,7 @@ impl Note {
                 error.hint(format!("try again with `dkms install {} -k {}`", cell.module, cell.kernel))
             }
             Self::Refused { cell, why } => Error::new(
-                exit::INSTALL,
+                Kind::InstallRefused,
                 format!("{} was not installed for {}: {why}", cell.module, cell.kernel),
             )
             .hint(format!(
@@ -317,13 +317,11 @@ impl Note {
                 cell.module, cell.kernel
             )),
             Self::Unreadable { cell, error } => {
-                let mut error = error.clone();
-                error.message = format!("{} for {}: {}", cell.module, cell.kernel, error.message);
-                error
+                error.clone().context(format_args!("{} for {}", cell.module, cell.kernel))
             }
             Self::OtherArchitecture { cell, own } => other_architecture(&cell.arch, own.as_ref()),
             Self::Broken { module, target } => Error::new(
-                exit::CONF_MISSING,
+                Kind::ModuleBroken,
                 format!("{module}: its source {} is missing", target.display()),
             )
             .hint(format!(
@@ -331,25 +329,25 @@ impl Note {
                  the module out. Or delete the entry: /var/lib/dkms/{module}"
             )),
             Self::NotAdded { module } => {
-                Error::new(exit::WRONG_STATE, format!("{module} is not in the DKMS tree"))
+                Error::new(Kind::NotRegistered, format!("{module} is not in the DKMS tree"))
                     .hint(format!("add it first with `dkms add {module}`"))
             }
             Self::Waiting { kernel, package } => {
-                Error::new(exit::HEADERS, format!("the headers of kernel {kernel} are not installed"))
+                Error::new(Kind::HeadersMissing, format!("the headers of kernel {kernel} are not installed"))
                     .hint(format!("install {package}"))
             }
             Self::UnknownKernel { kernel } => Error::new(
-                exit::HEADERS,
+                Kind::UnknownKernel,
                 format!("there is no kernel {kernel}: /lib/modules/{kernel} does not exist"),
             )
             .hint("`ls /lib/modules` names the kernels that are installed"),
             Self::MissingDepends { cell, names, known } if *known => Error::new(
-                exit::DEPENDS,
+                Kind::DependsMissing,
                 format!("{} for {} needs {} first", cell.module, cell.kernel, names.join(", ")),
             )
             .hint("install those modules for this kernel, then try again"),
             Self::MissingDepends { cell, names, .. } => Error::new(
-                exit::DEPENDS,
+                Kind::DependsMissing,
                 format!(
                     "{} for {} needs {}, not registered here",
                     cell.module,
@@ -359,19 +357,19 @@ impl Note {
             )
             .hint("install the packages of those modules; the build follows by itself"),
             Self::NothingBuilt { name } => {
-                Error::new(exit::WRONG_STATE, format!("there is no build of {name} for these kernels"))
+                Error::new(Kind::NothingBuilt, format!("there is no build of {name} for these kernels"))
                     .hint("`dkms status` lists what is built")
             }
             Self::CannotSign { cell, why } => Error::new(
-                exit::AUTOINSTALL,
+                Kind::NotSigned,
                 format!("{} for {} cannot be signed: {why}", cell.module, cell.kernel),
             ),
             Self::AlreadyAdded { module } => {
-                Error::new(exit::WRONG_STATE, format!("{module} is already in the DKMS tree"))
+                Error::new(Kind::AlreadyAdded, format!("{module} is already in the DKMS tree"))
             }
             Self::Blind { about, blind } => blind_error(about, blind),
             Self::NoKernel { dir, kernels } => Error::new(
-                exit::UNSEEN,
+                Kind::Unseen,
                 format!(
                     "there is no kernel in {}; the modules of {} are kept",
                     dir.display(),
@@ -383,7 +381,7 @@ impl Note {
                  install_tree in /etc/dkms/framework.conf. {PURGE_MISSING}"
             )),
             Self::OtherTree { was, is, kernels } => Error::new(
-                exit::UNSEEN,
+                Kind::Unseen,
                 format!("{}; the modules of {} are kept", other_tree(was, is), names(kernels)),
             )
             .hint(format!("mount it, or correct install_tree in /etc/dkms/framework.conf. {PURGE_MISSING}")),

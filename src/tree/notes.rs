@@ -124,7 +124,7 @@ mod tests {
         // What a newer version wrote is no damage.
         std::fs::write(&path, "{ \"format\": 2 }").unwrap();
         assert!(kernel_note(&layout, &k).depmod_due);
-        assert!(depmod_done(&layout, &k).unwrap_err().message.contains("format 2"));
+        assert!(depmod_done(&layout, &k).unwrap_err().what.contains("format 2"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{ \"format\": 2 }");
     }
 

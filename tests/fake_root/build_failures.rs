@@ -24,7 +24,7 @@ fn make_fails_with_the_first_errors_and_both_logs() {
     let root = root();
     let run = Run::new(&root, &ToyModule::new("hello", "1.0").failing());
     let failure = run.build().unwrap_err();
-    assert_eq!((failure.code, failure.what.as_str()), (10, "make failed with exit status 2"));
+    assert_eq!((failure.kind.exit_status(), failure.what.as_str()), (10, "make failed with exit status 2"));
     assert_eq!(failure.first_errors.len(), 1, "{failure:?}");
     let error = &failure.first_errors[0];
     assert!(error.starts_with("hello.c:5:") && error.contains("error: implicit declaration"), "{error}");
@@ -53,7 +53,7 @@ fn a_failed_rebuild_leaves_the_old_build_alone() {
         .executable("post.sh", "#!/bin/sh\nexit 42\n")
         .scripts(failing_post);
     for (module, code) in [(module.failing(), 10), (post, 42)] {
-        assert_eq!(fails(&root, &module).code, code);
+        assert_eq!(fails(&root, &module).kind.exit_status(), code);
         let now = dkms_hook::fs::digest::file_digest(&root.path(run.cell_dir() + "/module/hello.ko"));
         assert_eq!(now.unwrap(), built.modules[0].digest);
         assert!(root.read(run.cell_dir() + "/log/make.log").contains("# exit code: 0"));
@@ -67,7 +67,7 @@ fn a_failing_post_build_leaves_no_build() {
     let scripts = Scripts { post_build: Some("post.sh".into()), ..Scripts::default() };
     let module = ToyModule::new("hello", "1.0").executable("post.sh", "#!/bin/sh\nexit 3\n").scripts(scripts);
     let run = Run::new(&root, &module);
-    assert_eq!(run.build().unwrap_err().code, 3);
+    assert_eq!(run.build().unwrap_err().kind.exit_status(), 3);
     assert!(!root.exists(run.kernel_dir()));
 }
 
@@ -77,7 +77,7 @@ fn the_status_of_pre_build_is_passed_on() {
     let scripts = Scripts { pre_build: Some("pre.sh".into()), ..Scripts::default() };
     let text = "#!/bin/sh\necho this kernel is too new for me\nexit 77\n";
     let failure = fails(&root, &ToyModule::new("hello", "1.0").executable("pre.sh", text).scripts(scripts));
-    assert_eq!(failure.code, 77);
+    assert_eq!(failure.kind.exit_status(), 77);
     assert_eq!(failure.first_errors, ["this kernel is too new for me"]);
     assert!(root.take_make_calls().is_empty(), "make is not reached");
 }
@@ -86,13 +86,13 @@ fn the_status_of_pre_build_is_passed_on() {
 fn patches_that_are_missing_outside_or_do_not_apply() {
     let root = root();
     let missing = fails(&root, &ToyModule::new("hello", "1.0").missing_patch("gone.patch"));
-    assert_eq!(missing.code, 5);
+    assert_eq!(missing.kind.exit_status(), 5);
     assert!(missing.what.contains("/var/lib/dkms/hello/1.0/build/patches/gone.patch"), "{missing:?}");
     let outside = fails(&root, &ToyModule::new("hello", "1.0").missing_patch("../../../etc/passwd"));
-    assert_eq!(outside.code, 5);
+    assert_eq!(outside.kind.exit_status(), 5);
     let text = "--- a/hello.c\n+++ b/hello.c\n@@ -1,3 +1,3 @@\n x\n-y\n+z\n x\n";
     let failing = fails(&root, &ToyModule::new("hello", "1.0").patch("old.patch", text));
-    assert_eq!(failing.code, 6);
+    assert_eq!(failing.kind.exit_status(), 6);
     assert!(failing.first_errors[0].starts_with("Hunk #1 FAILED"), "{failing:?}");
 }
 
@@ -100,18 +100,18 @@ fn patches_that_are_missing_outside_or_do_not_apply() {
 fn results_that_are_missing_or_for_another_kernel() {
     let root = root();
     let missing = fails(&root, &ToyModule::new("hello", "1.0").file("Makefile", "# obj-m is empty\n"));
-    assert_eq!(missing.code, 7);
+    assert_eq!(missing.kind.exit_status(), 7);
     assert!(missing.what.contains("hello.ko") && missing.log.is_some(), "{missing:?}");
 
     let text = fails(&root, &ToyModule::new("hello", "1.0").make("echo text > hello.ko"));
-    assert_eq!(text.code, 7);
+    assert_eq!(text.kind.exit_status(), 7);
     assert!(text.what.contains("not an ELF file"), "{text:?}");
 
     let root = FakeRoot::new();
     ToyKernel::new(K).wrong_vermagic("6.1.0-running").install(&root);
     let run = Run::new(&root, &ToyModule::new("hello", "1.0"));
     let other = run.build().unwrap_err();
-    assert_eq!(other.code, 7);
+    assert_eq!(other.kind.exit_status(), 7);
     assert!(other.what.contains("built for kernel 6.1.0-running, not for 6.12.1-toy"), "{other:?}");
     assert!(!root.exists(run.kernel_dir()));
 }
@@ -122,7 +122,7 @@ fn headers_that_are_missing_are_named_by_package() {
     ToyKernel::new(K).install_image(&root);
     let run = Run::new(&root, &ToyModule::new("hello", "1.0"));
     let failure = run.build().unwrap_err();
-    assert_eq!(failure.code, 21);
+    assert_eq!(failure.kind.exit_status(), 21);
     assert!(failure.what.contains("/lib/modules/6.12.1-toy/build/include"), "{failure:?}");
     assert!(failure.hint.unwrap().contains("linux-headers-6.12.1-toy"));
     assert!(failure.log.is_none());
@@ -136,7 +136,7 @@ fn compilers_that_are_missing_are_named_by_package() {
     ToyKernel::new(K).insists_on(&format!("{machine}-linux-gnu-gcc-99")).install(&root);
     let run = Run::new(&root, &ToyModule::new("hello", "1.0"));
     let failure = run.build().unwrap_err();
-    assert_eq!(failure.code, 10);
+    assert_eq!(failure.kind.exit_status(), 10);
     assert!(failure.toolchain_trouble && failure.what.contains("gcc-99"), "{failure:?}");
     assert!(failure.hint.unwrap().contains("`apt install gcc-99`"));
     assert_eq!(root.names(run.build_dir()), [""; 0], "nothing was copied");
@@ -156,7 +156,7 @@ fn compilers_that_are_missing_are_named_by_package() {
 fn programs_that_the_build_cannot_start_are_no_verdict() {
     let root = root();
     let failure = fails(&root, &ToyModule::new("hello", "1.0").make("no-such-generator && make all"));
-    assert!(failure.code == 10 && failure.toolchain_trouble, "{failure:?}");
+    assert!(failure.kind.exit_status() == 10 && failure.toolchain_trouble, "{failure:?}");
     assert!(failure.hint.unwrap().contains("no-such-generator"));
 }
 
@@ -167,17 +167,17 @@ fn sources_that_are_gone_empty_or_for_other_kernels() {
     let mut run = Run::new(&root, &module);
     run.conf.records[0].excluded = Some("BUILD_EXCLUSIVE_KERNEL is ^5".into());
     let excluded = run.build().unwrap_err();
-    assert_eq!(excluded.code, 77);
+    assert_eq!(excluded.kind.exit_status(), 77);
     assert!(excluded.what.contains("BUILD_EXCLUSIVE_KERNEL is ^5"), "{excluded:?}");
 
     run.conf.records[0].excluded = None;
     let source = root.path("/usr/src/hello-1.0");
     std::fs::remove_dir_all(&source).unwrap();
     let gone = run.build().unwrap_err();
-    assert_eq!(gone.code, 4);
+    assert_eq!(gone.kind.exit_status(), 4);
     assert!(gone.what.contains("/var/lib/dkms/hello/1.0/source") && gone.what.contains("/usr/src/hello-1.0"));
     root.write("/usr/src/hello-1.0/dkms.conf", "");
-    assert_eq!(run.build().unwrap_err().code, 8);
+    assert_eq!(run.build().unwrap_err().kind.exit_status(), 8);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_full_disk_is_told_and_harms_nothing() {
 
     std::fs::remove_dir_all(root.path("/usr/src/hello-1.0")).unwrap();
     let while_making = fails(&root, &module.make("head -c 1M /dev/zero > big.o"));
-    assert!(while_making.code == 10 && while_making.toolchain_trouble, "{while_making:?}");
+    assert!(while_making.kind.exit_status() == 10 && while_making.toolchain_trouble, "{while_making:?}");
     assert!(while_making.hint.unwrap().contains("free some space"));
     assert!(unharmed());
 }

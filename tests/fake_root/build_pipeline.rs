@@ -219,7 +219,7 @@ fn versions_of_dependencies_are_noted() {
     run.conf.build_depends_rebuild = true;
 
     let failure = run.build().unwrap_err();
-    assert_eq!(failure.code, 13);
+    assert_eq!(failure.kind.exit_status(), 13);
     assert!(failure.what.contains("first: dep"), "{failure:?}");
 
     dep.build().unwrap();

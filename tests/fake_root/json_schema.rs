@@ -166,7 +166,7 @@ fn reasons() -> Vec<Reason> {
 fn notes() -> Vec<Note> {
     let (cell, module, kernel, why) = (cell(), module(), kernel(), "because".to_owned());
     let failure = Box::new(FailureNote {
-        code: 10,
+        kind: dkms_hook::model::error::Kind::Make,
         what: "make failed".into(),
         first_errors: vec!["a.c:1: error".into()],
         log: None,
@@ -179,7 +179,10 @@ fn notes() -> Vec<Note> {
         Note::Excluded { cell: cell.clone(), why: why.clone() },
         Note::FailedBefore { cell: cell.clone(), failure },
         Note::Refused { cell: cell.clone(), why: why.clone() },
-        Note::Unreadable { cell: cell.clone(), error: Error::new(8, "line 3") },
+        Note::Unreadable {
+            cell: cell.clone(),
+            error: Error::new(dkms_hook::model::error::Kind::ConfInvalid, "line 3"),
+        },
         Note::OtherArchitecture { cell: cell.clone(), own: Some(cell.arch.clone()) },
         Note::OtherArchitecture { cell: cell.clone(), own: None },
         Note::Broken { module: module.clone(), target: "/usr/src/zfs-2.3".into() },

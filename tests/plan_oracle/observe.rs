@@ -172,7 +172,7 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
         Now::NoHeaders
     } else {
         match machine.now(m, k) {
-            None => Now::Unreadable(Error::new(8, "line 3")),
+            None => Now::Unreadable(Error::new(dkms_hook::model::error::Kind::ConfInvalid, "line 3")),
             Some(made) => {
                 let inputs = inputs(machine, &made).into();
                 Now::Judged { facts: facts(&known.conf, k), inputs, stamp: String::new() }
@@ -258,7 +258,7 @@ fn signature(machine: &Machine, build: &Build, k: K) -> Signature {
 /// A failure, of the build or of the toolchain.
 fn failure(provisional: bool) -> FailureNote {
     FailureNote {
-        code: 10,
+        kind: dkms_hook::model::error::Kind::Make,
         what: "make failed".to_owned(),
         first_errors: Vec::new(),
         log: None,

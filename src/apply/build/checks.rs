@@ -7,7 +7,7 @@ use super::{Failure, Job};
 use crate::apply::tarball::is_stub;
 use crate::kernel::KernelConfig;
 use crate::kernel::toolchain::{self, Toolchain};
-use crate::model::error::exit;
+use crate::model::error::Kind;
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::version::natural;
 use crate::observe::has_rust;
@@ -32,7 +32,7 @@ pub(super) fn headers(job: &Job<'_>) -> Result<(), Failure> {
             "install the package with the headers (or -devel files) of {kernel}, or name their directory by --kernelsourcedir"
         )
     };
-    Err(Failure::new(exit::HEADERS, what).hint(hint))
+    Err(Failure::new(Kind::HeadersMissing, what).hint(hint))
 }
 
 /// The directory of the source, with its links followed.
@@ -53,13 +53,13 @@ pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
             "install the package with the source again, or delete the entry: /var/lib/dkms/{}",
             job.cell.module
         );
-        Failure::new(exit::CONF_MISSING, what).hint(hint)
+        Failure::new(Kind::ModuleBroken, what).hint(hint)
     })?;
     let entries = std::fs::read_dir(&dir).map_err(|e| Failure::io(job, "read", &dir, &e))?;
     let visible = entries.flatten().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
     if visible.take(2).count() < 2 {
         let what = format!("{} holds no module source", job.layout.shown(&dir).display());
-        let failure = Failure::new(exit::CONF_INVALID, what);
+        let failure = Failure::new(Kind::ConfInvalid, what);
         return Err(match is_stub(&dir) {
             true => failure.hint("only binaries were loaded for it; load an archive with its source, or install the package that has it"),
             false => failure,
@@ -73,12 +73,12 @@ pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failu
     if toolchain.path.is_none() {
         let what =
             format!("kernel {} needs the compiler {}, which is not installed", job.cell.kernel, toolchain.cc);
-        return Err(Failure::new(exit::MAKE, what).trouble().hint(install(job, &toolchain.package())));
+        return Err(Failure::new(Kind::ToolMissing, what).trouble().hint(install(job, &toolchain.package())));
     }
     if toolchain.version.is_empty() {
         let what = format!("the compiler {} cannot be run", toolchain.cc);
         let hint = format!("run `{} --version` to see why; reinstall its package", toolchain.cc);
-        return Err(Failure::new(exit::MAKE, what).trouble().hint(hint));
+        return Err(Failure::new(Kind::ToolMissing, what).trouble().hint(hint));
     }
     // The text changes exactly when it begins with a call of make.
     let runs_make = make_command(&job.conf.make, 1, "k", false) != job.conf.make;
@@ -86,7 +86,7 @@ pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failu
     for (program, needed) in needed {
         if needed && find_program(program).is_none() {
             let what = format!("the build needs {program}, which is not installed");
-            return Err(Failure::new(exit::MAKE, what).trouble().hint(install(job, program)));
+            return Err(Failure::new(Kind::ToolMissing, what).trouble().hint(install(job, program)));
         }
     }
     Ok(())
@@ -105,7 +105,7 @@ pub(super) fn rust(job: &Job<'_>, source: &Path) -> Result<(), Failure> {
         "the module has Rust in it, and rustc is not installed (kernel {} was built with {built_with})",
         job.cell.kernel
     );
-    Err(Failure::new(exit::MAKE, what).trouble().hint(install(job, "rustc")))
+    Err(Failure::new(Kind::ToolMissing, what).trouble().hint(install(job, "rustc")))
 }
 
 /// BUILD_DEPENDS: each must be installed for this kernel. Returns them with the versions that a
@@ -136,7 +136,7 @@ pub(super) fn dependencies(job: &Job<'_>) -> Result<Vec<(String, String)>, Failu
     }
     let what =
         format!("{} needs these to be installed for {} first: {missing}", job.cell.module, job.cell.kernel);
-    Err(Failure::new(exit::DEPENDS, what).hint("install them, or use --force to build without them"))
+    Err(Failure::new(Kind::DependsMissing, what).hint("install them, or use --force to build without them"))
 }
 
 /// Where the versions of a module meet the kernel that is built for.

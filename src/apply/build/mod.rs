@@ -25,7 +25,7 @@ use crate::apply::sign::{Environment, Signer};
 use crate::conf::model::{Conf, Context, Framework};
 use crate::fs::copy::{copy_file, remove_tree};
 use crate::kernel::{Unsigned, compression, enforced, recipe, toolchain};
-use crate::model::error::{Error, exit};
+use crate::model::error::{Error, Kind};
 use crate::model::ids::Cell;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
@@ -89,7 +89,7 @@ pub struct BuiltModule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The exit status that DKMS gives this failure.
-    pub code: u8,
+    pub kind: Kind,
     /// What failed, in one line.
     pub what: String,
     /// The kept log, when the build came that far.
@@ -104,9 +104,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(code: u8, what: impl Into<String>) -> Self {
+    fn new(kind: Kind, what: impl Into<String>) -> Self {
         Self {
-            code,
+            kind,
             what: what.into(),
             log: None,
             first_errors: Vec::new(),
@@ -128,7 +128,7 @@ impl Failure {
     /// A failed file operation, which is never the source's fault for good.
     fn io(job: &Job<'_>, doing: &str, path: &Path, err: &std::io::Error) -> Self {
         let error = Error::io(doing, &job.layout.shown(path), err);
-        Self { hint: error.hint, ..Self::new(error.code, error.message).trouble() }
+        Self { hint: error.hint.clone(), ..Self::new(error.kind, error.sentence()).trouble() }
     }
 }
 
@@ -141,7 +141,7 @@ impl From<Failure> for Error {
         if let Some(log) = &failure.log {
             message.push_str(&format!("\nlog: {}", log.display()));
         }
-        Self { code: failure.code, message, hint: failure.hint }
+        Self::new(failure.kind, message).with_hint(failure.hint)
     }
 }
 
@@ -153,7 +153,7 @@ impl From<Failure> for Error {
 pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
     if let Some(why) = job.conf.exclusion() {
         let what = format!("{} is not for kernel {}, because {why}", job.cell.module, job.cell.kernel);
-        return Err(Failure::new(exit::EXCLUDED, what));
+        return Err(Failure::new(Kind::Excluded, what));
     }
     checks::headers(job)?;
     let source = checks::source(job)?;
@@ -162,7 +162,7 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
     checks::rust(job, &source)?;
     let dependencies = checks::dependencies(job)?;
     let mut environment = environment(job.layout, job.framework, job.cell, toolchain.environment())
-        .map_err(|e| Failure::new(e.code, e.message).trouble())?;
+        .map_err(|e| Failure::new(e.kind, e.sentence()).trouble())?;
     let signer = signer(job, &environment);
     let cell_dir = job.layout.cell(job.cell);
     publish::remove_leftovers(job.layout, job.cell)

@@ -13,7 +13,7 @@ use crate::conf::model::Record;
 use crate::elf::{self, Compression};
 use crate::fs::copy::copy_file;
 use crate::kernel::Unsigned;
-use crate::model::error::exit;
+use crate::model::error::Kind;
 use crate::process::{Output, Process};
 
 /// The records that this kernel gets, with their indices.
@@ -33,17 +33,17 @@ pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
         if !path.is_file() {
             let what = format!("make succeeded, but built no {name}");
             let hint = "check BUILT_MODULE_NAME and BUILT_MODULE_LOCATION in dkms.conf against the log";
-            return Err(Failure::new(exit::NOT_BUILT, what).hint(hint));
+            return Err(Failure::new(Kind::ModuleNotBuilt, what).hint(hint));
         }
         if record.dest_name.is_empty() || record.dest_name.contains('/') {
             let what = format!("DEST_MODULE_NAME {:?} of {name} is not a file name", record.dest_name);
-            return Err(Failure::new(exit::CONF_INVALID, what));
+            return Err(Failure::new(Kind::ConfInvalid, what));
         }
         let info = match elf::modinfo(&path) {
             Ok(info) => info,
             Err(error) => {
                 return Err(Failure::new(
-                    exit::NOT_BUILT,
+                    Kind::ModuleNotBuilt,
                     format!("what make built as {name} cannot be used: {error}"),
                 ));
             }
@@ -54,7 +54,7 @@ pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
             let what = format!("{name} was built for {found}, not for {kernel}: the kernel would refuse it");
             let hint = "the module's Makefile probably takes the release of the running kernel from /proc (in \
                         a build `uname -r` answers right) instead of using KERNELRELEASE or $kernel_source_dir";
-            return Err(Failure::new(exit::NOT_BUILT, what).hint(hint));
+            return Err(Failure::new(Kind::ModuleNotBuilt, what).hint(hint));
         }
     }
     Ok(())

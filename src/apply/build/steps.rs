@@ -6,7 +6,7 @@ use super::diagnose::diagnose;
 use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::script;
-use crate::model::error::exit;
+use crate::model::error::Kind;
 use crate::process::{Process, ProcessError};
 
 /// The make command as it is run: `make` at its beginning gets the number of jobs and the kernel
@@ -30,12 +30,12 @@ pub(super) fn patch(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
     for name in &job.conf.patches {
         if Path::new(name).components().any(|part| part == std::path::Component::ParentDir) {
             let what = format!("patch {name} in dkms.conf has a `..` in its path");
-            return Err(Failure::new(exit::PATCH_MISSING, what));
+            return Err(Failure::new(Kind::PatchMissing, what));
         }
         let file = work.dir.join("patches").join(name);
         if !file.is_file() {
             let what = format!("patch {name} in dkms.conf is missing: there is no {}", work.show(&file));
-            return Err(Failure::new(exit::PATCH_MISSING, what));
+            return Err(Failure::new(Kind::PatchMissing, what));
         }
         // Without --force, patch asks questions at the terminal when there is one.
         let process = Process::new("patch").arg("--force").arg("-p1").stdin(&file);
@@ -43,7 +43,7 @@ pub(super) fn patch(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
         let status = logged(job, work, process, &format!("Applying patch {name}"))?;
         if status != 0 {
             let what = format!("patch {name} does not apply (patch ended with exit status {status})");
-            return Err(diagnosed(work, exit::INSTALL, what, status));
+            return Err(diagnosed(work, Kind::PatchFailed, what, status));
         }
     }
     Ok(())
@@ -61,8 +61,8 @@ pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&
     if status == 0 {
         return Ok(());
     }
-    let code = u8::try_from(status).unwrap_or(exit::MAKE);
-    Err(diagnosed(work, code, format!("the {kind} script ended with exit status {status}"), status))
+    let failed = u8::try_from(status).map_or(Kind::Make, Kind::Script);
+    Err(diagnosed(work, failed, format!("the {kind} script ended with exit status {status}"), status))
 }
 
 /// Runs make.
@@ -72,7 +72,7 @@ pub(super) fn make(job: &Job<'_>, work: &Workspace, llvm: bool) -> Result<(), Fa
     if status == 0 {
         return Ok(());
     }
-    Err(diagnosed(work, exit::MAKE, format!("make failed with exit status {status}"), status))
+    Err(diagnosed(work, Kind::Make, format!("make failed with exit status {status}"), status))
 }
 
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
@@ -81,7 +81,7 @@ fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> R
     let result = process.run_logged(heading, &work.log);
     job.report.end(*result.as_ref().unwrap_or(&127));
     result.map_err(|error| {
-        let mut failure = Failure::new(exit::MAKE, error.to_string()).trouble();
+        let mut failure = Failure::new(Kind::Make, error.to_string()).trouble();
         if let ProcessError::Missing { program } = &error {
             let program = program.to_string_lossy();
             failure.hint = Some(format!("install {program}"));
@@ -90,9 +90,9 @@ fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> R
     })
 }
 
-fn diagnosed(work: &Workspace, code: u8, what: String, status: i32) -> Failure {
+fn diagnosed(work: &Workspace, kind: Kind, what: String, status: i32) -> Failure {
     let found = diagnose(&work.log, &work.dir, status);
-    let mut failure = Failure::new(code, what);
+    let mut failure = Failure::new(kind, what);
     failure.first_errors = found.errors;
     failure.toolchain_trouble = found.trouble.is_some();
     failure.hint = found.trouble;

@@ -69,7 +69,7 @@ impl Executor<'_> {
                     // The build's own failure matters more.
                     log::warn!("{error}");
                 }
-                apport::tell(layout, cell, failure.code);
+                apport::tell(layout, cell, failure.kind);
                 Err(error_of(layout, cell, &failure))
             }
         }
@@ -128,7 +128,7 @@ impl Executor<'_> {
     ) -> Result<()> {
         let layout = self.observer.layout;
         let note = FailureNote {
-            code: failure.code,
+            kind: failure.kind,
             what: failure.what.clone(),
             first_errors: failure.first_errors.clone(),
             log: failure.log.as_ref().map(|p| layout.shown(p)),
@@ -165,8 +165,8 @@ impl Executor<'_> {
                 if let Some(Now::Judged { facts, inputs, .. }) = self.system.cell(cell).map(|view| &view.now)
                 {
                     let failure = Failure {
-                        code: error.code,
-                        what: error.message.clone(),
+                        kind: error.kind,
+                        what: error.sentence(),
                         log: None,
                         first_errors: Vec::new(),
                         toolchain_trouble: false,
@@ -254,5 +254,5 @@ fn error_of(layout: &Layout, cell: &Cell, failure: &Failure) -> Error {
     let log = failure.log.as_ref().map(|log| format!("log: {}", layout.shown(log).display()));
     let parts: Vec<String> = failure.hint.iter().cloned().chain(log).collect();
     let hint = (!parts.is_empty()).then(|| parts.join("\n"));
-    Error { code: failure.code, message: text, hint }
+    Error::new(failure.kind, text).with_hint(hint)
 }

@@ -13,7 +13,7 @@ use crate::apply::tree;
 use crate::apply::weak_modules::{Changed, Sharing};
 use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::rival::Rival;
 use crate::model::system::System;
@@ -260,7 +260,7 @@ impl Executor<'_> {
             let status = self.script("PRE_INSTALL", text, cell, &context);
             if status != 0 && !force {
                 let text = format!("PRE_INSTALL of {} ended with status {status}", cell.module);
-                return Err(Error::new(exit::PRE_INSTALL, text)
+                return Err(Error::new(Kind::PreInstall, text)
                     .hint("its messages are above; --force installs the modules all the same"));
             }
         }

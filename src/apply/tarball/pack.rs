@@ -8,7 +8,7 @@ use super::source::STUB;
 use super::unpack::is_private;
 use crate::archive::{BINARIES_ONLY, Format, MAIN_TREE, Member, Packer, SOURCE_TREE, Writer};
 use crate::fs::atomic::TEMPORARY;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, ModuleId};
 use crate::process::ProcessError;
 use crate::progress::Report;
@@ -43,13 +43,12 @@ pub struct Pack {
 pub fn pack(layout: &Layout, order: &Pack, report: &dyn Report) -> Result<()> {
     let file = &order.file;
     let shown = layout.shown(file);
-    let no_access =
-        |e: std::io::Error| Error { code: exit::NO_CONF_AT_PATH, ..Error::io("write", &shown, &e) };
+    let no_access = |e: std::io::Error| Error::io("write", &shown, &e).of_kind(Kind::ArchivePlace);
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(dir).map_err(no_access)?;
     // A device is to be written to, not to be replaced; and no archive is the right thing to get there.
     if fs::metadata(file).is_ok_and(|meta| !meta.is_file()) {
-        return Err(Error::new(exit::NO_CONF_AT_PATH, format!("{} is not a regular file", shown.display())));
+        return Err(Error::new(Kind::ArchivePlace, format!("{} is not a regular file", shown.display())));
     }
     let temporary = tempfile::Builder::new()
         .prefix(TEMPORARY)
@@ -57,14 +56,14 @@ pub fn pack(layout: &Layout, order: &Pack, report: &dyn Report) -> Result<()> {
         .permissions(fs::Permissions::from_mode(0o644))
         .tempfile_in(dir)
         .map_err(no_access)?;
-    let failed = |e: std::io::Error| Error { code: exit::INSTALL, ..Error::io("write", &shown, &e) };
+    let failed = |e: std::io::Error| Error::io("write", &shown, &e).of_kind(Kind::ArchiveNotWritten);
     let packer =
         Packer::new(temporary.reopen().map_err(failed)?, Format::of_name(file)).map_err(|error| {
             let what = format!("cannot make {}: {error}", shown.display());
             match error {
-                ProcessError::Missing { .. } => Error::new(exit::INSTALL, what)
+                ProcessError::Missing { .. } => Error::new(Kind::ArchiveNotWritten, what)
                     .hint("install it, or choose another suffix, such as .tar.gz"),
-                _ => Error::new(exit::INSTALL, what),
+                _ => Error::new(Kind::ArchiveNotWritten, what),
             }
         })?;
     let source = layout.root.resolve(layout.shown(&layout.source_link(&order.id))).map_err(failed)?;

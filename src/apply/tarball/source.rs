@@ -10,7 +10,7 @@ use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::copy_tree;
 use crate::fs::exchange::exchange;
 use crate::fs::stamp::content_tree;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::ModuleId;
 use crate::tree::layout::Layout;
 
@@ -70,8 +70,7 @@ pub(super) fn place(layout: &Layout, from: &Path, id: &ModuleId) -> Result<Place
         return Ok(Placed { changed: None, replaced: false });
     }
     let shown = layout.source_inside(id);
-    let failed =
-        |e: &std::io::Error| Error { code: exit::INSTALL, ..Error::io("put the source into", &shown, e) };
+    let failed = |e: &std::io::Error| Error::io("put the source into", &shown, e).of_kind(Kind::NotCopied);
     let parent = target.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
     let place = tempfile::Builder::new()

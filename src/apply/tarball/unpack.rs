@@ -11,7 +11,7 @@ use crate::elf;
 use crate::elf::is_module;
 use crate::fs::copy::remove_tree;
 use crate::fs::stamp::content_tree;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::process::ProcessError;
 use crate::progress::Report;
@@ -101,8 +101,7 @@ impl Unpacked {
 /// do harm, or has builds that are not what they seem.
 pub fn unpack(layout: &Layout, file: &Path, report: &dyn Report) -> Result<Unpacked> {
     let shown = file.display();
-    let input =
-        File::open(file).map_err(|e| Error { code: exit::NOT_FOUND, ..Error::io("read", file, &e) })?;
+    let input = File::open(file).map_err(|e| Error::io("read", file, &e).of_kind(Kind::ArchiveMissing))?;
     // What a run that is killed leaves behind is told from a build of its own by its age.
     let latest = SystemTime::now() - Duration::from_secs(1);
     let lock = lock::take(layout, report)?;
@@ -114,7 +113,7 @@ pub fn unpack(layout: &Layout, file: &Path, report: &dyn Report) -> Result<Unpac
     archive::unpack(input, place.path(), latest).map_err(|error| refused(layout, file, error))?;
     let found = inspect(place.path(), latest).map_err(|problem| match problem {
         Problem::Archive(error) => refused(layout, file, error),
-        Problem::Other(code, what) => Error::new(code, format!("{shown}: {what}")),
+        Problem::Other(kind, what) => Error::new(kind, format!("{shown}: {what}")),
     });
     let (form, conf_dir, builds) = found?;
     Ok(Unpacked { place, lock, form, conf_dir, builds })
@@ -123,17 +122,17 @@ pub fn unpack(layout: &Layout, file: &Path, report: &dyn Report) -> Result<Unpac
 fn refused(layout: &Layout, file: &Path, error: UnpackError) -> Error {
     let shown = file.display();
     match error {
-        UnpackError::NotAnArchive => Error::new(exit::WRONG_STATE, format!("{shown}: {error}")),
+        UnpackError::NotAnArchive => Error::new(Kind::NotAnArchive, format!("{shown}: {error}")),
         UnpackError::NotOpened(ProcessError::Missing { program }) => {
             let program = program.to_string_lossy();
             let text = format!("reading {shown} needs {program}, which is not installed");
-            Error::new(exit::WRONG_STATE, text).hint(format!("install {program}"))
+            Error::new(Kind::NotAnArchive, text).hint(format!("install {program}"))
         }
         UnpackError::Write { path, source } => Error::io("write", &layout.shown(&path), &source),
-        UnpackError::Unsafe { .. } => Error::new(exit::NOT_BUILT, format!("{shown}: {error}"))
+        UnpackError::Unsafe { .. } => Error::new(Kind::ArchiveRefused, format!("{shown}: {error}"))
             .hint("nothing was loaded; ask who made the archive for one without it"),
         UnpackError::NotOpened(_) | UnpackError::Damaged(_) => {
-            Error::new(exit::NOT_BUILT, format!("{shown}: {error}"))
+            Error::new(Kind::ArchiveRefused, format!("{shown}: {error}"))
                 .hint("nothing was loaded; get the archive again")
         }
     }
@@ -141,7 +140,7 @@ fn refused(layout: &Layout, file: &Path, error: UnpackError) -> Error {
 
 enum Problem {
     Archive(UnpackError),
-    Other(u8, String),
+    Other(Kind, String),
 }
 
 impl From<UnpackError> for Problem {
@@ -151,13 +150,13 @@ impl From<UnpackError> for Problem {
 }
 
 fn invalid(what: impl Into<String>) -> Problem {
-    Problem::Other(exit::NOT_BUILT, what.into())
+    Problem::Other(Kind::ArchiveRefused, what.into())
 }
 
 fn inspect(dir: &Path, latest: SystemTime) -> Result<(Form, PathBuf, Vec<Build>), Problem> {
     if !is_dir(&dir.join(MAIN_TREE)) {
         let conf_dir = outermost_conf(dir)
-            .ok_or_else(|| Problem::Other(exit::WRONG_STATE, "there is no dkms.conf in it".into()))?;
+            .ok_or_else(|| Problem::Other(Kind::NotAnArchive, "there is no dkms.conf in it".into()))?;
         archive::check_links(&conf_dir)?;
         return Ok((Form::Plain, conf_dir, Vec::new()));
     }

@@ -6,7 +6,7 @@ use super::session::{Session, broken, same_dir, unseen};
 use super::source::{add_by_name, id_of};
 use crate::apply::rpm_upgrade;
 use crate::cli::engine::{Need, Target, already_added};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::ModuleId;
 use crate::model::system::Source;
 use crate::tree::registry;
@@ -83,7 +83,7 @@ pub(super) fn ensure_added(session: &mut Session<'_, '_>, target: Option<&Target
         None | Some(Source::BinariesOnly) => {
             if let Err(error) = add_by_name(session, &id, target) {
                 // Another run that wants the same was faster.
-                if error != already_added(&id) || !registry::is_added(session.engine.layout(), &id) {
+                if error.kind != Kind::AlreadyAdded || !registry::is_added(session.engine.layout(), &id) {
                     return Err(error);
                 }
             }
@@ -103,7 +103,7 @@ fn look_at(
     let shown = word.path.display();
     let from = word.path.canonicalize().ok().filter(|dir| dir.join("dkms.conf").is_file());
     let Some(from) = from else {
-        return Err(Error::new(exit::NO_CONF_AT_PATH, format!("{shown} has no dkms.conf")));
+        return Err(Error::new(Kind::NoConfAtPath, format!("{shown} has no dkms.conf")));
     };
     let conf = session.engine.conf(&from, None, target, &session.asked.options)?;
     let id = id_of(&conf, &from.display().to_string())?;

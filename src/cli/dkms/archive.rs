@@ -7,7 +7,7 @@ use super::session::Session;
 use super::source::id_of;
 use crate::apply::tarball::{Form, Loaded, Unpacked};
 use crate::cli::engine::{Options, Target};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::ModuleId;
 use crate::tree::registry;
 
@@ -48,11 +48,11 @@ pub(super) fn load(session: &mut Session<'_, '_>, file: &Path, target: Option<&T
     let options = &session.asked.options;
     if registry::is_added(session.engine.layout(), &id) && !options.force {
         // A source alone is added, and adding has a status of its own for that.
-        let code = match unpacked.form() {
-            Form::Plain => exit::WRONG_STATE,
-            Form::WithSource | Form::BinariesOnly => exit::CONF_INVALID,
+        let kind = match unpacked.form() {
+            Form::Plain => Kind::AlreadyAdded,
+            Form::WithSource | Form::BinariesOnly => Kind::BuildsAlreadyAdded,
         };
-        return Err(Error::new(code, format!("{id} is already added; nothing of {shown} was loaded"))
+        return Err(Error::new(kind, format!("{id} is already added; nothing of {shown} was loaded"))
             .hint(format!("use --force to replace it, or run `dkms remove {id} --all` first")));
     }
     let loaded = session.engine.load(unpacked, &id, target, options)?;
@@ -70,7 +70,7 @@ pub(super) fn refresh(
     let shown = file.display().to_string();
     let (unpacked, found) = look_into(session, file, target)?;
     if found != *id {
-        return Err(Error::new(exit::NOT_FOUND, format!("{shown} holds {found}, not {id}"))
+        return Err(Error::new(Kind::OtherModule, format!("{shown} holds {found}, not {id}"))
             .hint("the package is at fault; tell its maintainer"));
     }
     let layout = session.engine.layout();
@@ -91,15 +91,15 @@ fn look_into(
 ) -> Result<(Unpacked, ModuleId)> {
     let shown = file.display().to_string();
     if !file.is_file() {
-        return Err(Error::new(exit::NOT_FOUND, format!("{shown} does not exist, or is no file")));
+        return Err(Error::new(Kind::ArchiveMissing, format!("{shown} does not exist, or is no file")));
     }
     let unpacked = session.engine.unpack(file)?;
     let place = unpacked.place(session.engine.layout()).display().to_string();
     let conf = session.engine.conf(unpacked.conf_dir(), None, target, &session.asked.options);
     // What is wrong in there is wrong in the archive; where that was unpacked is of no use to anybody.
-    let conf = conf.map_err(|error| Error {
-        message: error.message.replace(&format!("{place}/"), &format!("{shown}: ")),
-        ..error
+    let conf = conf.map_err(|mut error| {
+        error.what = error.what.replace(&format!("{place}/"), &format!("{shown}: "));
+        error
     })?;
     let id = id_of(&conf, &shown)?;
     Ok((unpacked, id))

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use crate::cli::engine::Options;
 use crate::machine::Trees;
-use crate::model::error::{Error, exit};
+use crate::model::error::{Error, Kind};
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,22 +131,22 @@ impl Invocation {
     /// The checks that concern several options at once, in the order that decides which exit status a
     /// doubly wrong command line gets.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let fail = |code, text: &str| Err(Error::new(code, text));
+        let fail = |status, text: &str| Err(Error::new(Kind::Misuse(status), text));
         if self.binaries_only && self.source_only {
-            return fail(exit::CONF_INVALID, "--binaries-only and --source-only exclude each other");
+            return fail(8, "--binaries-only and --source-only exclude each other");
         }
         if self.arches.len() > 1 && self.arches.len() != self.kernels.len() {
             return Err(Error::new(
-                exit::USAGE,
+                Kind::Misuse(1),
                 format!("{} architectures for {} kernels", self.arches.len(), self.kernels.len()),
             )
             .hint("give one -a for all kernels, or one for each -k"));
         }
         if self.all && !self.kernels.is_empty() {
-            return fail(exit::NOT_FOUND, "-k and --all exclude each other");
+            return fail(2, "-k and --all exclude each other");
         }
         if self.all && !self.arches.is_empty() {
-            return fail(exit::WRONG_STATE, "-a and --all exclude each other");
+            return fail(3, "-a and --all exclude each other");
         }
         use Action::{Add, Autoinstall, Build, Install, KernelPostinst, KernelPreinst, KernelPrerm, Match};
         if let Some(action @ (KernelPreinst | KernelPostinst | KernelPrerm)) = self.action
@@ -154,21 +154,20 @@ impl Invocation {
             && self.kernels.len() != 1
         {
             let text = format!("{} needs exactly one kernel", action.word());
-            return Err(Error::new(exit::CONF_MISSING, text).hint("name it with -k"));
+            return Err(Error::new(Kind::Misuse(4), text).hint("name it with -k"));
         }
         if self.kernels.iter().chain(&self.arches).any(String::is_empty) {
-            return fail(exit::EMPTY_NAME, "an empty kernel or architecture was given");
+            return fail(16, "an empty kernel or architecture was given");
         }
         match self.action {
-            Some(action @ (Autoinstall | Match)) if self.kernels.len() > 1 => Err(Error::new(
-                exit::CONF_MISSING,
-                format!("{} works on one kernel at a time", action.word()),
-            )
-            .hint("call it once for each -k")),
+            Some(action @ (Autoinstall | Match)) if self.kernels.len() > 1 => {
+                Err(Error::new(Kind::Misuse(4), format!("{} works on one kernel at a time", action.word()))
+                    .hint("call it once for each -k"))
+            }
             Some(
                 action @ (Add | Build | Install | Autoinstall | Match | KernelPreinst | KernelPostinst
                 | KernelPrerm),
-            ) if self.all => fail(exit::PATCH_MISSING, &format!("{} does not know --all", action.word())),
+            ) if self.all => fail(5, &format!("{} does not know --all", action.word())),
             _ => Ok(()),
         }
     }

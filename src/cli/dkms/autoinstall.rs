@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::cli::engine::{Need, Outcome, Target};
-use crate::model::error::{Result, exit};
+use crate::model::error::{Kind, Result};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::request::Request;
 
@@ -36,7 +36,7 @@ pub(super) const DISABLED: &str = "Automatic installation of modules has been di
 fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     let failed = outcome.failures.iter().filter_map(|failure| {
-        failure.module.as_ref().map(|module| format!("{}({})", module.name, failure.error.code))
+        failure.module.as_ref().map(|module| format!("{}({})", module.name, failure.error.kind.exit_status()))
     });
     let failed: Vec<String> = failed.collect();
     let excluded = names(outcome.excluded.iter().map(|(cell, _)| cell));
@@ -86,7 +86,7 @@ pub(super) fn kernel_prerm(session: &mut Session<'_, '_>) -> Result<u8> {
     for Target { kernel, .. } in session.targets()? {
         let outcome = session.carry_out(&Request::KernelRemoved { kernel });
         if outcome.code != 0 {
-            code = exit::KERNEL_REMOVAL;
+            code = Kind::KernelNotCleared.exit_status();
         }
     }
     Ok(code)

@@ -9,7 +9,7 @@ use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target};
 use crate::conf::model::{Conf, Framework, Reader, Scripts};
 use crate::fs::root::Root;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
 use crate::progress::Memory;
@@ -130,11 +130,11 @@ impl Engine for Fake {
                         }
                         outcome.reached.push(cell);
                     }
-                    exit::EXCLUDED => outcome.excluded.push((cell, "BUILD_EXCLUSIVE_ARCH is s390x".into())),
+                    77 => outcome.excluded.push((cell, "BUILD_EXCLUSIVE_ARCH is s390x".into())),
                     code => outcome.failures.push(Failure {
                         module: Some(module.clone()),
                         kernel: Some(kernel.clone()),
-                        error: Error::new(code, format!("{module} did not build")),
+                        error: Error::new(Kind::Script(code), format!("{module} did not build")),
                     }),
                 }
             }
@@ -147,7 +147,7 @@ impl Engine for Fake {
                     outcome.failures.push(Failure {
                         module: Some(ModuleId::new("m", "1").unwrap()),
                         kernel: Some(kernel.clone()),
-                        error: Error::new(exit::MAKE, "m/1 did not build"),
+                        error: Error::new(Kind::Make, "m/1 did not build"),
                     });
                 }
             }
@@ -207,13 +207,13 @@ impl Engine for Fake {
     fn install_package(&mut self, file: &Path) -> Result<()> {
         self.packages.push(file.to_owned());
         match self.refuse {
-            true => Err(Error::new(exit::NO_CONF_AT_PATH, "rpm said no")),
+            true => Err(Error::new(Kind::RpmFailed, "rpm said no")),
             false => Ok(()),
         }
     }
 
     fn key_pair(&mut self, _: Option<&Target>) -> Result<KeyPair> {
-        let made = if self.refuse { Err(Error::new(exit::USAGE, "half a pair")) } else { Ok(true) };
+        let made = if self.refuse { Err(Error::new(Kind::SigningKey, "half a pair")) } else { Ok(true) };
         Ok(KeyPair {
             lines: ["Signing key: k".into(), "Public certificate (MOK): c".into()],
             made,
@@ -238,6 +238,6 @@ impl Engine for Fake {
     }
 
     fn permit(&self, _: Need) -> Result<()> {
-        if self.refuse { Err(Error::new(exit::USAGE, "only root may do this")) } else { Ok(()) }
+        if self.refuse { Err(Error::new(Kind::NotPermitted, "only root may do this")) } else { Ok(()) }
     }
 }

@@ -3,7 +3,7 @@
 use super::archive;
 use super::session::Session;
 use crate::cli::engine::Need;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 
 /// Builds in it are built afterwards, nothing is installed.
 pub(super) fn ldtarball(session: &mut Session<'_, '_>) -> Result<u8> {
@@ -15,7 +15,9 @@ pub(super) fn ldtarball(session: &mut Session<'_, '_>) -> Result<u8> {
             (None, Some(directory)) => format!("{directory} is a directory, not an archive"),
             (None, None) => "ldtarball needs an archive".to_owned(),
         };
-        return Err(Error::new(exit::NOT_FOUND, what).hint("give the path of a file that mktarball made"));
+        return Err(
+            Error::new(Kind::ArchiveMissing, what).hint("give the path of a file that mktarball made")
+        );
     };
     if archive::is_package(&file) && file.is_file() {
         return archive::install_package(session, &file);

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::cli::engine::{Need, Target};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::request::{Goal, Request};
 use crate::report::status::{Filter, StatusLine};
@@ -11,13 +11,13 @@ use crate::report::status::{Filter, StatusLine};
 pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {
     session.engine.permit(Need::Root)?;
     let Some(template) = session.asked.template.clone() else {
-        return Err(Error::new(exit::USAGE, "match needs the kernel whose modules are to be matched")
+        return Err(Error::new(Kind::Misuse(1), "match needs the kernel whose modules are to be matched")
             .hint("dkms match --templatekernel=KERNEL -k OTHER [MODULE]"));
     };
     let Some(Target { kernel, arch }) = session.targets()?.into_iter().next() else { return Ok(0) };
     if kernel.as_str() == template {
         return Err(Error::new(
-            exit::NOT_FOUND,
+            Kind::Misuse(2),
             format!("{template} is both the kernel to match and the kernel to work on"),
         ));
     }
@@ -25,7 +25,7 @@ pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {
         let known =
             ModuleName::new(module.as_str()).is_ok_and(|name| session.engine.layout().module(&name).is_dir());
         if !known {
-            return Err(Error::new(exit::WRONG_STATE, format!("{module} is not in the DKMS tree"))
+            return Err(Error::new(Kind::NotRegistered, format!("{module} is not in the DKMS tree"))
                 .hint("`dkms status` lists what is"));
         }
     }

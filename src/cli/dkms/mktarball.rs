@@ -6,7 +6,7 @@ use super::archive;
 use super::bring::every_build;
 use super::session::{Session, shown};
 use crate::apply::tarball::{Pack, Part, is_stub};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, ModuleId};
 use crate::tree::registry;
 
@@ -18,7 +18,7 @@ pub(super) fn mktarball(session: &mut Session<'_, '_>) -> Result<u8> {
     let id = session.registered_module()?;
     let without_source = is_stub(&session.engine.layout().source(&id));
     if without_source && session.asked.source_only {
-        return Err(Error::new(exit::NOT_FOUND, format!("there is no source of {id} here"))
+        return Err(Error::new(Kind::SourceMissing, format!("there is no source of {id} here"))
             .hint("only binaries were loaded; leave --source-only out"));
     }
     let cells = cells(session, &id)?;
@@ -46,13 +46,13 @@ fn cells(session: &mut Session<'_, '_>, id: &ModuleId) -> Result<Vec<Cell>> {
     };
     let cells: Vec<Cell> = targets.iter().map(|target| target.cell(id)).collect();
     if cells.is_empty() && session.asked.binaries_only {
-        return Err(Error::new(exit::INSTALL, format!("{id} is not built for any kernel"))
+        return Err(Error::new(Kind::NothingToPack, format!("{id} is not built for any kernel"))
             .hint(format!("build it first with `dkms build {id} -k KERNEL`")));
     }
     let layout = session.engine.layout();
     match cells.iter().find(|cell| !registry::is_built(layout, cell)) {
         None => Ok(cells),
-        Some(cell) => Err(Error::new(exit::INSTALL, format!("{id} is not built for {}", shown(cell)))
+        Some(cell) => Err(Error::new(Kind::NothingToPack, format!("{id} is not built for {}", shown(cell)))
             .hint(format!("build it first with `dkms build {id} -k {}`, or use --source-only", cell.kernel))),
     }
 }

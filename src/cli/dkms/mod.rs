@@ -70,7 +70,7 @@ pub fn begin(words: impl IntoIterator<Item = OsString>, screen: &mut Screen<'_>)
                     screen.note(TO_HELP);
                 }
             }
-            Err(misuse.error.code)
+            Err(misuse.error.kind.exit_status())
         }
     }
 }

@@ -15,11 +15,14 @@ use super::autoinstall::DISABLED;
 use super::session::Session;
 use crate::cli::engine::{Engine, Target};
 use crate::cli::screen::Screen;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
 use crate::tree::layout::Layout;
 use crate::tree::registry;
+
+/// Exit status of a call without the names that it needs.
+const MISUSE: u8 = 1;
 
 /// `NAME VERSION [TARBALL_ROOT] [ARCH] [UPGRADE]`; returns the exit status of the command. `UPGRADE` is the
 /// version that was configured before, if any.
@@ -46,20 +49,20 @@ fn postinst(engine: &mut dyn Engine, args: &[String], screen: &mut Screen<'_>, s
         ..Invocation::default()
     };
     if asked.module.is_none() || asked.version.is_none() {
-        let error = Error::new(exit::USAGE, "module-postinst needs the name and the version of a module");
+        let error = Error::new(Kind::Misuse(1), "module-postinst needs the name and the version of a module");
         screen.error(&error.hint("module-postinst NAME VERSION [TARBALL_ROOT] [ARCH] [UPGRADE]"));
-        return exit::USAGE;
+        return MISUSE;
     }
     let mut session = Session { engine, asked: &asked, screen };
     let code = match configure(&mut session, arg(2), arg(4).is_some()) {
         Ok(code) => code,
         Err(error) => {
             session.screen.error(&error);
-            error.code
+            error.kind.exit_status()
         }
     };
     // A call that makes no sense is a defect of the package; everything else is no reason to stop apt.
-    if strict || code == exit::USAGE { code } else { 0 }
+    if strict || code == MISUSE { code } else { 0 }
 }
 
 fn configure(session: &mut Session<'_, '_>, tarballs: Option<&str>, upgrade: bool) -> Result<u8> {
@@ -104,7 +107,7 @@ fn register(session: &mut Session<'_, '_>, id: &ModuleId, tarballs: Option<&str>
         if tarball.is_file() {
             let loaded = archive::refresh(session, &tarball, target.as_ref(), id);
             // The one status that DKMS's script has of its own.
-            return loaded.map_err(|error| Error { code: exit::NOT_FOUND, ..error });
+            return loaded.map_err(|error| error.of_kind(Kind::ArchiveMissing));
         }
     }
     if registry::is_added(layout, id) {
@@ -194,7 +197,7 @@ fn install(session: &mut Session<'_, '_>, id: &ModuleId, targets: &[Target]) -> 
             to: Goal::Installed,
             force: false,
         });
-        if matches!(outcome.code, 0 | exit::EXCLUDED) {
+        if matches!(outcome.code, 0 | 77) {
             continue;
         }
         failed.push(target.kernel.to_string());
@@ -259,18 +262,18 @@ mod tests {
     #[test]
     fn a_failure_of_one_kernel_neither_stops_the_next_nor_apt() {
         let mut fake = machine();
-        fake.fail(OLD, exit::MAKE);
+        fake.fail(OLD, 10);
         let (code, text) = call(&mut fake, &["m", "1"], false);
         assert_eq!(code, 0, "{text}");
         assert_eq!(kernels_of(&fake), [OLD, NEW]);
         assert!(text.contains(&format!("m/1 is not installed for: {OLD}\n")), "{text}");
-        assert_eq!(call(&mut fake, &["m", "1"], true).0, exit::MAKE, "the administrator asked for it");
+        assert_eq!(call(&mut fake, &["m", "1"], true).0, 10, "the administrator asked for it");
     }
 
     #[test]
     fn exclusion_is_no_failure_even_when_strict() {
         let mut fake = machine();
-        fake.fail(OLD, exit::EXCLUDED);
+        fake.fail(OLD, 77);
         assert_eq!(call(&mut fake, &["m", "1"], true).0, 0);
     }
 
@@ -298,10 +301,10 @@ mod tests {
     #[test]
     fn a_broken_package_is_told_and_stops_apt_only_when_strict() {
         let mut fake = machine();
-        assert_eq!(call(&mut fake, &["m"], false).0, exit::USAGE);
+        assert_eq!(call(&mut fake, &["m"], false).0, 1);
         let (code, text) = call(&mut fake, &["other", "1"], false);
         assert!(code == 0 && text.contains("/usr/src/other-1"), "{text}");
-        assert_eq!(call(&mut fake, &["other", "1"], true).0, exit::NOT_FOUND);
+        assert_eq!(call(&mut fake, &["other", "1"], true).0, 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::args::{Action, Invocation, PathWord, Remark};
-use crate::model::error::{Error, exit};
+use crate::model::error::{Error, Kind};
 
 /// How a word is looked up; tests answer without a disk.
 pub trait Look {
@@ -126,7 +126,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, disk: &dyn Look) -> Resu
         // What an action would have made of the words is not known: the error says it all.
         got.remarks.retain(|remark| matches!(remark, Remark::Deprecated(_)));
         let typed = got.module.as_deref().map(|m| format!("{m:?} is not an action"));
-        let error = Error::new(exit::NOT_FOUND, typed.unwrap_or_else(|| "no action was given".into()));
+        let error = Error::new(Kind::Misuse(2), typed.unwrap_or_else(|| "no action was given".into()));
         return Err(misuse(got, error, true));
     }
     Ok(Parsed::Run(Box::new(got)))
@@ -158,7 +158,7 @@ fn read_words(
             "-V" | "--version" => return Ok(Some(Parsed::Version { quiet: got.quiet })),
             other => {
                 if !flag(got, other) {
-                    return Err((Error::new(exit::NOT_FOUND, format!("unknown option {other}")), true));
+                    return Err((Error::new(Kind::Misuse(2), format!("unknown option {other}")), true));
                 }
             }
         }
@@ -212,14 +212,14 @@ fn set(got: &mut Invocation, option: Value, value: &OsStr) -> Result<(), Error> 
                 got.options.directives.push((name.to_owned(), value.to_owned()));
             }
             _ => {
-                return Err(Error::new(exit::NOT_FOUND, format!("--directive {text:?} sets nothing"))
+                return Err(Error::new(Kind::Misuse(2), format!("--directive {text:?} sets nothing"))
                     .hint("write it as --directive=NAME=value"));
             }
         },
         Value::Jobs if text.is_empty() => got.options.jobs = None,
         Value::Jobs => {
             let jobs = text.parse().map_err(|_| {
-                Error::new(exit::NOT_FOUND, format!("-j wants a number of jobs, not {text:?}"))
+                Error::new(Kind::Misuse(2), format!("-j wants a number of jobs, not {text:?}"))
             })?;
             got.options.jobs = Some(jobs);
         }
@@ -256,7 +256,7 @@ fn positional(got: &mut Invocation, word: &OsStr, text: &str, disk: &dyn Look) -
     if let Some(action) = Action::from_word(text) {
         if let Some(first) = got.action {
             return Err(Error::new(
-                exit::CONF_MISSING,
+                Kind::Misuse(4),
                 format!("two actions were given: {} and {}", first.word(), action.word()),
             )
             .hint("call dkms once for each"));

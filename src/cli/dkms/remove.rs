@@ -4,7 +4,7 @@ use super::bring::every_build;
 use super::session::Session;
 use crate::apply::rpm_upgrade;
 use crate::cli::engine::Need;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::request::Request;
 use crate::tree::registry;
 
@@ -24,7 +24,7 @@ pub(super) fn remove(session: &mut Session<'_, '_>) -> Result<u8> {
     } else {
         match session.targets() {
             Ok(targets) => targets,
-            Err(Error { code: exit::HEADERS, .. }) => Vec::new(),
+            Err(Error { kind: Kind::HeadersMissing, .. }) => Vec::new(),
             Err(error) => return Err(error),
         }
     };

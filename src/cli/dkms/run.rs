@@ -5,7 +5,7 @@ use super::session::Session;
 use super::{add, archive, autoinstall, bring, ldtarball, matching, mktarball, remove, status};
 use crate::cli::engine::{Engine, Need};
 use crate::cli::screen::Screen;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::request::Goal;
 
 /// Carries the command out and returns its exit status. With `-q` nothing is written to `screen`.
@@ -25,14 +25,14 @@ fn perform(mut session: Session<'_, '_>) -> u8 {
         Ok(code) => code,
         Err(error) => {
             session.screen.error(&error);
-            error.code
+            error.kind.exit_status()
         }
     }
 }
 
 fn act(session: &mut Session<'_, '_>) -> Result<u8> {
     let Some(action) = session.asked.action else {
-        return Err(Error::new(exit::NOT_FOUND, "no action was given"));
+        return Err(Error::new(Kind::Misuse(2), "no action was given"));
     };
     // Such a package brings its own scripts; what it is called with changes nothing.
     if let Action::Add | Action::Build | Action::Install = action

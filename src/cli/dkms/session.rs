@@ -6,7 +6,7 @@ use super::args::Invocation;
 use crate::cli::engine::{Engine, Outcome, Target};
 use crate::cli::screen::Screen;
 use crate::model::blind::Blind;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::request::Request;
 use crate::model::system::Source;
@@ -85,7 +85,7 @@ impl Session<'_, '_> {
         let Some(newest) = self.engine.kernels_with_headers().pop() else {
             let tree = self.engine.layout().install_tree.display();
             return Err(Error::new(
-                exit::HEADERS,
+                Kind::HeadersMissing,
                 format!("no kernel was given, and none with headers is in {tree}"),
             )
             .hint("install the headers of a kernel, or name one with -k"));
@@ -101,13 +101,13 @@ impl Session<'_, '_> {
         let named = self.named_module();
         let Some(path) = &self.asked.useless_path else { return named };
         // What DKMS makes of such a word is a module whose source is nowhere, or half a name.
-        let code = named.err().map_or(exit::NOT_FOUND, |error| error.code);
+        let kind = named.err().map_or(Kind::SourceMissing, |error| error.kind);
         let shown = path.display();
         Err(match path.is_dir() {
-            true => Error::new(code, format!("the directory {shown} has no dkms.conf")).hint(
+            true => Error::new(kind, format!("the directory {shown} has no dkms.conf")).hint(
                 "give the directory with the source of a module, in which its dkms.conf is, or MODULE/VERSION",
             ),
-            false => Error::new(code, format!("there is no {shown}"))
+            false => Error::new(kind, format!("there is no {shown}"))
                 .hint("give the directory of a module source, an archive of one, or MODULE/VERSION"),
         })
     }
@@ -117,10 +117,10 @@ impl Session<'_, '_> {
         let word = self.asked.action.map_or("this", |action| action.word());
         match (module, version) {
             (Some(module), Some(version)) => {
-                ModuleId::new(module, version).map_err(|bad| Error::new(exit::USAGE, bad.to_string()))
+                ModuleId::new(module, version).map_err(|bad| Error::new(Kind::Misuse(1), bad.to_string()))
             }
             (Some(module), None) => {
-                let error = Error::new(exit::USAGE, format!("{word} needs the version of {module}, too"));
+                let error = Error::new(Kind::Misuse(1), format!("{word} needs the version of {module}, too"));
                 let known = ModuleName::new(module)
                     .map(|name| registry::versions(self.engine.layout(), &name))
                     .unwrap_or_default();
@@ -135,10 +135,10 @@ impl Session<'_, '_> {
             // What is left of an absolute path that is no module source: before its first slash
             // there is no name.
             (None, Some(rest)) if rest.contains('/') => {
-                Err(Error::new(exit::USAGE, format!("/{rest} is no directory with a dkms.conf"))
+                Err(Error::new(Kind::Misuse(1), format!("/{rest} is no directory with a dkms.conf"))
                     .hint("give the directory of a module source, or MODULE/VERSION"))
             }
-            _ => Err(Error::new(exit::USAGE, format!("{word} needs a module and its version"))
+            _ => Err(Error::new(Kind::Misuse(1), format!("{word} needs a module and its version"))
                 .hint("write them as MODULE/VERSION; `dkms status` lists what is known")),
         }
     }
@@ -151,7 +151,7 @@ impl Session<'_, '_> {
             Some(Source::Dangling(_)) => Err(broken(self.engine, &id)),
             Some(Source::Blind(blind)) => Err(unseen(&id, blind)),
             None | Some(Source::BinariesOnly) => {
-                Err(Error::new(exit::WRONG_STATE, format!("{id} is not in the DKMS tree"))
+                Err(Error::new(Kind::NotRegistered, format!("{id} is not in the DKMS tree"))
                     .hint("`dkms status` lists what is; `dkms add` registers a source"))
             }
         }
@@ -178,7 +178,7 @@ pub(super) fn broken(engine: &dyn Engine, id: &ModuleId) -> Error {
     let layout = engine.layout();
     let (link, source) = (layout.shown(&layout.source_link(id)), layout.source_inside(id));
     Error::new(
-        exit::CONF_MISSING,
+        Kind::ModuleBroken,
         format!("{id} is broken: {} does not lead to a module source", link.display()),
     )
     .hint(format!(
@@ -191,7 +191,7 @@ pub(super) fn broken(engine: &dyn Engine, id: &ModuleId) -> Error {
 /// The error for an entry that could not be looked at.
 pub(super) fn unseen(id: &ModuleId, blind: Blind) -> Error {
     let note = Note::Blind { about: Subject::Module { module: id.clone() }, blind };
-    note.error().unwrap_or_else(|| Error::new(exit::CONF_MISSING, note.text()))
+    note.error().unwrap_or_else(|| Error::new(Kind::Unseen, note.text()))
 }
 
 /// Whether two paths lead to the same directory.

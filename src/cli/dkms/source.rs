@@ -3,14 +3,14 @@
 use super::session::Session;
 use crate::cli::engine::Target;
 use crate::conf::model::Conf;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::ModuleId;
 use crate::tree::registry;
 
 /// The module version that a dkms.conf names. `shown` says where it is.
 pub(super) fn id_of(conf: &Conf, shown: &str) -> Result<ModuleId> {
     let bad = |why: String| {
-        Error::new(exit::MAKE, format!("the dkms.conf of {shown} names no usable module: {why}"))
+        Error::new(Kind::UnusableName, format!("the dkms.conf of {shown} names no usable module: {why}"))
             .hint("correct PACKAGE_NAME and PACKAGE_VERSION in it")
     };
     let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str())
@@ -34,10 +34,11 @@ pub(super) fn add_by_name(
     // A link that leads out of the root leads nowhere in there.
     let Some(source) = layout.root.resolve(&inside).ok().filter(|source| source.is_dir()) else {
         let shown = inside.display();
-        return Err(Error::new(exit::NOT_FOUND, format!("cannot add {id}: there is no directory {shown}"))
-            .hint(
-                "install the package that has the source, or give the path of a directory with a dkms.conf",
-            ));
+        return Err(Error::new(
+            Kind::SourceMissing,
+            format!("cannot add {id}: there is no directory {shown}"),
+        )
+        .hint("install the package that has the source, or give the path of a directory with a dkms.conf"));
     };
     session.engine.add_source(&source, id, target, &session.asked.options)
 }

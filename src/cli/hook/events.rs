@@ -8,7 +8,7 @@ use clap::{Subcommand, ValueEnum};
 use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
 use crate::apply::tell;
 use crate::machine::Machine;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::progress::{Console, Report};
 
 /// A call of a hook file. None of them ends with another status than 0, so their words are not left to
@@ -144,7 +144,7 @@ fn first(words: &[OsString]) -> String {
 }
 
 fn unknown(command: &str, word: &str) -> Error {
-    Error::new(exit::USAGE, format!("{command} does not know {word:?}"))
+    Error::new(Kind::Misuse(1), format!("{command} does not know {word:?}"))
 }
 
 /// The lines of standard input. A person who tries the command out has none to give.
@@ -160,8 +160,8 @@ fn targets() -> Vec<String> {
 
 fn deb(machine: &Machine, event: DebEvent, release: Option<&str>, report: &Console) -> Result<()> {
     let kernel = || {
-        let text =
-            release.ok_or_else(|| Error::new(exit::USAGE, "the hook was called without a kernel release"))?;
+        let text = release
+            .ok_or_else(|| Error::new(Kind::Misuse(1), "the hook was called without a kernel release"))?;
         in_line::release(text)
     };
     let event = match event {

@@ -14,7 +14,7 @@ use crate::cli::root::enter;
 use crate::cli::screen::{Screen, print, to_json};
 use crate::cli::worker::Worker;
 use crate::machine::{Machine, Trees};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::fit::Rebuild;
 use crate::model::ids::KernelRelease;
 use crate::model::record::Overrides;
@@ -105,7 +105,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { exit::NOT_FOUND } else { 0 };
+            return if error.use_stderr() { Kind::Misuse(2).exit_status() } else { 0 };
         }
     };
     let level = ["warn", "info", "debug"][usize::from(cli.verbose.min(2))];
@@ -119,7 +119,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
             match cli.command {
                 // A hook never takes the package manager down with it.
                 Some(Command::Event(_) | Command::Incoming(_)) => 0,
-                _ => error.code,
+                _ => error.kind.exit_status(),
             }
         }
     }
@@ -128,7 +128,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
 fn run(cli: &Cli, report: &Console) -> Result<u8> {
     if cli.command.is_some() && (cli.dry_run || cli.json || !cli.kernel.is_empty()) {
         let text = "--kernel, --dry-run and --json do not go before a command";
-        return Err(Error::new(exit::NOT_FOUND, text)
+        return Err(Error::new(Kind::Misuse(2), text)
             .hint("see dkms-hook --help; what a command knows of them goes after it"));
     }
     let mut input = Vec::new();
@@ -200,7 +200,7 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
 
 fn code_of_plan(plan: &Plan) -> u8 {
     let unknown = plan.notes.iter().any(|n| matches!(n, Note::UnknownKernel { .. }));
-    if unknown { exit::HEADERS } else { 0 }
+    if unknown { Kind::UnknownKernel.exit_status() } else { 0 }
 }
 
 /// Does what is asked and tells about it, or tells what would be done.
@@ -219,7 +219,7 @@ fn carry_out(
         return Ok(code_of_plan(&plan));
     }
     if machine.layout.root.is_slash() && !nix::unistd::geteuid().is_root() {
-        return Err(Error::new(exit::USAGE, "only root may change modules")
+        return Err(Error::new(Kind::NotPermitted, "only root may change modules")
             .hint("run it again with sudo, or with --dry-run to see what it would do"));
     }
     let flags = Flags { interactive: person, ..Flags::default() };
@@ -249,7 +249,7 @@ fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {
         return Err(error);
     }
     let text = why::render(&system, &plan, module).ok_or_else(|| {
-        Error::new(exit::WRONG_STATE, format!("no module {module} is registered here"))
+        Error::new(Kind::NotRegistered, format!("no module {module} is registered here"))
             .hint("`dkms status` lists the modules that are")
     })?;
     print(&text);

@@ -7,7 +7,7 @@ use crate::apply::run::Flags;
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::cli::engine::{Engine, Need, Options, Target};
 use crate::machine::not_of_itself;
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, ModuleId};
 use crate::model::request::{Goal, Request};
 use crate::model::system::Signature;
@@ -60,7 +60,7 @@ impl Worker {
             rpm = rpm.arg("--root").arg(root.dir());
         }
         let shown = file.display();
-        let failed = |what: String| Error::new(exit::NO_CONF_AT_PATH, what);
+        let failed = |what: String| Error::new(Kind::RpmFailed, what);
         match rpm.arg("-Uvh").arg(file).run(Output::Inherit) {
             Ok(0) => Ok(()),
             Ok(status) => Err(failed(format!("rpm could not install {shown} (exit status {status})"))

@@ -14,7 +14,7 @@ use crate::fs::copy::copy_tree;
 use crate::kernel;
 use crate::kernel::PairState;
 use crate::machine::{Machine, Ran};
-use crate::model::error::{Error, Result, exit};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::request::{Goal, Request};
@@ -128,12 +128,16 @@ impl Worker {
             outcome.unresolved.sort();
         }
         outcome.code = match (request, outcome.failures.first()) {
-            (Request::Autoinstall { .. }, None) if !outcome.unresolved.is_empty() => exit::AUTOINSTALL,
-            (Request::Autoinstall { .. }, Some(first)) if first.error.code != exit::HEADERS => {
-                exit::AUTOINSTALL
+            (Request::Autoinstall { .. }, None) if !outcome.unresolved.is_empty() => {
+                Kind::ModulesFailed.exit_status()
             }
-            (_, Some(first)) => first.error.code,
-            (Request::Bring { .. }, None) if !outcome.excluded.is_empty() => exit::EXCLUDED,
+            (Request::Autoinstall { .. }, Some(first))
+                if first.error.kind.exit_status() != Kind::HeadersMissing.exit_status() =>
+            {
+                Kind::ModulesFailed.exit_status()
+            }
+            (_, Some(first)) => first.error.kind.exit_status(),
+            (Request::Bring { .. }, None) if !outcome.excluded.is_empty() => Kind::Excluded.exit_status(),
             (_, None) => 0,
         };
         outcome
@@ -374,10 +378,8 @@ impl Engine for Worker {
         let pair = self.machine.pair(target.map(|target| &target.kernel))?;
         if pair.state(&self.machine.layout) == PairState::Missing {
             // Whoever cannot make the pair is not told where it would be.
-            self.permit(Need::Root).map_err(|error| Error {
-                message: format!("there is no signing key yet, and it cannot be made: {}", error.message),
-                ..error
-            })?;
+            self.permit(Need::Root)
+                .map_err(|error| error.context("there is no signing key yet, and it cannot be made"))?;
         }
         let flags = Flags { interactive: self.caller == Caller::Person, ..Flags::default() };
         let made = self.machine.make_pair(&pair, flags.may_ask(), &self.report);
@@ -416,7 +418,7 @@ impl Engine for Worker {
 /// that nobody sees half of one. Without `force` what is there is written over.
 fn copy_source(from: &Path, to: &Path, force: bool) -> Result<()> {
     let failed = |e: &dyn std::fmt::Display| {
-        Error::new(exit::INSTALL, format!("cannot copy {} to {}: {e}", from.display(), to.display()))
+        Error::new(Kind::NotCopied, format!("cannot copy {} to {}: {e}", from.display(), to.display()))
     };
     if to.is_dir() && !force {
         return copy_tree(from, to).map_err(|e| failed(&e));

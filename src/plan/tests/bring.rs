@@ -1,7 +1,7 @@
 //! What a person types: one module version, one kernel, one state.
 
 use super::world::{World, arch, asked, cell, kernel, module, notes, reason, steps};
-use crate::model::error::exit;
+use crate::model::error::Kind;
 use crate::model::request::{Goal, Request};
 use crate::model::system::Now;
 use crate::model::system::Source;
@@ -12,7 +12,7 @@ fn world() -> World {
 }
 
 fn code(plan: &crate::plan::Plan) -> u8 {
-    plan.notes[0].error().unwrap().code
+    plan.notes[0].error().unwrap().kind.exit_status()
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn adding_touches_no_kernel() {
     assert_eq!(steps(&plan), ["add zfs/2"]);
     let plan = world.with(&["zfs/2"]).bring("zfs/2", "6.1", Goal::Added, false);
     assert!(plan.is_empty());
-    assert_eq!(code(&plan), exit::WRONG_STATE);
+    assert_eq!(code(&plan), 3);
 }
 
 #[test]
@@ -60,19 +60,19 @@ fn a_stale_build_is_made_again_for_who_asks_for_it() {
 
 #[test]
 fn what_cannot_be_built_says_why_with_the_code_of_dkms() {
-    assert_eq!(code(&World::new(&["6.1"]).bring("zfs/2", "6.1", Goal::Built, false)), exit::WRONG_STATE);
-    assert_eq!(code(&world().bring("zfs/2", "9.9", Goal::Built, false)), exit::HEADERS);
+    assert_eq!(code(&World::new(&["6.1"]).bring("zfs/2", "6.1", Goal::Built, false)), 3);
+    assert_eq!(code(&world().bring("zfs/2", "9.9", Goal::Built, false)), 21);
     let excluded = world().excluded("zfs/2", "6.1");
-    assert_eq!(code(&excluded.bring("zfs/2", "6.1", Goal::Built, true)), exit::EXCLUDED, "--force or not");
+    assert_eq!(code(&excluded.bring("zfs/2", "6.1", Goal::Built, true)), 77, "--force or not");
     let bare = world().without_headers("6.1");
-    assert_eq!(code(&bare.bring("zfs/2", "6.1", Goal::Installed, false)), exit::HEADERS);
+    assert_eq!(code(&bare.bring("zfs/2", "6.1", Goal::Installed, false)), 21);
     let mut gone = world();
     gone.0.modules.insert(module("zfs/2"), Source::Dangling("/usr/src/zfs-2".into()));
-    assert_eq!(code(&gone.bring("zfs/2", "6.1", Goal::Built, false)), exit::CONF_MISSING);
+    assert_eq!(code(&gone.bring("zfs/2", "6.1", Goal::Built, false)), 4);
     let mut bad = world();
     bad.view("zfs/2", "6.1").now =
-        Now::Unreadable(crate::model::error::Error::new(exit::CONF_INVALID, "line 3"));
-    assert_eq!(code(&bad.bring("zfs/2", "6.1", Goal::Built, false)), exit::CONF_INVALID);
+        Now::Unreadable(crate::model::error::Error::new(Kind::ConfInvalid, "line 3"));
+    assert_eq!(code(&bad.bring("zfs/2", "6.1", Goal::Built, false)), 8);
 }
 
 #[test]
@@ -146,5 +146,5 @@ fn removing_the_last_build_takes_the_module_out_of_the_tree() {
     let none = World::new(&["6.1"]).with(&["zfs/2"]).plan(&remove(&[]));
     assert_eq!(steps(&none), ["remove zfs/2 from the tree"]);
     let unknown = World::new(&["6.1"]).plan(&remove(&["6.1"]));
-    assert_eq!(code(&unknown), exit::WRONG_STATE);
+    assert_eq!(code(&unknown), 3);
 }

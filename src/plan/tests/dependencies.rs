@@ -119,7 +119,7 @@ fn a_person_gets_the_dependencies_too() {
     let world = World::new(&["6.1"]).with(&["app/1"]).depends("app/1", "stranger");
     let plan = world.bring("app/1", "6.1", Goal::Installed, false);
     assert!(plan.is_empty());
-    assert_eq!(plan.notes[0].error().unwrap().code, crate::model::error::exit::DEPENDS);
+    assert_eq!(plan.notes[0].error().unwrap().kind, crate::model::error::Kind::DependsMissing);
     let plan = world.bring("app/1", "6.1", Goal::Installed, true);
     assert_eq!(steps(&plan)[..2], ["build app/1 for 6.1", "install app/1 for 6.1"]);
     assert!(plan.notes.is_empty(), "with --force it is a warning of the build");

@@ -206,7 +206,7 @@ fn a_cell(source: &Source, headers: bool, depends: &[String], choices: &mut Choi
     if !headers {
         view.now = Now::NoHeaders;
     } else if *source != Source::Added || choices.rarely(12) {
-        view.now = Now::Unreadable(Error::new(8, "line 3"));
+        view.now = Now::Unreadable(Error::new(crate::model::error::Kind::ConfInvalid, "line 3"));
     }
     view
 }

@@ -255,7 +255,7 @@ fn autoinstall_tries_again_and_wants_headers() {
     assert_eq!(steps(&world.plan(&request)), NEW);
     let plan = world.without_headers("6.1").plan(&request);
     assert!(plan.is_empty());
-    assert_eq!(plan.notes[0].error().unwrap().code, crate::model::error::exit::HEADERS);
+    assert_eq!(plan.notes[0].error().unwrap().kind, crate::model::error::Kind::HeadersMissing);
     let none = World::new(&[]).with(&["zfs/2"]).plan(&request);
     assert!(none.notes[0].is_failure(), "there is no such kernel");
     assert_eq!(World::new(&[]).plan(&request).notes, [], "and nothing that it lacks");
@@ -264,7 +264,7 @@ fn autoinstall_tries_again_and_wants_headers() {
 #[test]
 fn a_conf_that_cannot_be_read_stops_its_package_only() {
     let mut world = World::new(&["6.1"]).with(&["nvidia/1", "nvidia/2", "zfs/2"]);
-    let error = crate::model::error::Error::new(crate::model::error::exit::CONF_INVALID, "line 3");
+    let error = crate::model::error::Error::new(crate::model::error::Kind::ConfInvalid, "line 3");
     world.view("nvidia/2", "6.1").now = Now::Unreadable(error);
     let plan = world.reconcile();
     assert_eq!(steps(&plan), NEW, "an older version is no cure for a broken conf");

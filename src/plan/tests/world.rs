@@ -68,7 +68,7 @@ pub fn record(inputs: Inputs, facts: Facts) -> Record {
 /// A failure for these inputs.
 pub fn failed(inputs: Inputs, facts: Facts, provisional: bool) -> Verdict {
     let failure = FailureNote {
-        code: 10,
+        kind: crate::model::error::Kind::Make,
         what: "make failed".to_owned(),
         first_errors: Vec::new(),
         log: None,

@@ -182,7 +182,7 @@ pub(super) struct Failure<'a> {
 impl<'a> From<&'a record::FailureNote> for Failure<'a> {
     fn from(failure: &'a record::FailureNote) -> Self {
         Self {
-            code: failure.code,
+            code: failure.kind.exit_status(),
             what: &failure.what,
             first_errors: &failure.first_errors,
             log: failure.log.as_deref(),

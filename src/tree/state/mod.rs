@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::fs::atomic;
 use crate::model::blind::{Blind, Cause};
 use crate::model::directive::Directives;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::{KernelNote, Record, Verdict};
 use crate::tree::layout::Layout;
@@ -88,7 +88,8 @@ fn load<T: OnDisk>(layout: &Layout, path: &Path) -> Seen<T::Model> {
 fn save(path: &Path, value: &impl Serialize) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error))?;
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::new(1, error.to_string()))?;
+    let mut text =
+        serde_json::to_vec_pretty(value).map_err(|error| Error::new(Kind::Io, error.to_string()))?;
     text.push(b'\n');
     atomic::write(path, &text)
 }

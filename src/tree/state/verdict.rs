@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inputs::{Facts, Inputs};
 use super::{FORMAT, first};
+use crate::model::error::Kind;
 use crate::model::record as model;
 
 /// [`model::Verdict`].
@@ -72,14 +73,15 @@ impl From<&model::Verdict> for OnDisk {
 
 impl From<model::FailureNote> for Failure {
     fn from(failure: model::FailureNote) -> Self {
-        let model::FailureNote { code, what, first_errors, log, hint, when, provisional, reported } = failure;
-        Self { code, what, first_errors, log, hint, when, provisional, reported }
+        let model::FailureNote { kind, what, first_errors, log, hint, when, provisional, reported } = failure;
+        Self { code: kind.exit_status(), what, first_errors, log, hint, when, provisional, reported }
     }
 }
 
 impl From<Failure> for model::FailureNote {
     fn from(failure: Failure) -> Self {
         let Failure { code, what, first_errors, log, hint, when, provisional, reported } = failure;
-        Self { code, what, first_errors, log, hint, when, provisional, reported }
+        let kind = Kind::of_failure(code);
+        Self { kind, what, first_errors, log, hint, when, provisional, reported }
     }
 }

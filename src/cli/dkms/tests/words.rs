@@ -184,7 +184,7 @@ fn every_misuse_has_its_status() {
         ("build|m/1|--unknown|--version", 2, true),
     ] {
         let got = misuse(line);
-        assert_eq!((got.error.code, got.usage), (code, usage), "{line}: {}", got.error);
+        assert_eq!((got.error.kind.exit_status(), got.usage), (code, usage), "{line}: {}", got.error);
     }
     assert!(misuse("-q|build|build").quiet && !misuse("build|build|-q").quiet);
 }
