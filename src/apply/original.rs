@@ -108,8 +108,8 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, &e))?;
     }
     match std::fs::rename(from, to) {
-        // EXDEV: /lib/modules and /var are often different file systems.
-        Err(e) if e.raw_os_error() == Some(18) => {
+        // /lib/modules and /var are often different file systems.
+        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
             atomic::install(from, to)?;
             atomic::delete(from).map(drop)
         }

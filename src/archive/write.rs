@@ -1,7 +1,7 @@
 //! Writing an archive: the same tree gives the same bytes.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -75,9 +75,9 @@ impl Writer {
             let inside = path.strip_prefix(top).unwrap_or(Path::new(""));
             // Joined with nothing, a path would end with a slash.
             let member = if entry.depth() == 0 { name.to_path_buf() } else { name.join(inside) };
-            self.entry(&member, inside, &entry, &mut remarkable).map_err(|e| match e.raw_os_error() {
-                // ENOSPC, EDQUOT, EFBIG: not this file's fault, but the archive's.
-                Some(28 | 122 | 27) => e,
+            self.entry(&member, inside, &entry, &mut remarkable).map_err(|e| match e.kind() {
+                // Not this file's fault, but the archive's.
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => e,
                 _ => io::Error::new(e.kind(), format!("{}: {e}", path.display())),
             })?;
         }

@@ -67,9 +67,11 @@ pub fn copy_file(source: &Path, target: &Path) -> Result<(), CopyError> {
     let meta = input.metadata().map_err(reading(source))?;
     remove_existing(target)?;
     let mut output = File::create_new(target).map_err(writing(target))?;
-    io::copy(&mut input, &mut output).map_err(|e| match e.raw_os_error() {
-        // ENOSPC, EDQUOT, EFBIG: the other errors of a copy are those of the disk that is read.
-        Some(28 | 122 | 27) => writing(target)(e),
+    io::copy(&mut input, &mut output).map_err(|e| match e.kind() {
+        // The other errors of a copy are those of the disk that is read.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            writing(target)(e)
+        }
         _ => reading(source)(e),
     })?;
     output.set_permissions(safe_mode(&meta)).map_err(writing(target))?;

@@ -113,7 +113,7 @@ impl Root {
             if meta.file_type().is_symlink() {
                 links += 1;
                 if links > 40 {
-                    return Err(std::io::Error::from_raw_os_error(40));
+                    return Err(nix::errno::Errno::ELOOP.into());
                 }
                 let target = std::fs::read_link(&real)?;
                 if target.is_absolute() {
