@@ -7,8 +7,9 @@ use std::path::Path;
 
 use super::model::{ConfError, Reader};
 use super::own;
+use super::question::Places;
 use super::question::{Bytes, NeedsShell};
-pub use super::question::{Question, Source};
+pub use super::question::{Place, Question, Source};
 use super::shell;
 use crate::fs::root::Root;
 
@@ -20,6 +21,8 @@ pub type Values = BTreeMap<String, BTreeMap<usize, String>>;
 pub struct Answer {
     /// The exported variables that are set.
     pub values: Values,
+    /// Which file set each of them last.
+    pub places: Places,
     /// Who read them.
     pub reader: Reader,
     /// Complaints of bash that did not stop it, line by line.
@@ -56,12 +59,9 @@ pub fn open(root: &Root, files: &[&Path]) -> Result<Vec<Source>, ConfError> {
 /// # Errors
 /// [`ConfError::Shell`] when they need bash and bash does not get through them.
 pub fn evaluate(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Answer, ConfError> {
-    match with_own_reader(question, files) {
-        Ok(values) => Ok(Answer { values, reader: Reader::Own, complaints: Vec::new() }),
-        Err(NeedsShell { line, why }) => {
-            let (values, complaints) = with_bash(root, question, files)?;
-            Ok(Answer { values, reader: Reader::Shell { line, why }, complaints })
-        }
+    match by_own_reader(question, files) {
+        Ok((values, places)) => Ok(Answer { values, places, reader: Reader::Own, complaints: Vec::new() }),
+        Err(NeedsShell { line, why }) => by_bash(root, question, files, Reader::Shell { line, why }),
     }
 }
 
@@ -70,8 +70,14 @@ pub fn evaluate(root: &Root, question: &Question<'_>, files: &[Source]) -> Resul
 /// # Errors
 /// The first thing that only a shell can answer.
 pub fn with_own_reader(question: &Question<'_>, files: &[Source]) -> Result<Values, NeedsShell> {
-    text_of(own::read(question, files)?)
-        .map_err(|name| NeedsShell { line: 1, why: format!("{name}, which is not UTF-8 text") })
+    by_own_reader(question, files).map(|(values, _)| values)
+}
+
+fn by_own_reader(question: &Question<'_>, files: &[Source]) -> Result<(Values, Places), NeedsShell> {
+    let (bytes, places) = own::read(question, files)?;
+    let values = text_of(bytes)
+        .map_err(|name| NeedsShell { line: 1, why: format!("{name}, which is not UTF-8 text") })?;
+    Ok((values, places))
 }
 
 /// Evaluates the files with one bash, which also gives its complaints.
@@ -84,12 +90,22 @@ pub fn with_bash(
     question: &Question<'_>,
     files: &[Source],
 ) -> Result<(Values, Vec<String>), ConfError> {
-    let (bytes, complaints) = shell::read(root, question, files)?;
-    let values = text_of(bytes).map_err(|name| ConfError::Shell {
+    let reader = Reader::Shell { line: 1, why: String::new() };
+    by_bash(root, question, files, reader).map(|answer| (answer.values, answer.complaints))
+}
+
+fn by_bash(
+    root: &Root,
+    question: &Question<'_>,
+    files: &[Source],
+    reader: Reader,
+) -> Result<Answer, ConfError> {
+    let said = shell::read(root, question, files)?;
+    let values = text_of(said.values).map_err(|name| ConfError::Shell {
         path: files.first().map(|f| root.inside(&f.path)).unwrap_or_default(),
         why: format!("{name} is not UTF-8 text"),
     })?;
-    Ok((values, complaints))
+    Ok(Answer { values, places: said.places, reader, complaints: said.complaints })
 }
 
 /// Bytes as text, or the name of the first variable that is none.

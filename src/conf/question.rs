@@ -31,5 +31,17 @@ pub struct NeedsShell {
     pub why: String,
 }
 
+/// Where a file sets a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Which of the files, counted from 0.
+    pub file: usize,
+    /// The line, from 1; unknown where a program in the file set it.
+    pub line: Option<usize>,
+}
+
+/// The place of every exported variable that a file sets; the last one counts.
+pub type Places = BTreeMap<String, Place>;
+
 /// Values as bytes: whether they are text is for the caller to judge.
 pub(super) type Bytes = BTreeMap<String, BTreeMap<usize, Vec<u8>>>;

@@ -12,14 +12,14 @@ mod word;
 use std::collections::BTreeMap;
 
 pub use super::question::NeedsShell;
-use super::question::{Bytes, Question, Source};
+use super::question::{Bytes, Places, Question, Source};
 use variables::Variables;
 
 /// Evaluates `files` one after the other.
 ///
 /// # Errors
 /// [`NeedsShell`] for the first thing that this reader is not certain about.
-pub(super) fn read(question: &Question<'_>, files: &[Source]) -> Result<Bytes, NeedsShell> {
+pub(super) fn read(question: &Question<'_>, files: &[Source]) -> Result<(Bytes, Places), NeedsShell> {
     let mut outer = Variables::default();
     for name in question.exported {
         outer.know(name);
@@ -27,26 +27,29 @@ pub(super) fn read(question: &Question<'_>, files: &[Source]) -> Result<Bytes, N
     for (name, value) in &question.given {
         outer.know(name);
         if let Some(value) = value {
-            outer.set(name, 0, value.clone(), 0);
+            outer.set(name, 0, value.clone(), None);
         }
     }
-    for file in files {
+    for (number, file) in files.iter().enumerate() {
         let mut inner = outer.clone();
         for assignment in parser::assignments(&file.text)? {
-            inner.assign(&assignment).map_err(|why| NeedsShell { line: assignment.line, why })?;
+            inner.assign(&assignment, number).map_err(|why| NeedsShell { line: assignment.line, why })?;
         }
         // What the file names for its own use is gone, and so certainly unset, outside of it.
         outer.know_all_of(&inner);
         hand_over(question, &inner, &mut outer)?;
     }
-    let mut values = Bytes::new();
+    let (mut values, mut places) = (Bytes::new(), Places::new());
     for name in question.exported {
+        if let Some(place) = outer.elements(name).find_map(|(_, element)| element.place) {
+            places.insert((*name).to_owned(), place);
+        }
         let elements: BTreeMap<_, _> = outer.elements(name).map(|(i, e)| (i, e.bytes.clone())).collect();
         if !elements.is_empty() {
             values.insert((*name).to_owned(), elements);
         }
     }
-    Ok(values)
+    Ok((values, places))
 }
 
 /// The second evaluation. DKMS writes each value, unquoted and so with its blanks collapsed, into an
@@ -55,11 +58,12 @@ pub(super) fn read(question: &Question<'_>, files: &[Source]) -> Result<Bytes, N
 fn hand_over(question: &Question<'_>, inner: &Variables, outer: &mut Variables) -> Result<(), NeedsShell> {
     for name in question.exported {
         for (index, element) in inner.elements(name) {
-            let at = |why: String| NeedsShell { line: element.line, why };
-            let line = requoted(&element.bytes);
-            let word = parser::whole_word(&line).map_err(|e| at(e.why))?;
+            let line = element.place.and_then(|place| place.line).unwrap_or_default();
+            let at = |why: String| NeedsShell { line, why };
+            let text = requoted(&element.bytes);
+            let word = parser::whole_word(&text).map_err(|e| at(e.why))?;
             let bytes = outer.expand(&word).map_err(at)?;
-            outer.set(name, index, bytes, element.line);
+            outer.set(name, index, bytes, element.place);
         }
     }
     Ok(())

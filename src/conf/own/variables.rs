@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::question::Place;
 use super::syntax::{Alternative, Assignment, Piece, Value};
 
-/// An element with the line that set it.
+/// An element with the place that set it; none where it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Element {
     pub bytes: Vec<u8>,
-    pub line: usize,
+    pub place: Option<Place>,
 }
 
 /// All variables are arrays; a plain one is element 0.
@@ -38,9 +39,9 @@ impl Variables {
     }
 
     /// Sets one element.
-    pub fn set(&mut self, name: &str, index: usize, bytes: Vec<u8>, line: usize) {
+    pub fn set(&mut self, name: &str, index: usize, bytes: Vec<u8>, place: Option<Place>) {
         self.know(name);
-        self.values.entry(name.to_owned()).or_default().insert(index, Element { bytes, line });
+        self.values.entry(name.to_owned()).or_default().insert(index, Element { bytes, place });
     }
 
     /// All elements of a variable.
@@ -48,12 +49,13 @@ impl Variables {
         self.values.get(name).into_iter().flatten().map(|(index, element)| (*index, element))
     }
 
-    /// Carries out an assignment.
+    /// Carries out an assignment of the file with this number.
     ///
     /// # Errors
     /// What needs a shell, in words.
-    pub fn assign(&mut self, assignment: &Assignment) -> Result<(), String> {
+    pub fn assign(&mut self, assignment: &Assignment, file: usize) -> Result<(), String> {
         let Assignment { line, name, index, append, value } = assignment;
+        let place = Some(Place { file, line: Some(*line) });
         match value {
             Value::Scalar(word) => {
                 let mut bytes = Vec::new();
@@ -62,7 +64,7 @@ impl Variables {
                     self.spend(bytes.len())?;
                 }
                 bytes.extend(self.expand(word)?);
-                self.set(name, *index, bytes, *line);
+                self.set(name, *index, bytes, place);
             }
             Value::Array(words) => {
                 // `+=` needs to know what is there already; `=` does not, but then it is known.
@@ -77,7 +79,7 @@ impl Variables {
                 }
                 let first = old.keys().next_back().map_or(0, |last| last + 1);
                 for (offset, bytes) in texts.into_iter().enumerate() {
-                    self.set(name, first + offset, bytes, *line);
+                    self.set(name, first + offset, bytes, place);
                 }
                 self.know(name);
             }

@@ -1,7 +1,7 @@
 # Evaluates conf files for dkms-hook: $1 is a file to write in between, $2 the names of the
 # exported variables, the rest the files. Answers on standard output with NUL-separated fields:
 #   read FILE | exit FILE STATUS | requote FILE     what became of each file
-#   value NAME INDEX TEXT                           each element at the end
+#   value NAME INDEX TEXT                           each element, after each file
 #   end                                             that this script got to its end
 # It lives in the same shell as what it evaluates, hence the long names and the `builtin`s.
 shopt -s extglob
@@ -27,6 +27,16 @@ __dkms_hook_write() {
     done
     builtin printf '__dkms_hook_whole=yes\n'
 }
+__dkms_hook_tell() {
+    local __dkms_hook_name __dkms_hook_index
+    for __dkms_hook_name in "${__dkms_hook_names[@]}"; do
+        local -n __dkms_hook_ref=$__dkms_hook_name
+        for __dkms_hook_index in "${!__dkms_hook_ref[@]}"; do
+            printf 'value\0%s\0%s\0%s\0' "$__dkms_hook_name" "$__dkms_hook_index" "${__dkms_hook_ref[$__dkms_hook_index]}"
+        done
+        unset -n __dkms_hook_ref
+    done
+}
 for __dkms_hook_file; do
     : >"$__dkms_hook_between"
     (
@@ -49,12 +59,6 @@ for __dkms_hook_file; do
     else
         printf 'exit\0%s\0%s\0' "$__dkms_hook_file" "$__dkms_hook_status"
     fi
-done
-for __dkms_hook_name in "${__dkms_hook_names[@]}"; do
-    declare -n __dkms_hook_ref=$__dkms_hook_name
-    for __dkms_hook_index in "${!__dkms_hook_ref[@]}"; do
-        printf 'value\0%s\0%s\0%s\0' "$__dkms_hook_name" "$__dkms_hook_index" "${__dkms_hook_ref[$__dkms_hook_index]}"
-    done
-    unset -n __dkms_hook_ref
+    __dkms_hook_tell
 done
 printf 'end\0'

@@ -4,13 +4,14 @@
 //! use, so that a result depends on the files alone. The current directory is `/`: that is where
 //! package managers run their hooks, and a conf must not mean something else in another directory.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::model::ConfError;
-use super::question::{Bytes, Question, Source};
+use super::question::{Bytes, Place, Places, Question, Source};
 use crate::fs::root::Root;
 use crate::process::{Captured, Process};
 
@@ -19,12 +20,17 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Far longer than any conf takes; short enough not to hang a package manager.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Evaluates `files`; also gives what bash wrote to standard error.
-pub(super) fn read(
-    root: &Root,
-    question: &Question<'_>,
-    files: &[Source],
-) -> Result<(Bytes, Vec<String>), ConfError> {
+/// What bash makes of some files.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub values: Bytes,
+    pub places: Places,
+    /// What it wrote to standard error, line by line.
+    pub complaints: Vec<String>,
+}
+
+/// Evaluates `files`.
+pub(super) fn read(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Said, ConfError> {
     let first = files.first().map(|f| root.inside(&f.path)).unwrap_or_default();
     let failed = |why: String| ConfError::Shell { path: first.clone(), why };
     let run = run(question, files, PATIENCE).map_err(failed)?;
@@ -40,7 +46,7 @@ pub(super) fn read(
         "" => why,
         said => format!("{why}\n{said}"),
     };
-    let answer = parse(&run.stdout).map_err(|why| failed(with_complaints(why)))?;
+    let answer = parse(&run.stdout, given(question)).map_err(|why| failed(with_complaints(why)))?;
     for (index, file) in files.iter().enumerate() {
         let why = match answer.fates.get(index) {
             Some(Fate::Read) => continue,
@@ -54,7 +60,12 @@ pub(super) fn read(
         };
         return Err(ConfError::Shell { path: root.inside(&file.path), why });
     }
-    Ok((answer.values, complaints))
+    let place = |(name, file): (String, usize)| {
+        let line = files.get(file).and_then(|file| last_line(&file.text, &name));
+        (name, Place { file, line })
+    };
+    let places = answer.files.into_iter().map(place).collect();
+    Ok(Said { values: answer.values, places, complaints })
 }
 
 /// Runs the script over the files, with nothing but their variables in its environment.
@@ -94,6 +105,28 @@ fn syntax_error(line: &str, file: &Path) -> Option<String> {
     wrong.then(|| rest.to_owned())
 }
 
+/// The variables that bash finds in its environment.
+fn given(question: &Question<'_>) -> Bytes {
+    let given = question.given.iter().filter(|(name, _)| question.exported.contains(&name.as_str()));
+    given.filter_map(|(name, value)| Some((name.clone(), [(0, value.clone()?)].into()))).collect()
+}
+
+/// The last line that looks as if it set a variable.
+fn last_line(text: &[u8], name: &str) -> Option<usize> {
+    let text = String::from_utf8_lossy(text);
+    let sets = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with('#')
+            && line.match_indices(name).any(|(at, _)| {
+                let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let rest = &line[at + name.len()..];
+                !line[..at].ends_with(part) && ["=", "+=", "["].iter().any(|sign| rest.starts_with(sign))
+            })
+    };
+    let lines = text.lines().enumerate().filter(|(_, line)| sets(line));
+    lines.last().map(|(number, _)| number + 1)
+}
+
 /// What became of a file.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
@@ -106,11 +139,14 @@ enum Fate {
 struct Parsed {
     fates: Vec<Fate>,
     values: Bytes,
+    /// Which file changed each variable last.
+    files: BTreeMap<String, usize>,
 }
 
-/// Reads the answer of the script (its head has the format).
-fn parse(stdout: &[u8]) -> Result<Parsed, String> {
-    let mut parsed = Parsed::default();
+/// Reads the answer of the script (its head has the format). `before` are the values that the first file
+/// finds.
+fn parse(stdout: &[u8], before: Bytes) -> Result<Parsed, String> {
+    let mut parsed = Parsed { values: before, ..Parsed::default() };
     let mut fields = stdout.split(|b| *b == 0);
     while let Some(kind) = fields.next() {
         let mut field = || fields.next().ok_or_else(|| "its answer is cut short".to_owned());
@@ -134,7 +170,12 @@ fn parse(stdout: &[u8]) -> Result<Parsed, String> {
                 let index = index.parse::<usize>();
                 let value = field()?.to_vec();
                 if let Ok(index) = index {
-                    parsed.values.entry(name).or_default().insert(index, value);
+                    let file = parsed.fates.len().saturating_sub(1);
+                    let elements = parsed.values.entry(name.clone()).or_default();
+                    if elements.get(&index) != Some(&value) {
+                        parsed.files.insert(name, file);
+                        elements.insert(index, value);
+                    }
                 }
             }
             b"end" => return Ok(parsed),

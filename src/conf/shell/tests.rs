@@ -19,7 +19,8 @@ fn ask(texts: &[&str]) -> Result<(Bytes, Vec<String>), ConfError> {
             Source { path, text: text.as_bytes().to_vec() }
         })
         .collect();
-    read(&Root::host(), &question(&[("kernelver", "6.1"), ("arch", "x86_64")]), &files)
+    let said = read(&Root::host(), &question(&[("kernelver", "6.1"), ("arch", "x86_64")]), &files)?;
+    Ok((said.values, said.complaints))
 }
 
 fn value(texts: &[&str], name: &str, index: usize) -> String {
