@@ -44,6 +44,8 @@ pub mod progress;
 #[expect(clippy::disallowed_methods)]
 pub mod report;
 #[expect(clippy::disallowed_methods)]
+pub mod settings;
+#[expect(clippy::disallowed_methods)]
 pub mod tree;
 #[expect(clippy::disallowed_methods)]
 pub mod trust;

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dkms_hook::conf::model::Framework;
 use dkms_hook::fs::root::Root;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::Overrides;
 use dkms_hook::model::record::{Facts, InstalledFile, Record};
 use dkms_hook::model::request::Request;
+use dkms_hook::model::settings::Settings;
 use dkms_hook::model::system::CellView;
 use dkms_hook::model::system::Kernel;
 use dkms_hook::model::system::Now;
@@ -60,11 +60,11 @@ fn observing() {
     for (modules, kernels, files) in [(1, 1, 30), (10, 2, 30), (40, 4, 30), (100, 20, 30), (10, 2, 1000)] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let layout = Layout::new(Root::at(dir.path()));
-        let (framework, overrides) = (Framework::default(), Overrides::default());
+        let (settings, overrides) = (Settings::default(), Overrides::default());
         let (distribution, arch) = (Distribution::from_id("debian"), Arch::new("x86_64").expect("a name"));
         let observer = Observer {
             layout: &layout,
-            framework: &framework,
+            settings: &settings,
             distribution: &distribution,
             arch: &arch,
             overrides: &overrides,

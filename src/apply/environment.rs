@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::apply::sign::Environment;
-use crate::conf::model::Framework;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::process::{Process, QUERY_LIMIT};
@@ -14,13 +13,13 @@ use crate::tree::layout::Layout;
 /// Variables of the shell that evaluates `build_environment` which say nothing about builds.
 const SHELL_OWN: [&str; 5] = ["_", "PWD", "OLDPWD", "SHLVL", crate::process::PARENT_VARIABLE];
 
-/// What DKMS exports, `more` (the toolchain), and `build_environment` of framework.conf.
+/// What DKMS exports, `more` (the toolchain), and the file `build_environment`.
 ///
 /// # Errors
 /// When bash cannot evaluate the file that `build_environment` names.
 pub fn environment(
     layout: &Layout,
-    framework: &Framework,
+    build_environment: Option<&Path>,
     cell: &Cell,
     more: Environment,
 ) -> Result<Environment> {
@@ -33,7 +32,7 @@ pub fn environment(
     .map(|(name, value)| (name.into(), Some(value.into())))
     .into();
     vars.extend(more);
-    if let Some(file) = &framework.build_environment {
+    if let Some(file) = build_environment {
         let file = layout.root.path(file);
         if file.is_file() {
             vars = sourced(layout, &file, vars)?;

@@ -8,12 +8,13 @@ use crate::apply::build::compress::pack_file;
 use crate::apply::build::publish::{Staging, remove_leftovers};
 use crate::apply::environment::environment;
 use crate::apply::sign::Signer;
-use crate::conf::model::{Context, Framework};
+use crate::conf::model::Context;
 use crate::elf::{Compression, without_signature};
 use crate::fs::look::read_dir;
 use crate::kernel::recipe;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
+use crate::model::settings::Settings;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::state;
@@ -28,7 +29,7 @@ pub struct Resigning<'a> {
     /// The kernel's files.
     pub context: &'a Context,
     /// framework.conf.
-    pub framework: &'a Framework,
+    pub settings: &'a Settings,
     /// The distribution as DKMS names it.
     pub distro: &'a str,
     /// Somebody is at the terminal and may be asked for a passphrase.
@@ -76,8 +77,9 @@ impl Resigning<'_> {
     }
 
     fn signer(&self) -> Result<Signer> {
-        let recipe = recipe(self.layout, self.framework, self.context, self.distro);
-        let environment = environment(self.layout, self.framework, self.cell, Vec::new())?;
+        let recipe = recipe(self.layout, self.settings, self.context, self.distro);
+        let environment =
+            environment(self.layout, self.settings.build_environment.as_deref(), self.cell, Vec::new())?;
         let signer = recipe.and_then(|recipe| Signer::new(recipe, environment, self.may_ask));
         signer.map_err(|unsigned| self.failed(&unsigned.why))
     }
@@ -97,7 +99,7 @@ impl Resigning<'_> {
         self.report.line(&format!("Signing module {stem}.ko"));
         signer.sign(&plain).map_err(|why| self.failed(&format!("{stem}.ko: {why}")))?;
         let mut warnings = Vec::new();
-        pack_file(&plain, kind, self.framework, &mut warnings).map_err(io)?;
+        pack_file(&plain, kind, self.settings, &mut warnings).map_err(io)?;
         for warning in warnings {
             self.report.warning(&warning);
         }

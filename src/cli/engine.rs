@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::apply::tarball::{Loaded, Pack, Unpacked};
-use crate::conf::model::{Conf, Framework};
+use crate::conf::model::Conf;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::request::Request;
+use crate::model::settings::Settings;
 use crate::report::status::{Filter, StatusLine, observe};
 use crate::tree::layout::Layout;
 
@@ -205,7 +206,7 @@ pub trait Engine {
     fn key_pair(&mut self, target: Option<&Target>) -> Result<KeyPair>;
 
     /// The settings of framework.conf.
-    fn framework(&self) -> &Framework;
+    fn settings(&self) -> &Settings;
 
     /// What `dkms status` lists. Nothing is cached: it is read anew each time.
     fn status(&self, filter: &Filter) -> Vec<StatusLine> {

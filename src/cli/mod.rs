@@ -32,7 +32,8 @@ fn dkms_main(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let report = Console::new(invocation.quiet);
     // There is no option for another root: DKMS has none.
-    let machine = match root::enter(None).and_then(|root| Machine::open(root, &invocation.trees, &report)) {
+    let machine = match root::enter(None).and_then(|root| Machine::open(root, &invocation.settings, &report))
+    {
         Ok(machine) => machine,
         Err(error) => {
             screen.error(&error);

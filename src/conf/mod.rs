@@ -4,7 +4,6 @@
 //! its values may depend on both.
 
 mod directives;
-pub mod environment;
 mod ere;
 pub mod evaluation;
 mod exclusive;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::model::error::{Error, Kind};
-use crate::model::fit::Rebuild;
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 
 /// The variables that a conf file may use (dkms(8), section DKMS.CONF).
@@ -173,49 +172,4 @@ impl From<ConfError> for Error {
         };
         Error::new(kind, err.to_string()).hint(hint)
     }
-}
-
-/// framework.conf: settings of the whole program. Empty or `None` means the default of dkms(8).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Framework {
-    /// `dkms_tree`.
-    pub dkms_tree: Option<PathBuf>,
-    /// `source_tree`.
-    pub source_tree: Option<PathBuf>,
-    /// `install_tree`.
-    pub install_tree: Option<PathBuf>,
-    /// `tmp_location`.
-    pub tmp_location: Option<PathBuf>,
-    /// `verbose`: any text switches it on.
-    pub verbose: bool,
-    /// `symlink_modules`: install links instead of copies.
-    pub symlink_modules: bool,
-    /// `autoinstall_all_kernels`: module packages build for every kernel, not only the newest.
-    pub autoinstall_all_kernels: bool,
-    /// `modprobe_on_install`.
-    pub modprobe_on_install: bool,
-    /// `parallel_jobs`.
-    pub parallel_jobs: Option<usize>,
-    /// `compress_gzip_opts`, shell words; `None` when not set.
-    pub compress_gzip_opts: Option<String>,
-    /// `compress_xz_opts`.
-    pub compress_xz_opts: Option<String>,
-    /// `compress_zstd_opts`.
-    pub compress_zstd_opts: Option<String>,
-    /// `build_environment`: a file sourced before each build.
-    pub build_environment: Option<PathBuf>,
-    /// `post_transaction`: a shell command.
-    pub post_transaction: Option<String>,
-    /// `sign_file`.
-    pub sign_file: Option<String>,
-    /// `mok_signing_key`.
-    pub mok_signing_key: Option<String>,
-    /// `mok_certificate`.
-    pub mok_certificate: Option<String>,
-    /// `try_sign_modules`: `true`, `false` or anything else for "not in a chroot".
-    pub try_sign_modules: Option<String>,
-    /// `rebuild`, which DKMS does not know: what becomes of a build when only the headers changed.
-    pub rebuild: Rebuild,
-    /// The files use `$kernelver`: what they say of signing is to be read anew for each kernel.
-    pub names_kernel: bool,
 }

@@ -31,7 +31,7 @@ impl Machine {
         let overrides = Overrides::default();
         let context = kernel.map(|k| self.observer(&overrides).context(&self.nothing_for(k)));
         let files = context.as_ref().map(KernelFiles::from);
-        kernel::pair(&self.layout, &self.framework, files.as_ref(), &self.distribution.id)
+        kernel::pair(&self.layout, &self.settings, files.as_ref(), &self.distribution.id)
             .map_err(|unsigned| Error::new(Kind::SigningKey, unsigned.why))
     }
 
@@ -84,7 +84,7 @@ impl Machine {
                 continue;
             }
             let context = observer.context(&self.nothing_for(kernel));
-            match kernel::recipe(&self.layout, &self.framework, &context, &self.distribution.id) {
+            match kernel::recipe(&self.layout, &self.settings, &context, &self.distribution.id) {
                 Ok(recipe) => {
                     let name = recipe.pair.shown.1.clone();
                     pairs.entry(name).or_insert((recipe.pair, Vec::new())).1.push(kernel.clone());

@@ -3,24 +3,22 @@
 mod keys;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use crate::apply::post_transaction;
 use crate::apply::run::{Done, Executor, Flags};
 use crate::boot;
-use crate::conf;
-use crate::conf::environment::Environment;
-use crate::conf::model::Framework;
 use crate::fs::root::Root;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::request::{Goal, Request};
+use crate::model::settings::Settings;
 use crate::model::system::System;
 use crate::observe::distribution::Distribution;
 use crate::observe::{Asked, Observer};
 use crate::plan::{self, Options, Plan};
 use crate::progress::Report;
+use crate::settings::{self, Environment, Given};
 use crate::tree::layout::Layout;
 use crate::tree::lock;
 use crate::tree::notes;
@@ -33,25 +31,12 @@ mod sources;
 pub struct Machine {
     /// Where things are.
     pub layout: Layout,
-    /// framework.conf.
-    pub framework: Framework,
+    /// The settings.
+    pub settings: Settings,
     /// The distribution's rules.
     pub distribution: Distribution,
     /// Architecture of new cells.
     pub arch: Arch,
-    /// What the caller's environment says.
-    pub environment: Environment,
-}
-
-/// Trees named on the command line; they win over framework.conf.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trees {
-    /// `--dkmstree`.
-    pub dkms: Option<PathBuf>,
-    /// `--sourcetree`.
-    pub source: Option<PathBuf>,
-    /// `--installtree`.
-    pub install: Option<PathBuf>,
 }
 
 /// A finished run.
@@ -100,33 +85,28 @@ impl Machine {
     ///
     /// # Errors
     /// When the architecture cannot be told.
-    pub fn open(root: Root, trees: &Trees, report: &dyn Report) -> Result<Self> {
+    pub fn open(root: Root, given: &Given, report: &dyn Report) -> Result<Self> {
         let mut layout = Layout::new(root);
-        let framework = conf::framework::load_framework(&layout, None).unwrap_or_else(|error| {
+        let (settings, problem) = settings::load(&layout, &Environment::here(), given);
+        if let Some(error) = problem {
             report.warning(&format!("{error}\nthe default settings are used"));
-            Framework::default()
-        });
-        let environment = Environment::here();
-        let framework = environment.complete(framework);
-        let choose = |given: &Option<PathBuf>, set: &Option<PathBuf>, default: PathBuf| {
-            given.clone().or_else(|| set.clone()).unwrap_or(default)
-        };
-        layout.dkms_tree = choose(&trees.dkms, &framework.dkms_tree, layout.dkms_tree);
-        layout.source_tree = choose(&trees.source, &framework.source_tree, layout.source_tree);
-        layout.install_tree = choose(&trees.install, &framework.install_tree, layout.install_tree);
+        }
+        layout.dkms_tree.clone_from(&settings.dkms_tree);
+        layout.source_tree.clone_from(&settings.source_tree);
+        layout.install_tree.clone_from(&settings.install_tree);
         let distribution = Distribution::here(&layout.root);
         let machine =
             nix::sys::utsname::uname().map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
         let arch = Arch::new(machine.machine().to_string_lossy())
             .map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
-        Ok(Self { layout, framework, distribution, arch, environment })
+        Ok(Self { layout, settings, distribution, arch })
     }
 
     /// An observer of this machine.
     pub fn observer<'a>(&'a self, overrides: &'a Overrides) -> Observer<'a> {
         Observer {
             layout: &self.layout,
-            framework: &self.framework,
+            settings: &self.settings,
             distribution: &self.distribution,
             arch: &self.arch,
             overrides,
@@ -172,10 +152,10 @@ impl Machine {
             let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
             observer.look_at_signatures(&mut system, &wanted);
         }
-        let modprobe = self.framework.modprobe_on_install.then(|| self.running_kernel()).flatten();
+        let modprobe = (*self.settings.modprobe_on_install).then(|| self.running_kernel()).flatten();
         let options = Options {
             modprobe: options.modprobe.clone().or(modprobe),
-            rebuild: self.framework.rebuild,
+            rebuild: *self.settings.rebuild,
             ..options.clone()
         };
         let mut plan = plan::plan(&system, request, &options);
@@ -198,12 +178,12 @@ impl Machine {
         flags: &Flags,
         report: &dyn Report,
     ) -> Result<Ran> {
-        let no_weak_modules = flags.no_weak_modules || self.environment.no_weak_modules;
+        let no_weak_modules = flags.no_weak_modules || *self.settings.no_weak_modules;
         let flags = Flags { no_weak_modules, ..flags.clone() };
         let ran = self.run_locked(request, options, overrides, &flags, report)?;
         // After the lock is given back: it may well call us.
         if let Some(command) =
-            self.framework.post_transaction.as_deref().filter(|_| changed_something(request, &ran))
+            self.settings.post_transaction.as_deref().filter(|_| changed_something(request, &ran))
         {
             post_transaction::run(&self.layout, command, request, report);
         }
@@ -444,7 +424,7 @@ mod tests {
         write(&root, "/usr/src/m-1/dkms.conf", conf);
         link(&root, "/usr/src/m-1", "/var/lib/dkms/m/1/source");
         let report = Memory::default();
-        let machine = Machine::open(root.clone(), &Trees::default(), &report).unwrap();
+        let machine = Machine::open(root.clone(), &Given::default(), &report).unwrap();
         let request = Request::Reconcile { kernels: None, retry: false };
         let observe = || machine.observer(&Overrides::default()).observe(None);
         let run = || {

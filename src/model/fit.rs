@@ -27,6 +27,15 @@ impl Rebuild {
     }
 }
 
+impl fmt::Display for Rebuild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inputs => "inputs",
+            Self::Abi => "abi",
+        })
+    }
+}
+
 /// How a build stands to the headers that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fit {

@@ -9,5 +9,6 @@ pub mod inputs;
 pub mod record;
 pub mod request;
 pub mod rival;
+pub mod settings;
 pub mod system;
 pub mod version;

@@ -35,7 +35,7 @@ impl Observer<'_> {
             Some(_) if !view.installed && self.asked.is_none_or(|asked| *asked.module != cell.module) => None,
             // Known to fail, it is told of that and of no symbols: then it need not be read by every hook.
             Some(_)
-                if self.framework.rebuild == Rebuild::Inputs
+                if *self.settings.rebuild == Rebuild::Inputs
                     && view.verdict.as_ref().is_some_and(|v| v.failure.is_some()) =>
             {
                 None

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::conf::model::{Conf, ConfError, Context, Framework};
+use crate::conf::model::{Conf, ConfError, Context};
 use crate::conf::{self, Strictness};
 use crate::elf;
 use crate::fs::look;
@@ -21,6 +21,7 @@ use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Hasher, Inputs};
 use crate::model::record::{Facts, Overrides, Record, Verdict};
+use crate::model::settings::Settings;
 use crate::model::system::CellView;
 use crate::model::system::FromArchive;
 use crate::model::system::Now;
@@ -53,7 +54,7 @@ pub struct Observer<'a> {
     /// Where things are.
     pub layout: &'a Layout,
     /// Settings.
-    pub framework: &'a Framework,
+    pub settings: &'a Settings,
     /// The distribution's rules.
     pub distribution: &'a Distribution,
     /// Architecture of cells that do not exist yet.
@@ -319,7 +320,7 @@ impl Observer<'_> {
 
     /// Parallel make jobs: `-j`, else framework.conf, else one per processor.
     pub fn jobs(&self) -> usize {
-        self.overrides.jobs.or(self.framework.parallel_jobs).unwrap_or_else(|| *processors())
+        self.overrides.jobs.or(*self.settings.parallel_jobs).unwrap_or_else(|| *processors())
     }
 
     fn inputs(&self, once: &Once, cell: &Cell, context: &Context, conf: &Conf) -> Result<Inputs> {
@@ -356,7 +357,7 @@ impl Observer<'_> {
                 .suffix()
                 .trim_start_matches('.')
                 .to_owned(),
-            signing: signing_identity(self.layout, self.framework, context, &self.distribution.id),
+            signing: signing_identity(self.layout, self.settings, context, &self.distribution.id),
             depends: self.dependencies(cell, &conf.build_depends),
         })
     }

@@ -47,6 +47,6 @@ impl Observer<'_> {
 
     /// The file that is sourced before a build.
     pub fn build_environment(&self) -> Option<&Path> {
-        self.overrides.build_environment.as_deref().or(self.framework.build_environment.as_deref())
+        self.overrides.build_environment.as_deref().or(self.settings.build_environment.as_deref())
     }
 }

@@ -20,7 +20,7 @@ impl Observer<'_> {
     /// How the build of one cell is signed, compared with what a build would do now.
     pub fn signature(&self, cell: &Cell) -> Signature {
         let context = self.kept_context(cell);
-        let recipe = match recipe(self.layout, self.framework, &context, &self.distribution.id) {
+        let recipe = match recipe(self.layout, self.settings, &context, &self.distribution.id) {
             Ok(recipe) => recipe,
             Err(unsigned) => return Signature::Impossible(unsigned.why),
         };

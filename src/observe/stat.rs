@@ -98,7 +98,7 @@ impl Observer<'_> {
         hash.part(headers::stat(&dir));
         stamp::stat(&mut hash, &config);
         let files = KernelFiles { release: kernel, source: &dir, config: &config };
-        for file in signing_files(self.layout, self.framework, &files, &self.distribution.id) {
+        for file in signing_files(self.layout, self.settings, &files, &self.distribution.id) {
             stamp::stat(&mut hash, &file);
         }
         hash.finish()
@@ -141,9 +141,9 @@ impl Observer<'_> {
 mod tests {
     use super::super::Overrides;
     use super::*;
-    use crate::conf::model::Framework;
     use crate::fs::root::Root;
     use crate::model::ids::Arch;
+    use crate::model::settings::Settings;
     use crate::observe::distribution::Distribution;
     use crate::tree::layout::Layout;
 
@@ -151,11 +151,11 @@ mod tests {
 
     /// The stamp of module `m`, in a process that has looked at nothing yet.
     fn stamp(layout: &Layout) -> String {
-        let (framework, overrides) = (Framework::default(), Overrides::default());
+        let (settings, overrides) = (Settings::default(), Overrides::default());
         let (distribution, arch) = (Distribution::from_id("debian"), Arch::new("x86_64").unwrap());
         let observer = Observer {
             layout,
-            framework: &framework,
+            settings: &settings,
             distribution: &distribution,
             arch: &arch,
             overrides: &overrides,

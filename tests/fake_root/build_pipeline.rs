@@ -101,14 +101,14 @@ fn options_in_framework_conf_call_the_program() {
     let root = FakeRoot::new();
     ToyKernel::new(K).compressed("XZ").install(&root);
     let mut run = Run::new(&root, &ToyModule::new("hello", "1.0"));
-    run.framework.compress_xz_opts = Some("--check=none -0".into());
+    run.settings.compress_xz_opts.value = Some("--check=none -0".into());
     run.build().unwrap();
     let bytes = std::fs::read(root.path(run.cell_dir() + "/module/hello.ko.xz")).unwrap();
     // Stream flags of the xz file format, section 2.1.1.2: 0x00 is "no check".
     assert_eq!(bytes[6..8], [0, 0]);
     assert_eq!(run.modinfo("hello.ko.xz").kernel(), Some(K));
 
-    run.framework.compress_xz_opts = Some("--no-such-option".into());
+    run.settings.compress_xz_opts.value = Some("--no-such-option".into());
     let built = run.build().unwrap();
     assert!(built.warnings.iter().any(|w| w.contains("--no-such-option")), "{:?}", built.warnings);
     assert_eq!(run.modinfo("hello.ko.xz").kernel(), Some(K));
@@ -165,7 +165,7 @@ fn patches_scripts_and_overrides_take_part() {
         "/etc/dkms/env",
         format!("export LOG_DIR={}/log\nnot_exported=1\n", root.path(run.cell_dir()).display()),
     );
-    run.framework.build_environment = Some("/etc/dkms/env".into());
+    run.settings.build_environment.value = Some("/etc/dkms/env".into());
     let built = run.build().unwrap();
     let log = std::fs::read_to_string(&built.log).unwrap();
     assert!(log.contains("\nApplying patch fix.patch\n# command: patch "), "{log}");

@@ -22,13 +22,13 @@ fn root() -> FakeRoot {
 
 fn wanting<'a>(root: &'a FakeRoot) -> Run<'a> {
     let mut run = Run::new(root, &ToyModule::new("hello", "1.0"));
-    run.framework.try_sign_modules = Some("true".into());
+    run.settings.try_sign_modules.value = Some("true".into());
     run.verbose = true;
     run
 }
 
 fn identity(run: &Run) -> Option<String> {
-    signing_identity(&run.root.layout, &run.framework, &run.root.context(&run.cell), "debian")
+    signing_identity(&run.root.layout, &run.settings, &run.root.context(&run.cell), "debian")
 }
 
 #[test]
@@ -91,17 +91,17 @@ fn every_no_has_its_reason() {
     };
     let root = root();
     let mut run = wanting(&root);
-    run.framework.try_sign_modules = Some("false".into());
+    run.settings.try_sign_modules.value = Some("false".into());
     assert!(reason(&run).contains("try_sign_modules"));
-    run.framework.try_sign_modules = None;
+    run.settings.try_sign_modules.value = None;
     assert!(reason(&run).contains("another root"));
-    run.framework.try_sign_modules = Some("true".into());
+    run.settings.try_sign_modules.value = Some("true".into());
     run.verbose = true;
-    run.framework.sign_file = Some("/opt/$kernelver/sign".into());
+    run.settings.sign_file.value = Some("/opt/$kernelver/sign".into());
     assert!(reason(&run).contains(&format!("/opt/{K}/sign")));
     assert!(!root.exists(KEY), "no key is made where nothing is signed");
 
-    run.framework.sign_file = None;
+    run.settings.sign_file.value = None;
     ToyKernel::new(K).compressed("XZ").install_headers(&root);
     assert!(reason(&run).contains("without support for signed modules"));
 }
@@ -123,9 +123,9 @@ fn keys_of_the_administrators_choice() {
     let root = root();
     root.write_pair("/etc/keys/my.key", "/etc/keys/my.der", None);
     let mut run = wanting(&root);
-    run.framework.mok_signing_key = Some("/etc/keys/my.key".into());
-    run.framework.mok_certificate = Some("/etc/keys/my.der".into());
-    run.framework.sign_file = Some("/lib/modules/${kernelver}/build/scripts/sign-file".into());
+    run.settings.mok_signing_key.value = Some("/etc/keys/my.key".into());
+    run.settings.mok_certificate.value = Some("/etc/keys/my.der".into());
+    run.settings.sign_file.value = Some("/lib/modules/${kernelver}/build/scripts/sign-file".into());
     let certificate = file_digest(&root.path("/etc/keys/my.der")).unwrap();
     assert_eq!(identity(&run), Some(certificate.clone()));
     assert_eq!(run.build().unwrap().signed, Signed::With { certificate });
@@ -192,7 +192,7 @@ fn a_key_with_a_passphrase_waits_for_nobody() {
 
     // A wrong one is the tool's to refuse.
     root.write("/etc/dkms/build.env", "export KBUILD_SIGN_PIN=guess\n");
-    run.framework.build_environment = Some("/etc/dkms/build.env".into());
+    run.settings.build_environment.value = Some("/etc/dkms/build.env".into());
     assert!(matches!(run.build().unwrap().signed, Signed::Not(_)));
     root.write("/etc/dkms/build.env", "export KBUILD_SIGN_PIN=secret\n");
     assert!(matches!(run.build().unwrap().signed, Signed::With { .. }));
@@ -204,7 +204,7 @@ fn a_tool_of_ones_own_may_unlock_the_key_by_itself() {
     root.write_pair(KEY, CERTIFICATE, Some("secret"));
     let mut run = wanting(&root);
     let headers = format!("/lib/modules/{K}/build/scripts");
-    run.framework.sign_file = Some("/opt/sign".into());
+    run.settings.sign_file.value = Some("/opt/sign".into());
     let real = root.layout.root.resolve(format!("{headers}/sign-file")).unwrap();
     let unlock = format!("#!/bin/sh\nKBUILD_SIGN_PIN=secret exec {} \"$@\"\n", real.display());
     root.write_script("/opt/sign", &unlock);
@@ -218,7 +218,7 @@ fn a_tool_of_ones_own_may_unlock_the_key_by_itself() {
 fn a_kernel_that_insists_on_signatures_is_named() {
     let root = root();
     let mut run = wanting(&root);
-    run.framework.try_sign_modules = Some("false".into());
+    run.settings.try_sign_modules.value = Some("false".into());
     let warnings = |run: &Run| run.build().unwrap().warnings.join("\n");
     assert!(!warnings(&run).contains("WILL NOT LOAD"));
     let variables = "/sys/firmware/efi/efivars";
@@ -235,7 +235,7 @@ fn a_kernel_that_insists_on_signatures_is_named() {
     let forced = ToyKernel::new(K).config("CONFIG_MODULE_SIG_HASH=\"sha256\"");
     forced.config("CONFIG_MODULE_SIG_FORCE=y").install_headers(&root);
     assert!(warnings(&run).contains("CONFIG_MODULE_SIG_FORCE"));
-    run.framework.try_sign_modules = Some("true".into());
+    run.settings.try_sign_modules.value = Some("true".into());
     assert!(!warnings(&run).contains("WILL NOT LOAD"), "what is signed is loaded");
 }
 

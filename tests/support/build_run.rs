@@ -1,9 +1,10 @@
 //! Running the build pipeline on toy modules.
 
 use dkms_hook::apply::build::{Built, Failure, Job, build};
-use dkms_hook::conf::model::{Conf, Framework};
+use dkms_hook::conf::model::Conf;
 use dkms_hook::elf::{self, Compression, ModInfo};
 use dkms_hook::model::ids::Cell;
+use dkms_hook::model::settings::Settings;
 use dkms_hook::progress::Memory;
 
 use super::toy_kernel::{FakeRoot, ToyModule};
@@ -19,8 +20,8 @@ pub struct Run<'a> {
     pub cell: Cell,
     /// Its conf; change it before the build.
     pub conf: Conf,
-    /// The framework's settings; change them before the build.
-    pub framework: Framework,
+    /// The settings's settings; change them before the build.
+    pub settings: Settings,
     /// `--force`.
     pub force: bool,
     pub verbose: bool,
@@ -34,8 +35,8 @@ impl<'a> Run<'a> {
         module.register(root);
         let cell = root.cell(module, K);
         let conf = module.conf(root, &cell);
-        let framework = Framework::default();
-        Self { root, cell, conf, framework, force: false, verbose: false, report: Memory::default() }
+        let settings = Settings::default();
+        Self { root, cell, conf, settings, force: false, verbose: false, report: Memory::default() }
     }
 
     /// Builds it.
@@ -46,7 +47,8 @@ impl<'a> Run<'a> {
             cell: &self.cell,
             conf: &self.conf,
             context: &context,
-            framework: &self.framework,
+            settings: &self.settings,
+            build_environment: self.settings.build_environment.as_deref(),
             distro: "debian",
             jobs: 2,
             force: self.force,

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::conf::model::Framework;
 use crate::elf::Compression;
+use crate::model::settings::Settings;
 use crate::process::{Output, Process};
 
 /// Bytes of history that the kernel's own xz decoder is set up for (`--lzma2=dict=1MiB` in
@@ -51,17 +51,17 @@ pub fn pack(kind: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
 pub fn pack_file(
     plain: &Path,
     kind: Compression,
-    framework: &Framework,
+    settings: &Settings,
     warnings: &mut Vec<String>,
 ) -> io::Result<()> {
     let (program, options) = match kind {
         Compression::None => return Ok(()),
-        Compression::Gzip => ("gzip", &framework.compress_gzip_opts),
-        Compression::Xz => ("xz", &framework.compress_xz_opts),
-        Compression::Zstd => ("zstd", &framework.compress_zstd_opts),
+        Compression::Gzip => ("gzip", &settings.compress_gzip_opts),
+        Compression::Xz => ("xz", &settings.compress_xz_opts),
+        Compression::Zstd => ("zstd", &settings.compress_zstd_opts),
     };
     let packed = plain.with_extension(kind.suffix().trim_start_matches('.'));
-    if let Some(options) = options {
+    if let Some(options) = &**options {
         let run = Process::new(program).args(options.split_whitespace()).arg("-f").arg(plain);
         match run.run(Output::Null) {
             Ok(0) if packed.is_file() => {

@@ -22,11 +22,12 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signer};
-use crate::conf::model::{Conf, Context, Framework};
+use crate::conf::model::{Conf, Context};
 use crate::fs::copy::{copy_file, remove_tree};
 use crate::kernel::{Unsigned, compression, enforced, recipe, toolchain};
 use crate::model::error::{Error, Kind};
 use crate::model::ids::Cell;
+use crate::model::settings::Settings;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 
@@ -45,7 +46,9 @@ pub struct Job<'a> {
     /// What it was evaluated with.
     pub context: &'a Context,
     /// framework.conf.
-    pub framework: &'a Framework,
+    pub settings: &'a Settings,
+    /// The file that is sourced first.
+    pub build_environment: Option<&'a Path>,
     /// The distribution as DKMS names it ("debian", "ubuntu", "rhel fedora", …): where the signing
     /// tool is, and what packages are called.
     pub distro: &'a str,
@@ -161,7 +164,7 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
     checks::programs(job, &toolchain)?;
     checks::rust(job, &source)?;
     let dependencies = checks::dependencies(job)?;
-    let mut environment = environment(job.layout, job.framework, job.cell, toolchain.environment())
+    let mut environment = environment(job.layout, job.build_environment, job.cell, toolchain.environment())
         .map_err(|e| Failure::new(e.kind, e.sentence()).trouble())?;
     let signer = signer(job, &environment);
     let cell_dir = job.layout.cell(job.cell);
@@ -199,7 +202,7 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
 
 /// Decides about signing, and gets ready for it.
 fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> {
-    let recipe = recipe(job.layout, job.framework, job.context, job.distro);
+    let recipe = recipe(job.layout, job.settings, job.context, job.distro);
     let signer = recipe.and_then(|recipe| Signer::new(recipe, environment.clone(), job.may_ask));
     match &signer {
         Ok(signer) if job.verbose => {

@@ -96,7 +96,7 @@ pub(super) fn stage(
             }
         }
         let mut warnings = Vec::new();
-        pack_file(&target, kind, job.framework, &mut warnings)
+        pack_file(&target, kind, job.settings, &mut warnings)
             .map_err(|e| Failure::io(job, "compress", &target, &e))?;
         for warning in warnings {
             work.warn(job, warning);

@@ -1,6 +1,5 @@
 //! Building a cell, and what is written down about it: records of builds, verdicts on failures.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +10,7 @@ use crate::apply::resign::Resigning;
 use crate::apply::sign::Signed;
 use crate::apply::tree;
 use crate::boot;
-use crate::conf::model::{Conf, Framework};
+use crate::conf::model::Conf;
 use crate::elf::module_stem;
 use crate::fs::atomic;
 use crate::model::blind::Cause;
@@ -41,16 +40,13 @@ impl Executor<'_> {
         for warning in &conf.warnings {
             self.report.warning(warning);
         }
-        let framework = Framework {
-            build_environment: observer.build_environment().map(Path::to_path_buf),
-            ..observer.framework.clone()
-        };
         let job = Job {
             layout,
             cell,
             conf: &conf,
             context: &context,
-            framework: &framework,
+            settings: observer.settings,
+            build_environment: observer.build_environment(),
             distro: &self.observer.distribution.id,
             jobs: observer.jobs(),
             force,
@@ -154,7 +150,7 @@ impl Executor<'_> {
             layout,
             cell,
             context: &context,
-            framework: self.observer.framework,
+            settings: self.observer.settings,
             distro: &self.observer.distribution.id,
             may_ask: self.flags.may_ask(),
             report: self.report,

@@ -235,7 +235,7 @@ impl Executor<'_> {
         Installer {
             layout: self.observer.layout,
             distribution: self.observer.distribution,
-            symlink_modules: self.flags.symlink_modules || self.observer.framework.symlink_modules,
+            symlink_modules: self.flags.symlink_modules || *self.observer.settings.symlink_modules,
             rivals,
             kernel_event: self.options.kernel_event,
             report: self.report,

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cli::engine::Options;
-use crate::machine::Trees;
 use crate::model::error::{Error, Kind};
+use crate::settings::Given;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +110,8 @@ pub struct Invocation {
     pub source_only: bool,
     /// `-q`: not a word on either stream.
     pub quiet: bool,
-    /// `--dkmstree`, `--sourcetree` and `--installtree`.
-    pub trees: Trees,
+    /// Settings: `--dkmstree` and others.
+    pub settings: Given,
     /// Everything that the engine wants to know.
     pub options: Options,
     /// Deprecated options, and words that mean nothing: to be told, then forgotten.

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target};
-use crate::conf::model::{Conf, Framework, Reader, Scripts};
+use crate::conf::model::{Conf, Reader, Scripts};
 use crate::fs::root::Root;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
+use crate::model::settings::Settings;
 use crate::progress::Memory;
 use crate::tree::layout::Layout;
 
@@ -20,7 +21,7 @@ pub struct Fake {
     layout: Layout,
     pub requests: Vec<Request>,
     pub added: Vec<(PathBuf, ModuleId)>,
-    pub framework: Framework,
+    pub settings: Settings,
     pub autoinstall: bool,
     pub running: Option<KernelRelease>,
     pub refuse: bool,
@@ -40,7 +41,7 @@ impl Fake {
             layout,
             requests: Vec::new(),
             added: Vec::new(),
-            framework: Framework::default(),
+            settings: Settings::default(),
             autoinstall: true,
             running: None,
             refuse: false,
@@ -221,8 +222,8 @@ impl Engine for Fake {
         })
     }
 
-    fn framework(&self) -> &Framework {
-        &self.framework
+    fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     fn running_kernel(&self) -> Option<KernelRelease> {

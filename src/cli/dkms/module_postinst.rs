@@ -137,7 +137,7 @@ fn kernels(session: &Session<'_, '_>, id: &ModuleId, upgrade: bool) -> Vec<Kerne
         true => ready.into_iter().filter(bootable).collect(),
         false => ready,
     };
-    let all = session.engine.framework().autoinstall_all_kernels;
+    let all = *session.engine.settings().autoinstall_all_kernels;
     let running = session.engine.running_kernel();
     let built: Vec<KernelRelease> =
         registry::builds(layout, id).into_iter().map(|cell| cell.kernel).collect();
@@ -235,7 +235,7 @@ mod tests {
         fake.source("m", "1");
         fake.kernel(OLD);
         fake.kernel(NEW);
-        fake.framework.autoinstall_all_kernels = true;
+        fake.settings.autoinstall_all_kernels.value = true;
         fake
     }
 

@@ -13,7 +13,7 @@ use crate::cli::incoming;
 use crate::cli::root::enter;
 use crate::cli::screen::{Screen, print, to_json};
 use crate::cli::worker::Worker;
-use crate::machine::{Machine, Trees};
+use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::fit::Rebuild;
 use crate::model::ids::KernelRelease;
@@ -22,6 +22,7 @@ use crate::model::request::{Request, Wanted};
 use crate::plan::{Note, Options, Plan};
 use crate::progress::{Console, Report};
 use crate::report::{json, overview, plan_text, why};
+use crate::settings::Given;
 
 mod events;
 
@@ -138,10 +139,8 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             return Ok(0);
         }
     }
-    let mut machine = Machine::open(enter(cli.root.as_deref())?, &Trees::default(), report)?;
-    if let Some(rebuild) = cli.rebuild {
-        machine.framework.rebuild = rebuild;
-    }
+    let given = Given { rebuild: cli.rebuild, ..Given::default() };
+    let machine = Machine::open(enter(cli.root.as_deref())?, &given, report)?;
     match &cli.command {
         None => bring_in_line(cli, &machine, report),
         Some(Command::Status { json }) => status(&machine, *json),

@@ -7,7 +7,7 @@ use crate::apply::run::{Done, Flags};
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::apply::tree;
 use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target, already_added};
-use crate::conf::model::{Conf, ConfError, Context, Framework};
+use crate::conf::model::{Conf, ConfError, Context};
 use crate::conf::{self, Strictness};
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::copy_tree;
@@ -18,6 +18,7 @@ use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::request::{Goal, Request};
+use crate::model::settings::Settings;
 use crate::model::system::Now;
 use crate::model::version;
 use crate::plan::{Action, InitramfsDuty, Note};
@@ -68,13 +69,14 @@ impl Worker {
         let absolute = |path: &Option<PathBuf>| {
             path.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone()))
         };
-        let environment = &self.machine.environment;
+        let named = &self.machine.settings.named;
+        let directives = named.directives.iter().map(|directive| &directive.value);
         Overrides {
             conf: absolute(&options.conf),
             kernel_config: absolute(&options.kernel_config),
             kernel_source_dir: absolute(&options.kernel_source_dir),
-            build_environment: environment.build_environment.clone(),
-            directives: environment.directives.iter().chain(&options.directives).cloned().collect(),
+            build_environment: named.build_environment.value.clone(),
+            directives: directives.chain(&options.directives).cloned().collect(),
             jobs: options.jobs,
         }
     }
@@ -271,7 +273,7 @@ impl Engine for Worker {
         let flags = Flags {
             symlink_modules: options.symlink_modules,
             no_weak_modules: false,
-            verbose: options.verbose || self.machine.framework.verbose,
+            verbose: options.verbose || *self.machine.settings.verbose,
             interactive: !in_package,
         };
         if let Err(error) = self.tombstone(request) {
@@ -387,8 +389,8 @@ impl Engine for Worker {
         Ok(KeyPair { lines: pair.lines(), made, next })
     }
 
-    fn framework(&self) -> &Framework {
-        &self.machine.framework
+    fn settings(&self) -> &Settings {
+        &self.machine.settings
     }
 
     fn running_kernel(&self) -> Option<KernelRelease> {

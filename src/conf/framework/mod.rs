@@ -1,13 +1,12 @@
-//! framework.conf: the settings of the whole program.
+//! framework.conf and its drop-ins: what they say, and where they say it.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::directives::FRAMEWORK_CONF;
 use super::evaluation::{self, Question};
-use super::model::{ConfError, Framework};
-use super::values::Directives;
-use crate::model::fit::Rebuild;
+use super::model::ConfError;
 use crate::model::ids::KernelRelease;
 use crate::tree::layout::Layout;
 
@@ -30,10 +29,28 @@ pub fn framework_files(layout: &Layout) -> Vec<PathBuf> {
     files
 }
 
-/// Reads them. `kernel`, where it is known, is `$kernelver` in the files.
-///
-/// A tree that is the one of `layout` already counts as not set. Where the command line names a tree,
-/// the caller lets that win.
+/// What the files say, by the names of the settings. What they do not set is not in here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Framework {
+    /// The text of each setting.
+    pub said: BTreeMap<String, Said>,
+    /// `kernelver` stands somewhere in the files: another kernel may have other values.
+    pub names_kernel: bool,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Its value, which may be empty.
+    pub text: String,
+    /// The file that set it last, as seen from inside the root.
+    pub file: PathBuf,
+    /// The line, from 1, where it is known.
+    pub line: Option<usize>,
+}
+
+/// Reads them. The trees of `layout` and, where it is known, `kernel` (`$kernelver`) are variables that
+/// the files may use.
 ///
 /// # Errors
 /// When a file cannot be read or bash cannot evaluate it.
@@ -55,57 +72,20 @@ pub fn load_framework(layout: &Layout, kernel: Option<&KernelRelease>) -> Result
     for line in &answer.complaints {
         log::warn!("framework.conf: {line}");
     }
+    let mut said = BTreeMap::new();
+    for (name, place) in answer.places {
+        let text = answer.values.get(&name).and_then(|elements| elements.get(&0)).cloned();
+        let file = layout.root.inside(&sources[place.file].path);
+        said.insert(name, Said { text: text.unwrap_or_default(), file, line: place.line });
+    }
     let names_kernel = sources.iter().any(|source| names_kernel(&source.text));
-    Ok(Framework { names_kernel, ..framework(Directives(&answer.values), layout) })
+    Ok(Framework { said, names_kernel })
 }
 
 /// True when `kernelver` stands anywhere but in a line of comment.
 fn names_kernel(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
     text.lines().any(|line| line.contains("kernelver") && !line.trim_start().starts_with('#'))
-}
-
-fn framework(settings: Directives<'_>, layout: &Layout) -> Framework {
-    let on = |name| !settings.plain(name).is_empty();
-    let path = |name| settings.some(name).map(PathBuf::from);
-    let tree = |name, default: &Path| path(name).filter(|value| value != default);
-    // Options of a compressor may be switched off by setting them to nothing.
-    let set = |name| settings.is_set(name).then(|| settings.plain(name).to_owned());
-    let parallel_jobs = settings.some("parallel_jobs").and_then(|text| {
-        let number = text.trim().parse();
-        if number.is_err() {
-            log::warn!("framework.conf: parallel_jobs is `{text}`, which is not a number");
-        }
-        number.ok()
-    });
-    let rebuild = settings.some("rebuild").map(|text| {
-        Rebuild::parse(&text).unwrap_or_else(|| {
-            log::warn!("framework.conf: rebuild is `{text}`, which is neither inputs nor abi");
-            Rebuild::default()
-        })
-    });
-    Framework {
-        dkms_tree: tree("dkms_tree", &layout.dkms_tree),
-        source_tree: tree("source_tree", &layout.source_tree),
-        install_tree: tree("install_tree", &layout.install_tree),
-        tmp_location: path("tmp_location"),
-        verbose: on("verbose"),
-        symlink_modules: on("symlink_modules"),
-        autoinstall_all_kernels: on("autoinstall_all_kernels"),
-        modprobe_on_install: on("modprobe_on_install"),
-        parallel_jobs,
-        compress_gzip_opts: set("compress_gzip_opts"),
-        compress_xz_opts: set("compress_xz_opts"),
-        compress_zstd_opts: set("compress_zstd_opts"),
-        build_environment: path("build_environment"),
-        post_transaction: settings.some("post_transaction"),
-        sign_file: settings.some("sign_file"),
-        mok_signing_key: settings.some("mok_signing_key"),
-        mok_certificate: settings.some("mok_certificate"),
-        try_sign_modules: settings.some("try_sign_modules"),
-        rebuild: rebuild.unwrap_or_default(),
-        names_kernel: false,
-    }
 }
 
 #[cfg(test)]

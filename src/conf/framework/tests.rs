@@ -11,8 +11,22 @@ fn layout(files: &[(&str, &str)]) -> (tempfile::TempDir, Layout) {
     (dir, layout)
 }
 
+/// Every setting with its text and its place: the name of the file and the line.
+fn said(layout: &Layout, kernel: Option<&KernelRelease>) -> Vec<(String, String, String)> {
+    let place = |said: &Said| {
+        let name = said.file.file_name().unwrap().to_string_lossy();
+        said.line.map_or_else(|| name.to_string(), |line| format!("{name}:{line}"))
+    };
+    let all = load_framework(layout, kernel).unwrap().said;
+    all.into_iter().map(|(name, said)| (name, said.text.clone(), place(&said))).collect()
+}
+
+fn rows(rows: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
+    rows.iter().map(|(name, text, place)| ((*name).into(), (*text).into(), (*place).into())).collect()
+}
+
 #[test]
-fn without_files_all_is_default() {
+fn without_files_nothing_is_said() {
     let (_dir, layout) = layout(&[]);
     assert_eq!(load_framework(&layout, None).unwrap(), Framework::default());
 }
@@ -29,41 +43,47 @@ fn files_apply_in_order_of_their_names() {
         ("framework.conf.d/.hidden.conf", "sign_file=/hidden"),
         ("framework.conf.d/other", "sign_file=/other"),
     ]);
-    let framework = load_framework(&layout, None).unwrap();
-    assert!(framework.autoinstall_all_kernels && !framework.verbose);
-    assert_eq!(framework.sign_file.as_deref(), Some("/b"));
-    assert_eq!(framework.mok_signing_key.as_deref(), Some("/var/lib/dkms/key"));
-    assert_eq!(framework.dkms_tree, Some("/srv/dkms".into()));
-    assert_eq!(framework.source_tree, None, "it is what the layout says already");
+    let expected = rows(&[
+        ("autoinstall_all_kernels", "yes", "framework.conf:2"),
+        ("dkms_tree", "/srv/dkms", "10-a.conf:2"),
+        ("mok_signing_key", "/var/lib/dkms/key", "10-a.conf:1"),
+        ("sign_file", "/b", "20-b.conf:2"),
+        ("source_tree", "/usr/src", "framework.conf:4"),
+        ("verbose", "", "20-b.conf:1"),
+    ]);
+    assert_eq!(said(&layout, None), expected);
 }
 
 #[test]
-fn the_kernel_can_be_used_and_options_can_be_empty() {
-    let text = "sign_file='/usr/src/linux-$kernelver/sign'\ncompress_xz_opts=\"\"\ntry_sign_modules=true\n\
-                parallel_jobs=8\n";
-    let (_dir, layout) = layout(&[("framework.conf", text)]);
+fn the_kernel_can_be_used() {
+    let (_dir, layout) = layout(&[("framework.conf", "sign_file='/usr/src/linux-$kernelver/sign'\n")]);
     let kernel = KernelRelease::new("6.12").unwrap();
-    let framework = load_framework(&layout, Some(&kernel)).unwrap();
-    assert_eq!(framework.sign_file.as_deref(), Some("/usr/src/linux-6.12/sign"));
-    assert_eq!(framework.compress_xz_opts.as_deref(), Some(""));
-    assert_eq!(framework.compress_gzip_opts, None);
-    assert_eq!(framework.parallel_jobs, Some(8));
-    let framework = load_framework(&layout, None).unwrap();
-    assert_eq!(framework.sign_file.as_deref(), Some("/usr/src/linux-/sign"));
+    for (kernel, text) in [(Some(&kernel), "/usr/src/linux-6.12/sign"), (None, "/usr/src/linux-/sign")] {
+        assert_eq!(said(&layout, kernel), rows(&[("sign_file", text, "framework.conf:1")]));
+    }
+    assert!(load_framework(&layout, None).unwrap().names_kernel);
 }
 
 #[test]
-fn code_is_run_by_bash_and_nonsense_is_ignored() {
-    let text = "if [ -d / ]; then post_transaction=\"echo $((1+1))\"; fi\nparallel_jobs=many\n";
-    let (_dir, layout) = layout(&[("framework.conf", text)]);
-    let framework = load_framework(&layout, None).unwrap();
-    assert_eq!(framework.post_transaction.as_deref(), Some("echo 2"));
-    assert_eq!(framework.parallel_jobs, None);
-    assert_eq!(framework.rebuild, Rebuild::Inputs);
-    for (text, rebuild) in [("rebuild=\"abi\"\n", Rebuild::Abi), ("rebuild=often\n", Rebuild::Inputs)] {
-        std::fs::write(layout.etc().join("framework.conf"), text).unwrap();
-        assert_eq!(load_framework(&layout, None).unwrap().rebuild, rebuild, "{text}");
-    }
+fn code_is_run_by_bash_and_the_line_is_found_where_it_can_be() {
+    let (_dir, layout) = layout(&[
+        (
+            "framework.conf",
+            "# rebuild=inputs\nif [ -d / ]; then\n  post_transaction=\"echo $((1+1))\"; fi\nrebuild=abi\n\
+             source_tree=/usr/src\nverbose=1\n",
+        ),
+        (
+            "framework.conf.d/a.conf",
+            "name=sign_file; declare $name=/s; no_rebuild=1\n[ -f / ] && verbose=2\n",
+        ),
+    ]);
+    let expected = rows(&[
+        ("post_transaction", "echo 2", "framework.conf:3"),
+        ("rebuild", "abi", "framework.conf:4"),
+        ("sign_file", "/s", "a.conf"),
+        ("verbose", "1", "framework.conf:6"),
+    ]);
+    assert_eq!(said(&layout, None), expected, "what a file leaves as it was, it has not set");
     std::fs::write(layout.etc().join("framework.conf"), "if").unwrap();
     assert!(matches!(load_framework(&layout, None), Err(ConfError::Shell { .. })));
 }

@@ -20,12 +20,13 @@ pub use pair::{Pair, PairState};
 pub use verify::{Checked, check, check_file};
 
 use super::kernel_config::KernelConfig;
-use crate::conf::framework::load_framework;
-use crate::conf::model::{Context, Framework};
+use crate::conf::model::Context;
 use crate::fs::digest::file_digest;
 use crate::model::ids::KernelRelease;
+use crate::model::settings::Settings;
 use crate::process::chroot;
 use crate::process::find_program;
+use crate::settings;
 use crate::tree::layout::Layout;
 
 /// Why modules are not signed.
@@ -93,13 +94,13 @@ pub struct Recipe {
 /// The reason why not, in words that follow "not signed:".
 pub fn recipe(
     layout: &Layout,
-    framework: &Framework,
+    settings: &Settings,
     context: &Context,
     distro: &str,
 ) -> Result<Recipe, Unsigned> {
     let kernel = KernelFiles::from(context);
-    let framework = settings(layout, framework, kernel.release)?;
-    let wish = framework.try_sign_modules.as_deref().unwrap_or_default();
+    let settings = settings_for(layout, settings, kernel.release)?;
+    let wish = settings.try_sign_modules.as_deref().unwrap_or_default();
     if wish == "false" {
         return Err(Unsigned::meant("switched off by try_sign_modules in framework.conf"));
     }
@@ -116,8 +117,8 @@ pub fn recipe(
         .get("CONFIG_MODULE_SIG_HASH")
         .ok_or_else(|| Unsigned::meant("the kernel was built without support for signed modules"))?
         .to_owned();
-    let tool = tool::find(layout, &framework, &kernel, distro).map_err(Unsigned::meant)?;
-    let pair = Pair::of(layout, &framework, Some(&kernel), distro);
+    let tool = tool::find(layout, &settings, &kernel, distro).map_err(Unsigned::meant)?;
+    let pair = Pair::of(layout, &settings, Some(&kernel), distro);
     let make_pair = match pair.state(layout) {
         PairState::There => false,
         PairState::Broken(why) => return Err(Unsigned::fault(why)),
@@ -130,21 +131,17 @@ pub fn recipe(
             true
         }
     };
-    let tool_is_named = framework.sign_file.as_ref().is_some_and(|text| !text.is_empty());
+    let tool_is_named = settings.sign_file.as_ref().is_some_and(|text| !text.is_empty());
     Ok(Recipe { tool, tool_is_named, hash, pair, make_pair })
 }
 
-/// The signing settings for one kernel: framework.conf may name it. Only a file that does is read
-/// again.
-fn settings<'a>(
+/// The settings for one kernel.
+fn settings_for<'a>(
     layout: &Layout,
-    framework: &'a Framework,
+    settings: &'a Settings,
     kernel: &KernelRelease,
-) -> Result<Cow<'a, Framework>, Unsigned> {
-    if !framework.names_kernel {
-        return Ok(Cow::Borrowed(framework));
-    }
-    load_framework(layout, Some(kernel)).map(Cow::Owned).map_err(|e| Unsigned::fault(e.to_string()))
+) -> Result<Cow<'a, Settings>, Unsigned> {
+    settings::for_kernel(layout, settings, kernel).map_err(|e| Unsigned::fault(e.to_string()))
 }
 
 /// Key and certificate for a kernel, or for any when none is named, whether or not anything is
@@ -154,16 +151,16 @@ fn settings<'a>(
 /// When framework.conf cannot be read for this kernel.
 pub fn pair(
     layout: &Layout,
-    framework: &Framework,
+    settings: &Settings,
     kernel: Option<&KernelFiles<'_>>,
     distro: &str,
 ) -> Result<Pair, Unsigned> {
     match kernel {
         Some(files) => {
-            let framework = settings(layout, framework, files.release)?;
-            Ok(Pair::of(layout, &framework, kernel, distro))
+            let settings = settings_for(layout, settings, files.release)?;
+            Ok(Pair::of(layout, &settings, kernel, distro))
         }
-        None => Ok(Pair::of(layout, framework, None, distro)),
+        None => Ok(Pair::of(layout, settings, None, distro)),
     }
 }
 
@@ -172,11 +169,11 @@ pub fn pair(
 /// a build, which may have made the pair.
 pub fn signing_identity(
     layout: &Layout,
-    framework: &Framework,
+    settings: &Settings,
     context: &Context,
     distro: &str,
 ) -> Option<String> {
-    let recipe = recipe(layout, framework, context, distro).ok()?;
+    let recipe = recipe(layout, settings, context, distro).ok()?;
     if recipe.make_pair {
         return None;
     }
@@ -187,7 +184,7 @@ pub fn signing_identity(
 /// configuration; some may be missing.
 pub fn signing_files(
     layout: &Layout,
-    framework: &Framework,
+    settings: &Settings,
     kernel: &KernelFiles<'_>,
     distro: &str,
 ) -> Vec<PathBuf> {
@@ -195,7 +192,7 @@ pub fn signing_files(
     if distro.starts_with("gentoo") {
         files.extend(gentoo::make_conf(&layout.root));
     }
-    if let Ok(pair) = pair(layout, framework, Some(kernel), distro) {
+    if let Ok(pair) = pair(layout, settings, Some(kernel), distro) {
         files.extend(pair.key_file());
         files.push(pair.certificate);
     }

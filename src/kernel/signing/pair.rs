@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::place::{Maker, PKCS11};
 use super::{KernelFiles, gentoo};
-use crate::conf::model::Framework;
 use crate::fs::root::Root;
+use crate::model::settings::Settings;
 use crate::tree::layout::Layout;
 
 /// A private key and the certificate that others know it by.
@@ -41,7 +41,7 @@ impl Pair {
     /// As framework.conf says; each half that it does not name is where the distribution has it.
     pub(super) fn of(
         layout: &Layout,
-        framework: &Framework,
+        settings: &Settings,
         kernel: Option<&KernelFiles<'_>>,
         distro: &str,
     ) -> Self {
@@ -49,7 +49,7 @@ impl Pair {
             let text = text.as_deref().filter(|text| !text.is_empty())?;
             Some(kernel.map_or_else(|| text.to_owned(), |kernel| kernel.expand(text)))
         };
-        let (key, certificate) = (named(&framework.mok_signing_key), named(&framework.mok_certificate));
+        let (key, certificate) = (named(&settings.mok_signing_key), named(&settings.mok_certificate));
         let own = |pair: (&str, &str), maker| ((pair.0.to_owned(), pair.1.to_owned()), maker);
         let gentoo = || gentoo::pair(&layout.root, kernel).filter(|_| certificate.is_none());
         let (default, maker) = match &key {

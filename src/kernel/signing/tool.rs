@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::KernelFiles;
-use crate::conf::model::Framework;
+use crate::model::settings::Settings;
 use crate::process::find_program;
 use crate::tree::layout::Layout;
 
@@ -13,14 +13,14 @@ use crate::tree::layout::Layout;
 /// Says which file is missing.
 pub(super) fn find(
     layout: &Layout,
-    framework: &Framework,
+    settings: &Settings,
     kernel: &KernelFiles<'_>,
     distro: &str,
 ) -> Result<PathBuf, String> {
     let release = kernel.release.as_str();
     let series = release.rsplit_once('.').map_or(release, |(series, _)| series);
     let mut candidates: Vec<PathBuf> = Vec::new();
-    if let Some(named) = framework.sign_file.as_deref().filter(|text| !text.is_empty()) {
+    if let Some(named) = settings.sign_file.as_deref().filter(|text| !text.is_empty()) {
         let named = kernel.expand(named);
         if !named.contains('/') {
             return find_program(&named).ok_or_else(|| format!("there is no program {named}"));

@@ -132,7 +132,8 @@ fn options_with_and_without_values() {
     assert_eq!(got.template.as_deref(), Some("K0"));
     assert_eq!(got.archive_option.as_deref(), Some(Path::new("a.tar")), "--archive is not --arch");
     assert!(got.arches.is_empty());
-    let trees = [&got.trees.dkms, &got.trees.source, &got.trees.install].map(|t| t.as_deref());
+    let trees = [&got.settings.dkms_tree, &got.settings.source_tree, &got.settings.install_tree]
+        .map(|t| t.as_deref());
     assert_eq!(trees, ["/t", "/s", "/i"].map(|t| Some(Path::new(t))));
     assert_eq!(run("build|m/1|-j|0").options.jobs, Some(0));
     assert_eq!(run("build|m/1|-j").options.jobs, None);

@@ -1,0 +1,168 @@
+//! The settings of the program, each with where its value came from.
+//!
+//! They are merged in one place (`crate::settings`) and only read afterwards.
+
+mod rows;
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+pub use rows::Row;
+
+use super::fit::Rebuild;
+
+/// Where a value came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    #[default]
+    Default,
+    /// A file: framework.conf, one of its drop-ins.
+    File {
+        /// The file, as seen from inside the root.
+        path: PathBuf,
+        /// The line that set it, from 1; unknown where a program in the file did.
+        line: Option<usize>,
+    },
+    /// A variable of the caller's environment.
+    Environment(String),
+    /// An option of the command line.
+    CommandLine(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line: Some(line) } => write!(f, "{}, line {line}", path.display()),
+            Self::File { path, line: None } => write!(f, "{}", path.display()),
+            Self::Environment(variable) => write!(f, "{variable} in the environment"),
+            Self::CommandLine(option) => write!(f, "option {option}"),
+        }
+    }
+}
+
+/// A value with its origin. Read it through `*` or `.`: the origin is for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Value<T> {
+    /// What counts.
+    pub value: T,
+    /// Who said so.
+    pub origin: Origin,
+}
+
+impl<T> Value<T> {
+    /// A value that somebody set.
+    pub fn new(value: T, origin: Origin) -> Self {
+        Self { value, origin }
+    }
+
+    /// A value that counts because nobody set another.
+    pub fn default_of(value: T) -> Self {
+        Self::new(value, Origin::Default)
+    }
+
+    /// The same origin with what `change` makes of the value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Value<U> {
+        Value { value: change(self.value), origin: self.origin }
+    }
+}
+
+impl<T> Deref for Value<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// All settings. `None` means what dkms(8) says happens without the setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `dkms_tree`, `--dkmstree`.
+    pub dkms_tree: Value<PathBuf>,
+    /// `source_tree`, `--sourcetree`.
+    pub source_tree: Value<PathBuf>,
+    /// `install_tree`, `--installtree`.
+    pub install_tree: Value<PathBuf>,
+    /// `tmp_location`: read for DKMS's sake, used for nothing.
+    pub tmp_location: Value<Option<PathBuf>>,
+    /// `verbose`, `--verbose`: show commands.
+    pub verbose: Value<bool>,
+    /// `symlink_modules`, `--symlink-modules`: install links instead of copies.
+    pub symlink_modules: Value<bool>,
+    /// `autoinstall_all_kernels`: module packages build for every kernel, not only the newest.
+    pub autoinstall_all_kernels: Value<bool>,
+    /// `modprobe_on_install`, `--modprobe-on-install`.
+    pub modprobe_on_install: Value<bool>,
+    /// `parallel_jobs`, `-j`: jobs for make; 0 for no limit, `None` for one per processor.
+    pub parallel_jobs: Value<Option<usize>>,
+    /// `compress_gzip_opts`, shell words.
+    pub compress_gzip_opts: Value<Option<String>>,
+    /// `compress_xz_opts`.
+    pub compress_xz_opts: Value<Option<String>>,
+    /// `compress_zstd_opts`.
+    pub compress_zstd_opts: Value<Option<String>>,
+    /// `build_environment` of the files: what each build sources first. See [`Settings::named`].
+    pub build_environment: Value<Option<PathBuf>>,
+    /// `post_transaction`: a shell command.
+    pub post_transaction: Value<Option<String>>,
+    /// `sign_file`.
+    pub sign_file: Value<Option<String>>,
+    /// `mok_signing_key`.
+    pub mok_signing_key: Value<Option<String>>,
+    /// `mok_certificate`.
+    pub mok_certificate: Value<Option<String>>,
+    /// `try_sign_modules`: `true`, `false` or anything else for "not in a chroot".
+    pub try_sign_modules: Value<Option<String>>,
+    /// `rebuild`, which DKMS does not know: what becomes of a build when only the headers changed.
+    pub rebuild: Value<Rebuild>,
+    /// `NO_WEAK_MODULES` in the environment: let no other kernel share what is installed.
+    pub no_weak_modules: Value<bool>,
+    /// What counts for modules that the call asks for by name, and for what has no build yet.
+    pub named: Named,
+    /// The files use `$kernelver`: what they say of signing is read again for each kernel.
+    pub names_kernel: bool,
+}
+
+/// What the caller's environment says about builds. It stays with a build, so that a hook, which runs
+/// in another environment, does not undo it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// `build_environment`: a file to source before the build instead of that of the files.
+    pub build_environment: Value<Option<PathBuf>>,
+    /// Each variable that begins with `DKMS_DIRECTIVE`, in the order of their names: a directive of
+    /// dkms.conf and its value.
+    pub directives: Vec<Value<(String, String)>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let tree = |path: &str| Value::default_of(PathBuf::from(path));
+        Self {
+            dkms_tree: tree("/var/lib/dkms"),
+            source_tree: tree("/usr/src"),
+            install_tree: tree("/lib/modules"),
+            tmp_location: Value::default(),
+            verbose: Value::default(),
+            symlink_modules: Value::default(),
+            autoinstall_all_kernels: Value::default(),
+            modprobe_on_install: Value::default(),
+            parallel_jobs: Value::default(),
+            compress_gzip_opts: Value::default(),
+            compress_xz_opts: Value::default(),
+            compress_zstd_opts: Value::default(),
+            build_environment: Value::default(),
+            post_transaction: Value::default(),
+            sign_file: Value::default(),
+            mok_signing_key: Value::default(),
+            mok_certificate: Value::default(),
+            try_sign_modules: Value::default(),
+            rebuild: Value::default(),
+            no_weak_modules: Value::default(),
+            named: Named::default(),
+            names_kernel: false,
+        }
+    }
+}
