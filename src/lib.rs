@@ -41,7 +41,6 @@ pub mod plan;
 #[expect(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod process;
 pub mod progress;
-#[expect(clippy::disallowed_methods)]
 pub mod report;
 #[expect(clippy::disallowed_methods)]
 pub mod settings;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::apply::tree;
+use crate::fs::same::same_place;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
 use crate::process::{Output, Process, ProcessError};
@@ -57,8 +58,9 @@ pub fn run(layout: &Layout, kernel: &KernelRelease, report: &dyn Report) -> Resu
 fn base(layout: &Layout) -> Result<Option<PathBuf>, PathBuf> {
     const USUAL: &str = "lib/modules";
     let tree = layout.root.path(&layout.install_tree);
-    let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
-    if layout.install_tree == Path::new("/lib/modules") || same(&tree, &layout.root.path("/lib/modules")) {
+    if layout.install_tree == Path::new("/lib/modules")
+        || same_place(&tree, &layout.root.path("/lib/modules"))
+    {
         return Ok((!layout.root.is_slash()).then(|| layout.root.dir().to_path_buf()));
     }
     let base = tree.to_str().and_then(|text| text.strip_suffix(USUAL)).filter(|base| base.ends_with('/'));

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::original;
 use crate::conf::model::Conf;
-use crate::elf::{is_module, module_stem};
+use crate::elf::module_stem;
 use crate::fs::atomic;
 use crate::fs::look::mtime;
-use crate::fs::stamp::same_content;
+use crate::fs::same::same_content;
 use crate::kernel::Listing;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
@@ -17,6 +17,7 @@ use crate::observe::distribution::{Distribution, Family};
 use crate::observe::installing::{below, destination, labels};
 use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
+use crate::tree::installed::{built_files, is_the_built_one};
 use crate::tree::layout::Layout;
 use crate::tree::notes;
 use crate::tree::registry;
@@ -48,14 +49,14 @@ impl Installer<'_> {
     /// installation was not recorded by us. One that is not what was built has no time of a built
     /// file, so that it counts as not intact.
     pub fn derive_installed(&self, cell: &Cell, conf: Option<&Conf>) -> Vec<InstalledFile> {
-        self.built_files(cell)
+        built_files(self.layout, cell)
             .into_iter()
             .filter_map(|file| {
                 let path = self.target(cell, &file, conf);
                 let real = self.layout.root.path(&path);
                 let meta = std::fs::symlink_metadata(&real).ok()?;
-                let same = meta.file_type().is_symlink()
-                    || same_content(&self.layout.built_modules(cell).join(&file), &real);
+                let built = self.layout.built_modules(cell).join(&file);
+                let same = meta.file_type().is_symlink() || is_the_built_one(&built, &real);
                 let built_mtime = if same { self.built_mtime(cell, &file) } else { 0 };
                 let (size, mtime) = (meta.len(), mtime(&meta));
                 Some(InstalledFile { path, built: file, size, mtime, built_mtime, original: None })
@@ -69,24 +70,12 @@ impl Installer<'_> {
             Some(record) if !record.installed.is_empty() => {
                 record.installed.into_iter().map(|file| file.path).collect()
             }
-            _ => self.built_files(cell).iter().map(|file| self.target(cell, file, conf)).collect(),
+            _ => built_files(self.layout, cell).iter().map(|file| self.target(cell, file, conf)).collect(),
         }
     }
 
     fn built_mtime(&self, cell: &Cell, file: &str) -> i64 {
         std::fs::metadata(self.layout.built_modules(cell).join(file)).map_or(0, |m| mtime(&m))
-    }
-
-    fn built_files(&self, cell: &Cell) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(self.layout.built_modules(cell))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|e| is_module(&e.path()))
-            .filter_map(|e| e.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        names
     }
 
     /// Installs a build. What an earlier install of this module put there and this one does not is
@@ -105,7 +94,7 @@ impl Installer<'_> {
         }
         let active = registry::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
         let before = self.recorded_of_active(cell, active.as_ref());
-        let files = self.built_files(cell);
+        let files = built_files(self.layout, cell);
         if let Some(missing) = conf.and_then(|c| missing_record(c, &files)) {
             let text = format!("{missing}.ko is missing from the build of {cell}");
             return Err(Error::new(Kind::NotInstallable, text).hint(format!(

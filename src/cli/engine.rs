@@ -11,7 +11,8 @@ use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::request::Request;
 use crate::model::settings::Settings;
-use crate::report::status::{Filter, StatusLine, observe};
+use crate::model::status::StatusLine;
+use crate::observe::status::{self, Filter};
 use crate::tree::layout::Layout;
 
 /// A kernel with the architecture that its modules are filed under.
@@ -210,7 +211,7 @@ pub trait Engine {
 
     /// What `dkms status` lists. Nothing is cached: it is read anew each time.
     fn status(&self, filter: &Filter) -> Vec<StatusLine> {
-        observe(self.layout(), filter)
+        status::list(self.layout(), filter)
     }
 
     /// The running kernel; `None` in a foreign root.

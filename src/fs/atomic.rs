@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::fs::stamp::same_content;
+use crate::fs::same::same_content;
 use crate::model::error::{Error, Result};
 
 /// Start of the names that this program gives to files that are not complete, outside its own tree.

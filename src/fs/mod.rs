@@ -6,4 +6,5 @@ pub mod digest;
 pub mod exchange;
 pub mod look;
 pub mod root;
+pub mod same;
 pub mod stamp;

@@ -95,26 +95,6 @@ pub fn content(hash: &mut Hasher, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// True when both are regular files with the same bytes.
-pub fn same_content(a: &Path, b: &Path) -> bool {
-    let regular = |p: &Path| std::fs::symlink_metadata(p).ok().filter(|m| m.is_file());
-    let (Some(ma), Some(mb)) = (regular(a), regular(b)) else { return false };
-    if ma.len() != mb.len() {
-        return false;
-    }
-    let (Ok(mut fa), Ok(mut fb)) = (std::fs::File::open(a), std::fs::File::open(b)) else { return false };
-    let (mut ba, mut bb) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
-        let Ok(na) = fa.read(&mut ba) else { return false };
-        if na == 0 {
-            return true;
-        }
-        if fb.read_exact(&mut bb[..na]).is_err() || ba[..na] != bb[..na] {
-            return false;
-        }
-    }
-}
-
 fn walk(dir: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> {
     walkdir::WalkDir::new(dir)
         .min_depth(1)

@@ -10,5 +10,6 @@ pub mod record;
 pub mod request;
 pub mod rival;
 pub mod settings;
+pub mod status;
 pub mod system;
 pub mod version;

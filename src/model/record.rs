@@ -80,6 +80,11 @@ impl InstalledFile {
     pub fn planned(path: PathBuf, built: &str) -> Self {
         Self { path, built: built.to_owned(), size: 0, mtime: 0, built_mtime: 0, original: None }
     }
+
+    /// True when the run that was to install it ended before it wrote down that it had.
+    pub fn is_planned(&self) -> bool {
+        self.size == 0 && self.mtime == 0
+    }
 }
 
 /// What the planner needs of a conf.

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use super::Observer;
 use super::stat::Once;
 use crate::elf;
-use crate::elf::is_module;
-use crate::fs::look;
 use crate::kernel::{KernelConfig, Symvers, contradiction};
 use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Cell, KernelRelease};
@@ -15,6 +13,7 @@ use crate::model::record::Record;
 use crate::model::system::CellView;
 use crate::model::system::Now;
 use crate::model::system::System;
+use crate::tree::installed;
 use crate::tree::registry;
 
 /// A built file whose inode changed this much later than its content, in nanoseconds, is a copy: of such a
@@ -113,10 +112,8 @@ impl Observer<'_> {
     }
 
     pub(super) fn module_files(&self, cell: &Cell) -> Vec<PathBuf> {
-        let files = look::read_dir(&self.layout.built_modules(cell)).map(|entry| entry.path());
-        let mut files: Vec<PathBuf> = files.filter(|path| is_module(path)).collect();
-        files.sort();
-        files
+        let dir = self.layout.built_modules(cell);
+        installed::built_files(self.layout, cell).into_iter().map(|name| dir.join(name)).collect()
     }
 
     /// A file of the source that was put there after the build; below the source. Its inode tells: packages

@@ -7,15 +7,15 @@ use super::Observer;
 use super::forced::Forced;
 use crate::conf::Strictness;
 use crate::conf::model::Conf;
-use crate::elf::{self, is_module, module_stem};
+use crate::elf::{self, module_stem};
 use crate::fs::digest::file_digest;
-use crate::fs::look;
-use crate::fs::stamp::same_content;
+use crate::fs::same::same_content;
 use crate::kernel::Listing;
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::rival::{Labels, Rival};
 use crate::model::system::{Installing, Now, Question, Questions, System};
 use crate::observe::distribution::Distribution;
+use crate::tree::installed::built_files;
 use crate::tree::layout::Layout;
 use crate::tree::registry;
 
@@ -68,8 +68,7 @@ impl Observer<'_> {
     fn installing(&self, system: &System, cell: &Cell, listing: &Listing, forced: &Forced) -> Installing {
         let name = &cell.module.name;
         let dir = self.layout.built_modules(cell);
-        let files = look::read_dir(&dir).filter(|entry| is_module(&entry.path()));
-        let files: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let files = built_files(self.layout, cell);
         let stem = |file: &String| module_stem(file).unwrap_or(file).to_owned();
         let mut found = Installing {
             force: forced.force(name),

@@ -12,7 +12,6 @@ use std::sync::{Arc, OnceLock};
 use crate::conf::model::{Conf, ConfError, Context};
 use crate::conf::{self, Strictness};
 use crate::elf;
-use crate::fs::look;
 use crate::fs::stamp;
 use crate::kernel;
 use crate::kernel::headers;
@@ -20,7 +19,7 @@ use crate::kernel::{compression, signing_identity, toolchain};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Hasher, Inputs};
-use crate::model::record::{Facts, Overrides, Record, Verdict};
+use crate::model::record::{Facts, InstalledFile, Overrides, Record, Verdict};
 use crate::model::settings::Settings;
 use crate::model::system::CellView;
 use crate::model::system::FromArchive;
@@ -29,6 +28,7 @@ use crate::model::system::Source;
 use crate::model::system::System;
 use crate::observe::distribution::Distribution;
 use crate::observe::forced::Forced;
+use crate::tree::installed;
 use crate::tree::layout::Layout;
 use crate::tree::registry;
 use crate::tree::state;
@@ -44,6 +44,7 @@ pub mod kernels;
 mod overrides;
 mod signatures;
 mod stat;
+pub mod status;
 
 pub use overrides::Asked;
 use stat::Once;
@@ -152,7 +153,7 @@ impl Observer<'_> {
         let loaded = (foreign && self.layout.loaded_mark(cell).exists())
             .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
         let intact = match &record {
-            Some(record) => self.intact(cell, record),
+            Some(record) => self.is_intact(cell, record),
             None => !installed || self.is_installed_whole(cell),
         };
         let mut view = CellView {
@@ -200,18 +201,11 @@ impl Observer<'_> {
         }
     }
 
-    /// The installed files are as install left them, and the build is still the one that it
-    /// installed: a run may have ended between a new build and its installation.
-    fn intact(&self, cell: &Cell, record: &Record) -> bool {
-        let modules = self.layout.built_modules(cell);
-        record.installed.iter().all(|file| {
-            let placed = std::fs::symlink_metadata(self.layout.root.path(&file.path));
-            let built = std::fs::metadata(modules.join(&file.built));
-            built.is_ok_and(|m| look::mtime(&m) == file.built_mtime)
-                && placed.is_ok_and(|m| {
-                    m.file_type().is_symlink() || m.len() == file.size && look::mtime(&m) == file.mtime
-                })
-        })
+    /// The installed files are those of the build, and none is left of a run that ended before it had
+    /// installed them all.
+    fn is_intact(&self, cell: &Cell, record: &Record) -> bool {
+        !record.installed.iter().any(InstalledFile::is_planned)
+            && installed::by_record(self.layout, cell, &record.installed).next().is_none()
     }
 
     fn asks_for_autoinstall(&self, cell: &Cell) -> bool {
@@ -219,9 +213,9 @@ impl Observer<'_> {
     }
 
     fn made_for(&self, cell: &Cell) -> bool {
-        look::read_dir(&self.layout.built_modules(cell))
-            .filter(|e| elf::is_module(&e.path()))
-            .all(|e| elf::modinfo(&e.path()).is_ok_and(|info| info.kernel() == Some(cell.kernel.as_str())))
+        let of_kernel =
+            |path: PathBuf| elf::modinfo(&path).is_ok_and(|info| info.kernel() == Some(cell.kernel.as_str()));
+        self.module_files(cell).into_iter().all(of_kernel)
     }
 
     /// What a cell would be built from now. `known` are the stamp, facts and inputs stored with it.

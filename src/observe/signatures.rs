@@ -1,8 +1,6 @@
 //! How built modules are signed. Reads every module file, so it is done only when asked for.
 
-use crate::elf::is_module;
 use crate::fs::digest::file_digest;
-use crate::fs::look;
 use crate::kernel::{Recipe, check_file, recipe};
 use crate::model::ids::Cell;
 use crate::model::system::Signature;
@@ -35,15 +33,12 @@ impl Observer<'_> {
     }
 
     fn bears(&self, cell: &Cell, recipe: &Recipe, certificate: &Certificate) -> bool {
-        look::read_dir(&self.layout.built_modules(cell))
-            .map(|entry| entry.path())
-            .filter(|p| is_module(p))
-            .all(|path| match check_file(&path, certificate, &recipe.hash) {
-                Ok(checked) => checked.is_ours(),
-                Err(error) => {
-                    log::warn!("cannot read {}: {error}", path.display());
-                    false
-                }
-            })
+        self.module_files(cell).into_iter().all(|path| match check_file(&path, certificate, &recipe.hash) {
+            Ok(checked) => checked.is_ours(),
+            Err(error) => {
+                log::warn!("cannot read {}: {error}", path.display());
+                false
+            }
+        })
     }
 }

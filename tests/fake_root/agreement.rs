@@ -190,3 +190,57 @@ fn on_what_is_a_version_and_what_a_kernel() {
     agree(&kept, "directories that are no kernels", &installed, &[]);
     kept.dkms(&["status", "-k", "tar*"]).expect(0).says("hello/1.0: added");
 }
+
+#[test]
+fn on_whether_the_installed_files_are_the_built_ones() {
+    let file = format!("/lib/modules/{K}/updates/dkms/hello.ko");
+    let built = format!("{VERSION}/{K}/x86_64/module/hello.ko");
+    let write = |root: &FakeRoot, text: &[u8]| {
+        fs::remove_file(root.path(&file)).unwrap();
+        root.write(&file, text);
+    };
+    // What was done to the installed file, and whether it is still the built one.
+    type Change<'a> = &'a dyn Fn(&FakeRoot);
+    let rows: [(&str, bool, Change<'_>); 7] = [
+        ("nothing", true, &|_| {}),
+        ("copied anew", true, &|root| write(root, &fs::read(root.path(&built)).unwrap())),
+        ("a link to the built one", true, &|root| {
+            fs::remove_file(root.path(&file)).unwrap();
+            symlink(&built, root.path(&file)).unwrap();
+        }),
+        ("of another", false, &|root| write(root, b"somebody else's")),
+        ("a link to another", false, &|root| {
+            root.write("/srv/other.ko", "somebody else's");
+            fs::remove_file(root.path(&file)).unwrap();
+            symlink("/srv/other.ko", root.path(&file)).unwrap();
+        }),
+        ("deleted", false, &|root| fs::remove_file(root.path(&file)).unwrap()),
+        ("moved to where an older rule put it", true, &|root| {
+            fs::create_dir_all(root.path(format!("/lib/modules/{K}/extra"))).unwrap();
+            fs::rename(root.path(&file), root.path(format!("/lib/modules/{K}/extra/hello.ko"))).unwrap();
+        }),
+    ];
+    for (what, same, change) in rows {
+        for recorded in [true, false] {
+            let root = root();
+            change(&root);
+            if !recorded {
+                fs::remove_file(root.path(format!("{VERSION}/{K}/x86_64/.dkms-hook.json"))).unwrap();
+            }
+            // Our own record says where it was put.
+            let same = same && !(recorded && what.starts_with("moved"));
+            let row = format!("{what}, recorded: {recorded}");
+            let remark = root.dkms(&["status"]).expect(0).out.contains(" (Differences between built");
+            let status = json(&root, &["status", "--json"]);
+            let installs = texts(&status, "to-do").iter().any(|step| step.starts_with("install hello"));
+            let intact = status["modules"][0]["intact"].as_bool().unwrap();
+            assert_eq!((remark, intact, installs), (!same, same, !same), "{row}: {status}");
+            root.hook(&[]).expect(0);
+            assert!(root.take_make_calls().is_empty(), "{row}");
+            let again = json(&root, &["--dry-run", "--json"]);
+            assert_eq!(texts(&again, "steps"), [""; 0], "{row}");
+            let out = root.dkms(&["status"]).expect(0).out;
+            assert_eq!(out, format!("hello/1.0, {K}, x86_64: installed\n"), "{row}");
+        }
+    }
+}

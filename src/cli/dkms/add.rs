@@ -2,10 +2,11 @@
 
 use super::archive;
 use super::args::PathWord;
-use super::session::{Session, broken, same_dir, unseen};
+use super::session::{Session, broken, unseen};
 use super::source::{add_by_name, id_of};
 use crate::apply::rpm_upgrade;
 use crate::cli::engine::{Need, Target, already_added};
+use crate::fs::same::same_place;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::ModuleId;
 use crate::model::system::Source;
@@ -67,7 +68,7 @@ pub(super) fn ensure_added(session: &mut Session<'_, '_>, target: Option<&Target
         if registry::is_added(layout, &id) {
             // The registered source itself, by whichever of its names, needs no copying.
             let known = [layout.source(&id), layout.source_link(&id), layout.build_dir(&id)];
-            if known.iter().any(|dir| same_dir(dir, &from)) {
+            if known.iter().any(|dir| same_place(dir, &from)) {
                 return Ok(id);
             }
             return Err(already_added(&id));

@@ -5,7 +5,8 @@ use crate::cli::engine::{Need, Target};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::request::{Goal, Request};
-use crate::report::status::{Filter, StatusLine};
+use crate::model::status::StatusLine;
+use crate::observe::status::Filter;
 
 /// Installs for the kernel asked for whatever is installed for `--templatekernel`.
 pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {

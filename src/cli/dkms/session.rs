@@ -1,7 +1,5 @@
 //! What the actions share: which kernels, which module, and how an outcome is told.
 
-use std::path::Path;
-
 use super::args::Invocation;
 use crate::cli::engine::{Engine, Outcome, Target};
 use crate::cli::screen::Screen;
@@ -192,14 +190,6 @@ pub(super) fn broken(engine: &dyn Engine, id: &ModuleId) -> Error {
 pub(super) fn unseen(id: &ModuleId, blind: Blind) -> Error {
     let note = Note::Blind { about: Subject::Module { module: id.clone() }, blind };
     note.error().unwrap_or_else(|| Error::new(Kind::Unseen, note.text()))
-}
-
-/// Whether two paths lead to the same directory.
-pub(super) fn same_dir(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    }
 }
 
 /// `kernel k (a)`.

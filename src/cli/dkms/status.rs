@@ -2,7 +2,8 @@
 
 use super::session::Session;
 use crate::model::error::Result;
-use crate::report::status::{Filter, render};
+use crate::observe::status::Filter;
+use crate::report::status::render;
 
 /// Lists; with several kernels the whole listing once for each. Always succeeds: scripts ask it whether
 /// something is there and take any other status for a defect of dkms itself.

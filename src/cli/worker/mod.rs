@@ -11,6 +11,7 @@ use crate::conf::model::{Conf, ConfError, Context};
 use crate::conf::{self, Strictness};
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::copy_tree;
+use crate::fs::same::same_place;
 use crate::kernel;
 use crate::kernel::PairState;
 use crate::machine::{Machine, Ran};
@@ -343,8 +344,7 @@ impl Engine for Worker {
             // By another run, while this one waited.
             return Err(already_added(id));
         }
-        let same = matches!((from.canonicalize(), source.canonicalize()), (Ok(a), Ok(b)) if a == b);
-        if !same {
+        if !same_place(from, &source) {
             copy_source(from, &source, options.force)?;
         }
         let conf = self.conf(&source, Some(id), target, options)?;

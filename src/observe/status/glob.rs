@@ -75,22 +75,22 @@ fn bracket(pattern: &[char], c: char) -> Option<(bool, usize)> {
     Some((found != negated, end + 1))
 }
 
-/// The pattern that matches `name` and nothing else.
-pub fn literal(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for c in name.chars() {
-        if matches!(c, '*' | '?' | '[' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// The pattern that matches `name` and nothing else.
+    fn literal(name: &str) -> String {
+        let mut out = String::with_capacity(name.len());
+        for c in name.chars() {
+            if matches!(c, '*' | '?' | '[' | '\\') {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out
+    }
 
     #[test]
     fn patterns() {

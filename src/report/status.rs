@@ -1,105 +1,25 @@
 //! `dkms status`: what is registered, built and installed, in the lines that scripts have parsed for
 //! years. They are an interface: neither a letter nor the order changes.
-//!
-//! Everything here reads directories; no conf is evaluated and the kernel's own tree is never
-//! searched, so that a listing costs milliseconds however many modules and kernels there are.
-
-mod compare;
-mod glob;
-mod observe;
 
 use std::fmt;
 use std::io::Write;
 
-use crate::model::ids::{Cell, ModuleId};
-
-pub use compare::Expected;
-pub use observe::{observe, observe_with};
-
-/// What a listing is limited to. Each is a shell pattern (`zfs*`); `None` lets everything through.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Module name.
-    pub module: Option<String>,
-    /// Module version.
-    pub version: Option<String>,
-    /// Kernel release. Without it only directories that look like one (`6.…`) are listed.
-    pub kernel: Option<String>,
-    /// Architecture.
-    pub arch: Option<String>,
-}
-
-impl Filter {
-    /// Everything about one module version.
-    pub fn module(id: &ModuleId) -> Self {
-        Self {
-            module: Some(glob::literal(id.name.as_str())),
-            version: Some(glob::literal(id.version.as_str())),
-            ..Self::default()
-        }
-    }
-}
-
-/// One line of the listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StatusLine {
-    /// Registered, but the source or the link to it is gone.
-    Broken(ModuleId),
-    /// Registered; no build that the filter lets through.
-    Added(ModuleId),
-    /// Built for one kernel.
-    Built {
-        /// The module version, kernel and architecture.
-        cell: Cell,
-        /// Whether it is also the installed version for that kernel.
-        installed: bool,
-        /// What to mention about it.
-        notes: Notes,
-    },
-}
-
-/// The remarks behind a `built` or `installed`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Notes {
-    /// Modules that were there before ours are kept in the tree.
-    pub originals: bool,
-    /// The first thing found wrong with the module files.
-    pub trouble: Option<Trouble>,
-}
-
-/// What can be wrong with the module files of a build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// A module that belongs to the build is not in the tree.
-    Missing,
-    /// An installed file is not the built one, or is gone.
-    Different,
-}
-
-impl StatusLine {
-    /// The module version that the line is about.
-    pub fn module(&self) -> &ModuleId {
-        match self {
-            Self::Broken(id) | Self::Added(id) => id,
-            Self::Built { cell, .. } => &cell.module,
-        }
-    }
-}
+use crate::model::status::{Remarks, StatusLine, Trouble};
 
 impl fmt::Display for StatusLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(id) => write!(f, "{id}: broken"),
             Self::Added(id) => write!(f, "{id}: added"),
-            Self::Built { cell, installed, notes } => {
+            Self::Built { cell, installed, remarks } => {
                 let state = if *installed { "installed" } else { "built" };
-                write!(f, "{cell}: {state}{notes}")
+                write!(f, "{cell}: {state}{remarks}")
             }
         }
     }
 }
 
-impl fmt::Display for Notes {
+impl fmt::Display for Remarks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.originals {
             f.write_str(" (Original modules exist)")?;
@@ -136,7 +56,7 @@ pub fn render(lines: &[StatusLine], out: &mut dyn Write, err: &mut dyn Write) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::{Arch, KernelRelease};
+    use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 
     #[test]
     fn lines_are_spelled_as_scripts_know_them() {
@@ -149,7 +69,7 @@ mod tests {
                     arch: Arch::new("x86_64").unwrap(),
                 },
                 installed,
-                notes: Notes { originals, trouble },
+                remarks: Remarks { originals, trouble },
             }
             .to_string()
         };

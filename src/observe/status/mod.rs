@@ -1,26 +1,34 @@
-//! From the module tree to the lines of the listing.
+//! What `dkms status` lists: every entry of the tree, in the order of its directories.
+//!
+//! Everything here reads directories; no conf is evaluated and the kernel's own tree is never
+//! searched, so that a listing costs milliseconds however many modules and kernels there are.
 
+mod glob;
+
+use crate::elf::module_stem;
 use crate::model::ids::{Cell, ModuleId};
+use crate::model::status::{Remarks, StatusLine, Trouble};
 use crate::model::system::Source;
+use crate::observe::distribution::Distribution;
 use crate::tree::layout::Layout;
-use crate::tree::registry;
+use crate::tree::{installed, registry, state};
 
-use super::compare::{Comparison, Expected};
-use super::{Filter, Notes, StatusLine, glob};
-
-/// The listing, from what is on disk and in our own records alone.
-pub fn observe(layout: &Layout, filter: &Filter) -> Vec<StatusLine> {
-    observe_with(layout, filter, &|_| None)
+/// What a listing is limited to. Each is a shell pattern (`zfs*`); `None` lets everything through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Module name.
+    pub module: Option<String>,
+    /// Module version.
+    pub version: Option<String>,
+    /// Kernel release. Without it only directories that look like one (`6.…`) are listed.
+    pub kernel: Option<String>,
+    /// Architecture.
+    pub arch: Option<String>,
 }
 
-/// As [`observe`]; for builds that have no record of ours (made by DKMS), `expected` may say which
-/// modules the conf lists and where they go. It is asked once per such build.
-pub fn observe_with(
-    layout: &Layout,
-    filter: &Filter,
-    expected: &dyn Fn(&Cell) -> Option<Vec<Expected>>,
-) -> Vec<StatusLine> {
-    let comparison = Comparison::new(layout, expected);
+/// The listing, from what is on disk and in our own records alone.
+pub fn list(layout: &Layout, filter: &Filter) -> Vec<StatusLine> {
+    let destination = Distribution::here(&layout.root).fixed_destination().map(str::to_owned);
     let mut lines = Vec::new();
     for (id, source) in registry::registered(layout) {
         if !lets(&filter.module, id.name.as_str()) || !lets(&filter.version, id.version.as_str()) {
@@ -30,7 +38,7 @@ pub fn observe_with(
             Source::Dangling(_) | Source::Blind(_) => lines.push(StatusLine::Broken(id)),
             Source::Added => {
                 let before = lines.len();
-                lines.extend(builds(layout, &id, filter, &comparison));
+                lines.extend(builds(layout, &id, filter, destination.as_deref()));
                 if lines.len() == before {
                     lines.push(StatusLine::Added(id));
                 }
@@ -42,7 +50,7 @@ pub fn observe_with(
     lines
 }
 
-fn builds(layout: &Layout, id: &ModuleId, filter: &Filter, comparison: &Comparison<'_>) -> Vec<StatusLine> {
+fn builds(layout: &Layout, id: &ModuleId, filter: &Filter, destination: Option<&str>) -> Vec<StatusLine> {
     let wanted = |cell: &Cell| {
         let kernel = match &filter.kernel {
             Some(pattern) => glob::matches(pattern, cell.kernel.as_str()),
@@ -52,13 +60,32 @@ fn builds(layout: &Layout, id: &ModuleId, filter: &Filter, comparison: &Comparis
     };
     let line = |cell: Cell| {
         let installed = registry::is_active(layout, &cell);
-        let notes = Notes {
+        let remarks = Remarks {
             originals: layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
-            trouble: comparison.trouble(&cell, installed),
+            trouble: trouble(layout, &cell, installed, destination),
         };
-        StatusLine::Built { cell, installed, notes }
+        StatusLine::Built { cell, installed, remarks }
     };
     registry::builds(layout, id).into_iter().filter(wanted).map(line).collect()
+}
+
+/// The first thing wrong with the files of a build. Where the distribution puts every module whatever its conf
+/// says, that is `destination`.
+fn trouble(layout: &Layout, cell: &Cell, is_installed: bool, destination: Option<&str>) -> Option<Trouble> {
+    let record = state::known(state::record(layout, cell));
+    if let Some(record) = &record {
+        let built = installed::built_files(layout, cell);
+        let has = |module: &String| built.iter().any(|name| module_stem(name) == Some(module));
+        if !record.facts.modules.iter().all(has) {
+            return Some(Trouble::Missing);
+        }
+    }
+    match record.filter(|record| !record.installed.is_empty()) {
+        Some(record) => installed::by_record(layout, cell, &record.installed)
+            .find(|trouble| is_installed || *trouble == Trouble::Missing),
+        None if is_installed => installed::by_place(layout, cell, |_| destination.map(str::to_owned)).next(),
+        None => None,
+    }
 }
 
 fn lets(pattern: &Option<String>, name: &str) -> bool {
@@ -125,7 +152,7 @@ mod tests {
         fn list(&self, module: Option<&str>, kernel: Option<&str>) -> Vec<String> {
             let own = |s: &str| s.to_owned();
             let filter = Filter { module: module.map(own), kernel: kernel.map(own), ..Filter::default() };
-            observe(&self.layout, &filter).iter().map(ToString::to_string).collect()
+            list(&self.layout, &filter).iter().map(ToString::to_string).collect()
         }
     }
 
@@ -190,21 +217,6 @@ mod tests {
         fs::create_dir_all(tree.dir.path().join(format!("var/lib/dkms/m/original_module/{K}/x86_64")))
             .unwrap();
         assert_eq!(tree.list(None, None), [format!("m/1, {K}, x86_64: installed (Original modules exist)")]);
-    }
-
-    #[test]
-    fn what_the_conf_expects_is_missed() {
-        let tree = Tree::new();
-        tree.add("m", "1");
-        tree.build("m", "1", K);
-        let expected = |_: &Cell| {
-            let at = |name: &str| Expected { name: name.to_owned(), location: "/kernel/misc".to_owned() };
-            Some(vec![at("m"), at("second")])
-        };
-        let lines = observe_with(&tree.layout, &Filter::default(), &expected);
-        assert!(
-            lines[0].to_string().ends_with("built (Built modules are missing in the kernel modules folder)")
-        );
     }
 
     #[test]
