@@ -82,7 +82,7 @@ fn tell(machine: &Machine, ran: &Ran, report: &dyn Report) {
                 // What this transaction has not told yet comes in the summary at its end.
                 Note::FailedBefore { failure, .. } if !failure.reported => {}
                 Note::FailedBefore { cell, .. } => report.line(&format!(
-                    "dkms-hook: {} failed to build for {} before; not tried again.",
+                    "dkms-hook: {} failed to build for {} before; not retried.",
                     cell.module, cell.kernel
                 )),
                 note => report.warning(&format!("dkms-hook: {}", note.text())),

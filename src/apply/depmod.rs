@@ -23,7 +23,7 @@ pub fn run(layout: &Layout, kernel: &KernelRelease, report: &dyn Report) -> Resu
         Ok(Some(base)) => process = process.arg("-b").arg(base),
         Err(tree) => {
             report.warning(&format!(
-                "no depmod for {kernel}: it finds modules only in a directory lib/modules, not in {}",
+                "no depmod for {kernel}: depmod needs a directory lib/modules, not {}",
                 tree.display()
             ));
             return done();

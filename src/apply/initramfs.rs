@@ -34,7 +34,7 @@ pub fn mend(
     let mut told = false;
     for order in distribution.generators().iter().filter_map(|g| g.order(layout, kernel, &environment)) {
         if !told {
-            report.line(&format!("Making the initramfs of {kernel} again: its modules changed"));
+            report.line(&format!("Rebuilding the initramfs of {kernel}: its modules changed"));
             told = true;
         }
         match run(&order) {
@@ -52,7 +52,7 @@ pub fn mend(
         return Err(error);
     }
     let old = oldest_name(layout, kernel);
-    report.warning(&format!("modules of {kernel} changed: make its initramfs{old} again"));
+    report.warning(&format!("modules of {kernel} changed: rebuild its initramfs{old}"));
     forget(layout, kernel)
 }
 
@@ -64,7 +64,7 @@ fn run(order: &Order) -> Result<()> {
     }
     let failed = |text: String| {
         Error::new(Kind::InitramfsFailed, text)
-            .hint("the old one is still there; see the messages above, then run the same command again")
+            .hint("the old one is unchanged; see the messages above, then repeat the command")
     };
     match process.run(Output::Inherit) {
         Ok(0) => Ok(()),

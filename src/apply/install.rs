@@ -90,17 +90,15 @@ impl Installer<'_> {
         if !kernel_dir.is_dir() {
             let text = format!("{} does not exist", layout.shown(&kernel_dir).display());
             return Err(Error::new(Kind::NotInstallable, text)
-                .hint(format!("install the kernel {} first, or check the release", cell.kernel)));
+                .hint(format!("install kernel {} first, or check the release", cell.kernel)));
         }
         let active = registry::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
         let before = self.recorded_of_active(cell, active.as_ref());
         let files = built_files(self.layout, cell);
         if let Some(missing) = conf.and_then(|c| missing_record(c, &files)) {
             let text = format!("{missing}.ko is missing from the build of {cell}");
-            return Err(Error::new(Kind::NotInstallable, text).hint(format!(
-                "build it again with `dkms build {} -k {} --force`",
-                cell.module, cell.kernel
-            )));
+            return Err(Error::new(Kind::NotInstallable, text)
+                .hint(format!("rebuild it with `dkms build {} -k {} --force`", cell.module, cell.kernel)));
         }
         let files = self.without_kept(cell, files)?;
         // A version of ours that is there has set aside whatever was to be.
@@ -157,8 +155,8 @@ impl Installer<'_> {
         match last {
             Some(why) if chosen.is_empty() => {
                 self.write_refusal(cell, &why)?;
-                Err(Error::new(Kind::InstallRefused, format!("nothing of {cell} was installed: {why}"))
-                    .hint("use --force to install it all the same"))
+                Err(Error::new(Kind::InstallRefused, format!("no module of {cell} was installed: {why}"))
+                    .hint("use --force to install it anyway"))
             }
             Some(why) => {
                 self.report.warning(&why);

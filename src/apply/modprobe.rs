@@ -32,7 +32,7 @@ pub fn run(layout: &Layout, report: &dyn Report) {
     if layout.root.path("/lib/systemd/system").join(UNIT).is_file() {
         let restarted = Process::new("systemctl").args(["restart", UNIT]).run(Output::Null);
         if !matches!(restarted, Ok(0)) {
-            report.warning(&format!("{UNIT} could not be restarted; it runs at the next start"));
+            report.warning(&format!("{UNIT} could not be restarted; it runs at the next boot"));
         }
     }
 }

@@ -108,7 +108,7 @@ impl Resigning<'_> {
 
     fn failed(&self, why: &str) -> Error {
         let Cell { module, kernel, .. } = self.cell;
-        let text = format!("{module} for {kernel} could not be signed with the present key: {why}");
-        Error::new(Kind::NotSigned, text).hint("its old signature stays")
+        let text = format!("{module} for {kernel} could not be signed with the current key: {why}");
+        Error::new(Kind::NotSigned, text).hint("the previous signature was kept")
     }
 }

@@ -41,7 +41,7 @@ pub fn run(
     report: &dyn Report,
 ) -> i32 {
     let Some(found) = find(layout, module, text.trim(), dir) else {
-        report.warning(&format!("the {kind} script {text} is not executable; going on without it"));
+        report.warning(&format!("the {kind} script {text} is not executable; skipping it"));
         return 0;
     };
     report.line(&format!("Running the {kind} script:"));

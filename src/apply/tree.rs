@@ -25,7 +25,7 @@ pub fn add(layout: &Layout, id: &ModuleId) -> Result<()> {
             Kind::SourceMissing,
             format!("there is no module source {}", shown.display()),
         )
-        .hint("put the source there, or name the directory that holds it: `dkms add DIRECTORY`"));
+        .hint("put the source there, or name its directory: `dkms add DIRECTORY`"));
     }
     if !layout.root.resolve(shown.join("dkms.conf")).is_ok_and(|conf| conf.is_file()) {
         return Err(Error::new(Kind::ConfMissing, format!("there is no {}/dkms.conf", shown.display()))

@@ -149,7 +149,7 @@ impl Sharing<'_> {
     fn tell(&self, cell: &Cell, other: &KernelRelease, why: &str, wanting: &mut Vec<Cell>) {
         let (module, kernel) = (&cell.module, &cell.kernel);
         let text = format!(
-            "{module} built for {kernel} was linked for {other}, too, but does not fit because {why}"
+            "{module} built for {kernel} was also linked for {other}, but does not fit because {why}"
         );
         let own = Cell { kernel: other.clone(), ..cell.clone() };
         let active = registry::active(self.layout, &module.name, other, &cell.arch).is_some();
@@ -231,9 +231,9 @@ fn fit(module: &Path, symbols: Option<&Symvers>) -> Fit {
     let kind = elf::Compression::of(module).unwrap_or(elf::Compression::None);
     let Ok(bytes) = std::fs::read(module).and_then(|bytes| kind.unpack(bytes)) else { return Fit::Fits };
     match (elf::imported_versions(&bytes), symbols) {
-        (Ok(None), _) => Fit::Not(
-            "it has no symbol versions, without which a kernel takes only what was built for it".into(),
-        ),
+        (Ok(None), _) => {
+            Fit::Not("it has no symbol versions, so only the kernel that it was built for can load it".into())
+        }
         (Ok(Some(imported)), Some(symbols)) => symbols.refuses(&imported).map_or(Fit::Fits, Fit::Not),
         (Ok(Some(_)), None) | (Err(_), _) => Fit::Fits,
     }

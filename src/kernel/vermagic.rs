@@ -61,11 +61,11 @@ mod tests {
         assert_eq!(said("6.1 SMP preempt mod_unload modversions aarch64", text), None);
         assert_eq!(
             said("6.1 SMP mod_unload modversions ", text).as_deref(),
-            Some("its vermagic lacks `preempt`, which the kernel has")
+            Some("its vermagic lacks `preempt`, which the kernel requires")
         );
         assert_eq!(
             said("6.1 SMP preempt mod_unload modversions ", "CONFIG_SMP=y\n").as_deref(),
-            Some("its vermagic has `preempt`, which the kernel has not")
+            Some("its vermagic has `preempt`, which the kernel lacks")
         );
         let real_time = "CONFIG_SMP=y\nCONFIG_PREEMPT_BUILD=y\nCONFIG_PREEMPT_RT=y\n";
         assert_eq!(said("6.1 SMP preempt_rt ", real_time), None);
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(says("abc"), None);
         assert_eq!(
             says("xyz").map(|m| m.to_string()).as_deref(),
-            Some("its vermagic has `RANDSTRUCT_xyz`, which the kernel has not")
+            Some("its vermagic has `RANDSTRUCT_xyz`, which the kernel lacks")
         );
     }
 }

@@ -121,7 +121,8 @@ impl Machine {
         }
         for name in NOT_FROM_ENVIRONMENT.iter().filter(|name| std::env::var_os(name).is_some()) {
             report.warning(&format!(
-                "{name} in the environment counts for nothing: hooks would not see it; set it in /etc/dkms/framework.conf"
+                "ignoring {name} from the environment, which package hooks would not see; set it in \
+                 /etc/dkms/framework.conf"
             ));
         }
         for warning in self.signing_for(kernels).warnings() {

@@ -205,7 +205,7 @@ impl Machine {
         }
         let lock = lock::take(&self.layout, report)?;
         if lock.is_nested() && !may_nest(request)? {
-            report.line("A run of dkms-hook called this; what there is to do is left to it.");
+            report.line("Called from within a running dkms-hook; that run will do the work.");
             return Ok(Ran { system, plan: Plan::default(), done: Vec::new() });
         }
         // Another run may have done it all while this one waited.
@@ -277,7 +277,7 @@ impl Machine {
             if boot::oldest(&self.layout, kernel).is_some() {
                 let root = self.layout.root.dir().display();
                 report.warning(&format!(
-                    "the initramfs of {kernel} in {root} may hold old modules: make it again inside that root"
+                    "the initramfs of {kernel} in {root} may contain old modules: rebuild it inside that root"
                 ));
             }
         }
@@ -366,8 +366,9 @@ fn may_nest(request: &Request) -> Result<bool> {
 pub fn not_of_itself(module: &ModuleId) -> Result<()> {
     // Every script of a module is told whose it is.
     if std::env::var("module").is_ok_and(|name| name == module.name.as_str()) {
-        let text = format!("a script of {} asks for it while the module is being worked on", module.name);
-        return Err(Error::new(Kind::ModuleBusy, text).hint("take the call out of the script"));
+        let text =
+            format!("a script of {} runs this command while that module is being changed", module.name);
+        return Err(Error::new(Kind::ModuleBusy, text).hint("remove the call from the script"));
     }
     Ok(())
 }

@@ -33,10 +33,10 @@ impl Machine {
         let conf = conf::load(&self.layout.root, &file, &[], &context, Strictness::Build)?;
         let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str())?;
         if self.layout.source_inside(&id) != dir {
-            let text = format!("{}/dkms.conf is of {id}: it is not registered", dir.display());
+            let text = format!("{}/dkms.conf is for {id}: not registered", dir.display());
             let place = self.layout.source_inside(&id);
             return Err(Error::new(Kind::ConfInvalid, text)
-                .hint(format!("its package should put it into {}", place.display())));
+                .hint(format!("its package should install it in {}", place.display())));
         }
         let _lock = lock::take(&self.layout, report)?;
         if registry::is_added(&self.layout, &id) {

@@ -58,13 +58,13 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Os(number) => std::io::Error::from_raw_os_error(*number).fmt(f),
-            Self::NoParent => f.write_str("the directory that should hold it is missing"),
-            Self::DanglingLink => f.write_str("it is a link that leads nowhere"),
-            Self::NotADirectory => f.write_str("it, or something on the way to it, is not a directory"),
+            Self::NoParent => f.write_str("its directory is missing"),
+            Self::DanglingLink => f.write_str("it is a broken link"),
+            Self::NotADirectory => f.write_str("a part of the path is not a directory"),
             Self::NotAFile => f.write_str("it is not a regular file"),
             Self::Damaged(why) => write!(f, "its content is damaged ({why})"),
             Self::Format(format) => {
-                write!(f, "it has format {format}, which this version of dkms-hook does not know")
+                write!(f, "it has format {format}, which this version of dkms-hook cannot read")
             }
         }
     }

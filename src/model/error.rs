@@ -304,9 +304,9 @@ impl From<Blind> for Error {
         let error = Self::new(Kind::Unseen, format!("cannot look at {path}: {}", blind.cause));
         match blind.cause {
             Cause::Format(_) => error.hint(format!(
-                "install the version of dkms-hook that wrote it; or move {path} away to go on without it"
+                "install the version of dkms-hook that wrote it, or move {path} away to continue without it"
             )),
-            Cause::Damaged(_) => error.hint(format!("move {path} away to go on without it")),
+            Cause::Damaged(_) => error.hint(format!("move {path} away to continue without it")),
             _ => error.hint("mount or repair the file system that holds it, then try again"),
         }
     }

@@ -118,15 +118,15 @@ impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Vermagic { word, missing: true } => {
-                write!(f, "its vermagic lacks `{word}`, which the kernel has")
+                write!(f, "its vermagic lacks `{word}`, which the kernel requires")
             }
             Self::Vermagic { word, missing: false } => {
-                write!(f, "its vermagic has `{word}`, which the kernel has not")
+                write!(f, "its vermagic has `{word}`, which the kernel lacks")
             }
             Self::Unversioned { module } => write!(f, "{module} has no symbol versions"),
             Self::Symbols { first, more } => {
                 let names: Vec<String> = first.iter().map(ToString::to_string).collect();
-                write!(f, "symbols that it imports are others: {}", names.join(", "))?;
+                write!(f, "imported symbols changed: {}", names.join(", "))?;
                 if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
             Self::SourceIsNewer { file } => {
@@ -152,7 +152,7 @@ mod tests {
         ];
         assert_eq!(
             Misfit::of_symbols(changed).unwrap().to_string(),
-            "symbols that it imports are others: a (0x12345678 -> 0x0badcafe), b (no CRC -> 0x00000007), \
+            "imported symbols changed: a (0x12345678 -> 0x0badcafe), b (no CRC -> 0x00000007), \
              c (no longer exported) and 1 more"
         );
         assert_eq!(Misfit::of_symbols(Vec::new()), None);

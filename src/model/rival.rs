@@ -41,7 +41,7 @@ impl Rival {
             Ordering::Equal if old.srcversion == new.srcversion => {
                 let labelled = !old.version.is_empty() || old.srcversion.is_some();
                 (labelled || old.content == new.content)
-                    .then(|| format!("{shown} is the same module already; it is kept"))
+                    .then(|| format!("{shown} is already the same module; it is kept"))
             }
             _ => None,
         }

@@ -208,7 +208,7 @@ impl fmt::Display for Action {
             Self::Forget { module } => write!(f, "remove {module} from the tree"),
             Self::Wait { kernel, package } => write!(f, "remember that {kernel} waits for {package}"),
             Self::Depmod { kernel } => write!(f, "depmod {kernel}"),
-            Self::Initramfs { kernel, .. } => write!(f, "make the initramfs of {kernel} again"),
+            Self::Initramfs { kernel, .. } => write!(f, "rebuild the initramfs of {kernel}"),
             Self::Modprobe { kernel } => write!(f, "load modules into the running kernel {kernel}"),
             Self::Sweep { kernel } => write!(f, "sweep up after {kernel}"),
         }

@@ -205,7 +205,7 @@ fn other_tree(was: &TreePlace, is: &TreePlace) -> String {
     let mut text = format!("the kernels were in {} at the last run", was.path.display());
     // Writing to a String cannot fail.
     let _ = if was.path != is.path {
-        write!(text, ", and now they are looked for in {}", is.path.display())
+        write!(text, ", but install_tree is now {}", is.path.display())
     } else if (&was.kind, &was.mounted) != (&is.kind, &is.mounted) {
         let (old, new) = (was.mounted.display(), is.mounted.display());
         write!(
@@ -231,7 +231,7 @@ fn blind_error(about: &Subject, blind: &Blind) -> Error {
         Subject::Module { module } => format!("{module} is left alone"),
         Subject::Build { cell } => format!("{} for {} is left alone", cell.module, cell.kernel),
         Subject::Verdict { cell } => {
-            format!("the build of {} for {} is not tried again", cell.module, cell.kernel)
+            format!("the build of {} for {} is not retried", cell.module, cell.kernel)
         }
     };
     let hint = match (about, &blind.cause) {
@@ -240,12 +240,12 @@ fn blind_error(about: &Subject, blind: &Blind) -> Error {
                 .to_owned()
         }
         (Subject::Build { cell }, Cause::Damaged(_) | Cause::Format(_)) => format!(
-            "to build it again: `dkms build {0} -k {1} --force`, then `dkms install {0} -k {1}`; the damaged file is \
-             kept beside it",
+            "to rebuild it: `dkms build {0} -k {1} --force`, then `dkms install {0} -k {1}`; the damaged file \
+             is kept beside it",
             cell.module, cell.kernel
         ),
         (Subject::Verdict { cell }, Cause::Damaged(_) | Cause::Format(_)) => {
-            format!("to try it again: `dkms install {} -k {}`", cell.module, cell.kernel)
+            format!("to retry it: `dkms install {} -k {}`", cell.module, cell.kernel)
         }
         (Subject::Kernels { .. } | Subject::Kernel { .. }, _) => {
             "mount or repair the file system that holds it, or correct install_tree in \
@@ -261,8 +261,8 @@ fn blind_error(about: &Subject, blind: &Blind) -> Error {
 pub fn other_architecture(asked: &Arch, own: Option<&Arch>) -> Error {
     let error = Error::new(Kind::OtherArchitecture, format!("nothing is built for {asked} here"));
     error.hint(match own {
-        Some(own) => format!("leave -a away, or use -a {own}, the architecture of this machine"),
-        None => "leave -a away".to_owned(),
+        Some(own) => format!("omit -a, or use -a {own}, the architecture of this machine"),
+        None => "omit -a".to_owned(),
     })
 }
 
@@ -302,20 +302,17 @@ impl Note {
                 let error = Error::new(
                     failure.kind,
                     format!(
-                        "{} for {} failed before with the same inputs: {}",
+                        "{} for {} failed before, and no input changed since: {}",
                         cell.module, cell.kernel, failure.what
                     ),
                 );
-                error.hint(format!("try again with `dkms install {} -k {}`", cell.module, cell.kernel))
+                error.hint(format!("retry with `dkms install {} -k {}`", cell.module, cell.kernel))
             }
             Self::Refused { cell, why } => Error::new(
                 Kind::InstallRefused,
                 format!("{} was not installed for {}: {why}", cell.module, cell.kernel),
             )
-            .hint(format!(
-                "to install it all the same: `dkms install {} -k {} --force`",
-                cell.module, cell.kernel
-            )),
+            .hint(format!("to install it anyway: `dkms install {} -k {} --force`", cell.module, cell.kernel)),
             Self::Unreadable { cell, error } => {
                 error.clone().context(format_args!("{} for {}", cell.module, cell.kernel))
             }
@@ -325,8 +322,8 @@ impl Note {
                 format!("{module}: its source {} is missing", target.display()),
             )
             .hint(format!(
-                "put the source back, or install its package again; after that `dkms remove {module} --all` can take \
-                 the module out. Or delete the entry: /var/lib/dkms/{module}"
+                "restore the source, or reinstall its package; after that `dkms remove {module} --all` can \
+                 remove the module. Or delete the entry: /var/lib/dkms/{module}"
             )),
             Self::NotAdded { module } => {
                 Error::new(Kind::NotRegistered, format!("{module} is not in the DKMS tree"))
@@ -340,25 +337,25 @@ impl Note {
                 Kind::UnknownKernel,
                 format!("there is no kernel {kernel}: /lib/modules/{kernel} does not exist"),
             )
-            .hint("`ls /lib/modules` names the kernels that are installed"),
+            .hint("`ls /lib/modules` lists the installed kernels"),
             Self::MissingDepends { cell, names, known } if *known => Error::new(
                 Kind::DependsMissing,
                 format!("{} for {} needs {} first", cell.module, cell.kernel, names.join(", ")),
             )
-            .hint("install those modules for this kernel, then try again"),
+            .hint("install those modules for this kernel, then retry"),
             Self::MissingDepends { cell, names, .. } => Error::new(
                 Kind::DependsMissing,
                 format!(
-                    "{} for {} needs {}, not registered here",
+                    "{} for {} needs {}, which is not registered",
                     cell.module,
                     cell.kernel,
                     names.join(", ")
                 ),
             )
-            .hint("install the packages of those modules; the build follows by itself"),
+            .hint("install the packages of those modules; the build then starts automatically"),
             Self::NothingBuilt { name } => {
                 Error::new(Kind::NothingBuilt, format!("there is no build of {name} for these kernels"))
-                    .hint("`dkms status` lists what is built")
+                    .hint("`dkms status` lists the builds")
             }
             Self::CannotSign { cell, why } => Error::new(
                 Kind::NotSigned,
@@ -450,9 +447,9 @@ impl Note {
                     cell.module, cell.kernel, cell.arch
                 )
             }
-            Self::Waiting { kernel, package } => format!(
-                "{kernel}: modules wait for its headers. Install {package}; they are built as soon as it arrives."
-            ),
+            Self::Waiting { kernel, package } => {
+                format!("{kernel}: modules wait for its headers. Install {package}; that starts the build.")
+            }
             other => other.error().map(|e| e.to_string()).unwrap_or_default(),
         }
     }

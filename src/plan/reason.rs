@@ -112,7 +112,7 @@ struct Compared(Option<usize>);
 impl fmt::Display for Compared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            None => f.write_str("; its kernel has no symbol versions to compare"),
+            None => f.write_str("; the kernel has no symbol versions to compare"),
             Some(symbols) => write!(f, ", {symbols} imported symbols"),
         }
     }
@@ -125,9 +125,9 @@ impl fmt::Display for Reason {
             Self::NotInstalled => f.write_str("it is built but not installed"),
             Self::Stale { change } => change.fmt(f),
             Self::DependencyBuilt { name } => {
-                write!(f, "{name}, which it depends on, is built anew or replaced")
+                write!(f, "{name}, which it depends on, is rebuilt or replaced")
             }
-            Self::WrongKernel => f.write_str("the build there was made for another kernel"),
+            Self::WrongKernel => f.write_str("the existing build is for another kernel"),
             Self::Newer { than } => write!(f, "it replaces version {than}"),
             Self::NewestExcluded { newest, why } => {
                 write!(f, "it is the newest version that supports this kernel ({newest} does not: {why})")
@@ -136,28 +136,23 @@ impl fmt::Display for Reason {
             Self::Directive { change } => write!(f, "its dkms.conf or an override of it changed: {change}"),
             Self::Misfit { change, misfit } => write!(f, "{change}, and {misfit}"),
             Self::AbiKept { change, symbols } => {
-                write!(f, "{change}, but all {symbols} symbols that it imports are the same")
+                write!(f, "{change}, but all {symbols} imported symbols are the same")
             }
             Self::MadeByDkms { symbols } => {
                 write!(
                     f,
-                    "DKMS built it for this kernel; it need not be built again (looked at: its vermagic, the \
-                     age of its source{})",
+                    "built by DKMS and still valid (checked: vermagic, source age{})",
                     Compared(*symbols)
                 )
             }
             Self::FromArchive { symbols } => {
-                write!(
-                    f,
-                    "it was loaded for this kernel; it need not be built again (looked at: its vermagic{})",
-                    Compared(*symbols)
-                )
+                write!(f, "loaded from an archive and still valid (checked: vermagic{})", Compared(*symbols))
             }
-            Self::NotAdopted { misfit } => write!(f, "a build of it is there, but {misfit}"),
+            Self::NotAdopted { misfit } => write!(f, "the existing build cannot be used: {misfit}"),
             Self::RetryToolchain => f.write_str("the compiler could not run last time"),
-            Self::RetryAsked => f.write_str("it failed before and another try was asked for"),
-            Self::Asked => f.write_str("it was asked for"),
-            Self::OtherSignature => f.write_str("it does not bear the signature of the present key"),
+            Self::RetryAsked => f.write_str("it failed before, and a retry was requested"),
+            Self::Asked => f.write_str("it was requested"),
+            Self::OtherSignature => f.write_str("it is not signed with the current key"),
             Self::KernelGone => f.write_str("the kernel is no longer on disk"),
             Self::BootEntryRemoved => f.write_str("the boot entry of the kernel was removed"),
             Self::KernelRemoved => f.write_str("the kernel is being removed"),

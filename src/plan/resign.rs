@@ -36,7 +36,7 @@ impl Planner<'_> {
         if self.standing(view) == Standing::WrongKernel {
             // To sign it would be to install it.
             let why = format!(
-                "it was made for another kernel (`dkms build {} -k {}` makes it again)",
+                "it was made for another kernel (`dkms build {} -k {}` rebuilds it)",
                 cell.module, cell.kernel
             );
             self.note(Note::CannotSign { cell: cell.clone(), why });

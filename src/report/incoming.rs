@@ -102,23 +102,23 @@ impl Kernel {
         match (self.comes, self.here, self.headers) {
             (false, false, _) => {
                 self.warning = Some(format!(
-                    "the headers of kernel {release} come without the kernel: nothing is built with them ({modules})"
+                    "the headers of kernel {release} come without the kernel: they build nothing ({modules})"
                 ));
             }
             // A kernel that is there without headers is no news.
             (true, false, Headers::Missing) => {
                 self.warning = Some(format!(
                     "kernel {release} comes without its headers, and {modules} cannot be built for it. \
-                     Add {package}; what is built later is missing until then"
+                     Install {package} in the same transaction, or the first boot will lack these modules"
                 ));
             }
             (_, true, Headers::Coming) if before.headers => {
                 self.news = Some(format!(
-                    "Headers of kernel {release} are replaced: {modules} will be built again if they changed."
+                    "Headers of kernel {release} are replaced: {modules} will be rebuilt if they changed."
                 ));
             }
             (true, false, _) | (_, true, Headers::Coming) => {
-                self.news = Some(format!("For kernel {release} will be built: {modules}."));
+                self.news = Some(format!("Modules to build for kernel {release}: {modules}."));
             }
             (_, true, Headers::Here | Headers::Missing) => {}
         }

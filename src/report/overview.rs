@@ -55,7 +55,7 @@ pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool)
         text.push_str(&format!("problem: {}\n", note.text().replace('\n', "\n  ")));
     }
     if system.kernels.is_empty() {
-        text.push_str("no kernel is installed here\n");
+        text.push_str("no kernel is installed\n");
     }
     (text, failed)
 }

@@ -57,11 +57,11 @@ impl Key {
     fn state(&self) -> &'static str {
         match (self.kernels_own, self.exists, self.enrolment) {
             (true, _, _) => "the kernel's own",
-            (_, false, _) => "not there yet; made when the first module is signed",
-            (_, _, None) => "nothing is known of its enrolment",
+            (_, false, _) => "not there yet; created when the first module is signed",
+            (_, _, None) => "its enrolment is unknown",
             (_, _, Some(Enrolment::Enrolled)) => "enrolled",
             (_, _, Some(Enrolment::InFirmware)) => "in the firmware's database",
-            (_, _, Some(Enrolment::Pending)) => "enrolment was asked for and waits for a restart",
+            (_, _, Some(Enrolment::Pending)) => "enrolment is requested and waits for a restart",
             (_, _, Some(Enrolment::Missing)) => "not enrolled",
         }
     }
@@ -78,9 +78,9 @@ fn next(pair: &Pair, pem: bool, enrolment: Enrolment) -> Option<String> {
     let path = word(&pair.shown.1);
     match enrolment {
         Enrolment::Enrolled | Enrolment::InFirmware => None,
-        Enrolment::Pending => Some(
-            "restart, and choose \"Enroll MOK\" on the blue screen that comes before the system".to_owned(),
-        ),
+        Enrolment::Pending => {
+            Some("restart, and choose \"Enroll MOK\" on the blue screen before the system starts".to_owned())
+        }
         Enrolment::Missing => {
             let command = if pair.is_shims() {
                 "update-secureboot-policy --enroll-key".to_owned()
@@ -91,7 +91,8 @@ fn next(pair: &Pair, pem: bool, enrolment: Enrolment) -> Option<String> {
                 format!("mokutil --import {path}")
             };
             Some(format!(
-                "`{command}`, then restart, choose \"Enroll MOK\" on the blue screen and give the password again"
+                "`{command}`, then restart, choose \"Enroll MOK\" on the blue screen and enter the password \
+                 again"
             ))
         }
     }
@@ -109,7 +110,7 @@ impl Signing {
             SecureBoot::On => "on",
             SecureBoot::Off => "off",
             SecureBoot::OffInShim => "on in the firmware, but shim does not validate",
-            SecureBoot::NoEfi => "not needed, this machine was not started by EFI",
+            SecureBoot::NoEfi => "not in use: this machine was not booted by EFI",
             SecureBoot::Unknown => return String::new(),
         };
         let mut text = format!("Secure Boot: {state}\n");
@@ -173,7 +174,8 @@ mod tests {
         signing.unsigned = vec![(kernel, "of reasons".to_owned())];
         assert_eq!(
             signing.text(),
-            "Secure Boot: on\n  signed with /k.pub: not enrolled\n  next: do this\n  signed with /k.pub: enrolled\n  \
+            "Secure Boot: on\n  signed with /k.pub: not enrolled\n  next: do this\n  signed with /k.pub: \
+             enrolled\n  \
              modules for 6.1 are not signed, and will not load: of reasons\n"
         );
         assert_eq!(signing.warnings().len(), 1);

@@ -33,7 +33,7 @@ pub fn render(system: &System, plan: &Plan, wanted: &Wanted) -> Option<String> {
         }
     }
     if text.is_empty() && system.modules.keys().any(asked) {
-        text = format!("{}: registered, but there is no kernel here\n", wanted.name);
+        text = format!("{}: registered, but no kernel is installed\n", wanted.name);
     }
     (!text.is_empty()).then_some(text)
 }
@@ -77,8 +77,8 @@ fn would_be_kept(plan: &Plan, cell: &Cell, view: &CellView) -> Option<String> {
     });
     match view.fit {
         Some(Fit::Fits { symbols }) if builds => Some(format!(
-            "all {symbols} symbols that it imports are the same: with rebuild=\"abi\" in \
-             /etc/dkms/framework.conf it would be kept"
+            "all {symbols} imported symbols are the same: with rebuild=\"abi\" in \
+             /etc/dkms/framework.conf the build would be kept"
         )),
         _ => None,
     }
@@ -90,7 +90,7 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
         return said;
     }
     if system.autoinstall_disabled {
-        return "nothing is done by itself: /etc/dkms/no-autoinstall is there".into();
+        return "nothing is done automatically: /etc/dkms/no-autoinstall exists".into();
     }
     if matches!(system.modules.get(&cell.module), Some(Source::Dangling(_))) {
         return "nothing can be built: its source is missing".into();
@@ -121,7 +121,7 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
             cell.module, cell.kernel
         ),
         (None, Now::Unreadable(error)) => error.to_string(),
-        (None, _) => "nothing to do: another version of it decides".into(),
+        (None, _) => "nothing to do: this kernel uses another version of the module".into(),
     }
 }
 
@@ -150,11 +150,11 @@ fn of_kernel(kernel: &Kernel, view: &CellView) -> Option<String> {
         return Some("nothing is installed: the kernel's boot entry was removed".into());
     }
     if !kernel.image {
-        return Some("headers without a kernel: built only when somebody asks for it".into());
+        return Some("headers without a kernel: built only on request".into());
     }
     if !kernel.headers {
         return Some(match view.installed {
-            true => "it stays as it is: without headers there is nothing to compare it with".into(),
+            true => "it stays as it is: without headers it cannot be checked".into(),
             false => format!("it waits for the headers: install {}", kernel.headers_package),
         });
     }

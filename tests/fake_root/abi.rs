@@ -79,7 +79,7 @@ fn by_default_changed_headers_mean_a_build_and_why_says_that_it_could_be_kept() 
     let dry = root.hook(&["--dry-run"]).expect(0).out;
     let reason = "the kernel headers changed from #1 SMP 1-1 to #1 SMP 1-2";
     assert!(dry.starts_with(&format!("would build talks/1 for {K}: {reason}\n")), "{dry}");
-    root.hook(&["why", "talks"]).expect(0).says("all 2 symbols that it imports are the same: with rebuild=");
+    root.hook(&["why", "talks"]).expect(0).says("all 2 imported symbols are the same: with rebuild=");
     assert_eq!(builds(&root), ["talks", "works"]);
     in_line(&root);
 }
@@ -90,7 +90,7 @@ fn the_reason_names_the_symbols_that_changed() {
     headers(&root, &[SYMBOLS[0], ("printk", 0x0bad_cafe), SYMBOLS[2]], "1-2");
     let dry = root.hook(&["--dry-run"]).expect(0).out;
     let changed = "the kernel headers changed from #1 SMP 1-1 to #1 SMP 1-2";
-    let symbols = "symbols that it imports are others: printk (0x12345678 -> 0x0badcafe)";
+    let symbols = "imported symbols changed: printk (0x12345678 -> 0x0badcafe)";
     assert!(dry.contains(&format!("would build talks/1 for {K}: {changed}, and {symbols}\n")), "{dry}");
     assert!(dry.contains(&format!("would build works/1 for {K}: {changed}\n")), "{dry}");
     assert_eq!(builds(&root), ["talks", "works"]);
@@ -103,8 +103,8 @@ fn with_the_policy_abi_only_those_that_import_a_changed_symbol_are_built() {
     headers(&root, &SYMBOLS, "1-2");
     let before = root.snapshot();
     let dry = root.hook(&["--dry-run"]).expect(0).out;
-    let reason = "the kernel headers changed from #1 SMP 1-1 to #1 SMP 1-2, but all 2 symbols that it imports \
-                  are the same";
+    let reason = "the kernel headers changed from #1 SMP 1-1 to #1 SMP 1-2, but all 2 imported symbols are the \
+                  same";
     assert_eq!(dry, format!("would keep talks/1 for {K}: {reason}\nwould keep works/1 for {K}: {reason}\n"));
     root.assert_untouched(&before);
     root.hook(&[]).expect(0).says(&format!("Keeping talks/1 for kernel {K} (x86_64): {reason}"));
@@ -118,8 +118,8 @@ fn with_the_policy_abi_only_those_that_import_a_changed_symbol_are_built() {
     let dry = root.hook(&["--dry-run"]).expect(0).out;
     assert!(
         dry.contains(&format!(
-            "would build works/1 for {K}: the kernel headers changed from #1 SMP 1-1 to #1 SMP 1-3, and symbols \
-             that it imports are others: queue_work (0x00000033 -> 0x00000034)\n"
+            "would build works/1 for {K}: the kernel headers changed from #1 SMP 1-1 to #1 SMP 1-3, and \
+             imported symbols changed: queue_work (0x00000033 -> 0x00000034)\n"
         )),
         "{dry}"
     );
@@ -132,7 +132,7 @@ fn with_the_policy_abi_only_those_that_import_a_changed_symbol_are_built() {
 
     // A symbol that is gone.
     headers(&root, &[SYMBOLS[0], ("queue_work", 0x34)], "1-4");
-    root.hook(&["--dry-run"]).expect(0).says("others: printk (no longer exported)");
+    root.hook(&["--dry-run"]).expect(0).says("imported symbols changed: printk (no longer exported)");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_kernel_that_would_refuse_the_vermagic_gets_a_build() {
     root.write(&config, format!("{text}CONFIG_UNRELATED=y\n"));
     assert_eq!(builds(&root), [""; 0]);
     root.write(&config, format!("{text}CONFIG_PREEMPT=y\n"));
-    root.hook(&["--dry-run"]).expect(0).says("and its vermagic lacks `preempt`, which the kernel has");
+    root.hook(&["--dry-run"]).expect(0).says("and its vermagic lacks `preempt`, which the kernel requires");
     assert_eq!(builds(&root), ["talks", "works"]);
     in_line(&root);
 }
@@ -236,7 +236,7 @@ fn a_person_finds_what_fits_installed_and_can_have_it_built() {
     root.dkms(&["install", "talks/1", "-k", K]).expect(0).says("Keeping talks/1");
     root.dkms(&["install", "talks/1", "-k", K]).expect(0).says("already installed");
     assert!(root.take_make_calls().is_empty());
-    root.hook(&["why", "talks"]).expect(0).says("but all 2 symbols");
+    root.hook(&["why", "talks"]).expect(0).says("but all 2 imported symbols");
     root.dkms(&["build", "talks/1", "-k", K, "--force"]).expect(0);
     root.dkms(&["install", "talks/1", "-k", K]).expect(0);
     assert_eq!(root.take_make_calls().len(), 1);
@@ -257,8 +257,7 @@ fn a_build_of_dkms_is_taken_over_when_it_imports_what_the_kernel_exports() {
     let root = installed("");
     forget(&root);
     let dry = root.hook(&["--dry-run"]).expect(0).out;
-    let taken = "DKMS built it for this kernel; it need not be built again (looked at: its vermagic, the age of \
-                 its source, 2 imported symbols)";
+    let taken = "built by DKMS and still valid (checked: vermagic, source age, 2 imported symbols)";
     assert!(dry.contains(&format!("would take over talks/1 for {K}: {taken}\n")), "{dry}");
     root.hook(&["why", "works"]).expect(0).says("2 imported symbols");
     assert_eq!(builds(&root), [""; 0]);
@@ -269,8 +268,8 @@ fn a_build_of_dkms_is_taken_over_when_it_imports_what_the_kernel_exports() {
     headers(&root, &[SYMBOLS[0], SYMBOLS[1], ("queue_work", 0x34)], "1-2");
     let dry = root.hook(&["--dry-run"]).expect(0).out;
     assert!(dry.contains(&format!("would take over talks/1 for {K}: ")), "{dry}");
-    let reason = "a build of it is there, but symbols that it imports are others: \
-                  queue_work (0x00000033 -> 0x00000034)";
+    let reason = "the existing build cannot be used: imported symbols changed: queue_work (0x00000033 -> \
+                  0x00000034)";
     assert!(dry.contains(&format!("would build works/1 for {K}: {reason}\n")), "{dry}");
     root.hook(&["why", "works"]).expect(0).says(reason);
     assert_eq!(builds(&root), ["works"]);
@@ -286,7 +285,7 @@ fn a_build_of_dkms_that_is_older_than_its_source_is_not_taken_over() {
     let past = SystemTime::now() - Duration::from_secs(1_000_000);
     fs::File::options().append(true).open(file).unwrap().set_modified(past).unwrap();
     let dry = root.hook(&["--dry-run"]).expect(0).out;
-    let reason = "a build of it is there, but its source changed after the build (talks.h)";
+    let reason = "the existing build cannot be used: its source changed after the build (talks.h)";
     assert!(dry.contains(&format!("would build talks/1 for {K}: {reason}\n")), "{dry}");
     assert_eq!(builds(&root), ["talks"]);
     in_line(&root);

@@ -149,7 +149,7 @@ fn incoming_kernels_without_headers_are_named_where_modules_want_them() {
     ToyModule::new("hello", "1.0").register(&root);
     assert!(says(&image).contains("6.13.1-zen1-1-zen comes without its headers"));
     let both = [image.clone(), vec!["usr/lib/modules/6.13.1-zen1-1-zen/build/include/".to_owned()]].concat();
-    assert_eq!(says(&both), "dkms-hook: For kernel 6.13.1-zen1-1-zen will be built: hello/1.0.\n");
+    assert_eq!(says(&both), "dkms-hook: Modules to build for kernel 6.13.1-zen1-1-zen: hello/1.0.\n");
     root.write("/etc/dkms/no-autoinstall", "");
     assert_eq!(says(&image), "");
 }

@@ -47,7 +47,7 @@ fn a_chain_follows_its_first_link_and_notes_what_it_was_built_with() {
 
     ToyModule::new("lib", "1.10").register(&root);
     let answer = root.dkms(&["install", "lib/1.10", "-k", K]).expect(0);
-    assert!(answer.out.contains("lib, which it depends on, is built anew or replaced"), "{}", answer.out);
+    assert!(answer.out.contains("lib, which it depends on, is rebuilt or replaced"), "{}", answer.out);
     assert_eq!(built(&root), ["lib/1.10", "bb/1", "aa/1"], "cc did not ask for it");
     assert_eq!((noted(&root, "bb/1", "lib"), noted(&root, "aa/1", "bb")), ("1.10\n".into(), "1\n".into()));
     assert_eq!(root.take_depmods(), [K]);

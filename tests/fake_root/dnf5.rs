@@ -62,7 +62,7 @@ fn a_kernel_in_the_cache_without_headers_is_warned_of() {
     let replies = [transaction(&[("IN", "updates", &location)]), setting("cachedir", "/var/cache/libdnf5")];
     let ran = root.event("dnf5", &replies).expect(0);
     asks(&ran, &["trans_packages", "conf"]);
-    assert!(ran.err.contains(&format!("Add kernel-devel-{NEW}")), "{}", ran.err);
+    assert!(ran.err.contains(&format!("Install kernel-devel-{NEW}")), "{}", ran.err);
     assert!(!root.path(format!("/lib/modules/{NEW}")).exists());
 }
 

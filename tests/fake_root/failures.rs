@@ -60,7 +60,7 @@ fn a_package_manager_is_told_once_and_goes_on() {
     assert_eq!(std::fs::metadata(root.path(&log)).unwrap().modified().unwrap(), first);
     assert_eq!(root.take_make_calls().len(), 1, "good/1 is built once");
     let later = root.deb("trigger", "", "triggered").expect(0);
-    later.says("bad/1 failed to build for").says("not tried again").does_not_say("del_timer");
+    later.says("bad/1 failed to build for").says("not retried").does_not_say("del_timer");
     assert!(!root.exists("/var/lib/dkms/.dkms-hook/unreported"));
 }
 

@@ -27,8 +27,8 @@ fn a_tree_made_by_dkms_is_taken_over_without_a_build() {
     assert_eq!(
         dry,
         format!(
-            "would take over hello/1.0 for {K}: DKMS built it for this kernel; it need not be built again (looked at: \
-             its vermagic, the age of its source; its kernel has no symbol versions to compare)\n"
+            "would take over hello/1.0 for {K}: built by DKMS and still valid (checked: vermagic, source age; the \
+             kernel has no symbol versions to compare)\n"
         )
     );
     root.assert_untouched(&before);
@@ -98,7 +98,7 @@ fn a_tree_made_by_dkms_for_another_kernel_is_built_again() {
 
     let dry = root.hook(&["--dry-run"]).expect(0).out;
     assert!(
-        dry.contains(&format!("would build hello/1.0 for {K}: the build there was made for another kernel")),
+        dry.contains(&format!("would build hello/1.0 for {K}: the existing build is for another kernel")),
         "{dry}"
     );
     root.hook(&[]).expect(0);

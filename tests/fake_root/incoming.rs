@@ -56,7 +56,7 @@ fn a_kernel_with_its_headers_in_another_package() {
     let stage = stage();
     let both =
         [Made::new("kernel").kernel(NEW).rpm(stage.dir()), Made::new("devel").headers(NEW).rpm(stage.dir())];
-    let text = format!("dkms-hook: For kernel {NEW} will be built: base/2.0, hello/1.0.\n");
+    let text = format!("dkms-hook: Modules to build for kernel {NEW}: base/2.0, hello/1.0.\n");
     stage.says(&both, &text, "");
     // The order in which packages are named says nothing.
     stage.says(&[both[1].clone(), both[0].clone()], &text, "");
@@ -68,7 +68,8 @@ fn a_kernel_without_headers_is_warned_of_with_the_package_to_add() {
     let warning = |package: &str| {
         format!(
             "Warning: dkms-hook: kernel {NEW} comes without its headers, and base/2.0, hello/1.0 cannot be \
-             built for it. Add {package}; what is built later is missing until then.\n"
+             built for it. Install {package} in the same transaction, or the first boot will lack these \
+             modules.\n"
         )
     };
     let kernel = Made::new("linux-zen").kernel(NEW);
@@ -86,7 +87,7 @@ fn headers_that_are_here_already_are_enough() {
     let stage = stage();
     // As Fedora has it when kernel-devel came first: nothing leads there yet.
     fs::create_dir_all(stage.root.path(format!("/usr/src/kernels/{NEW}/include/generated"))).unwrap();
-    let text = format!("dkms-hook: For kernel {NEW} will be built: base/2.0, hello/1.0.\n");
+    let text = format!("dkms-hook: Modules to build for kernel {NEW}: base/2.0, hello/1.0.\n");
     stage.says(&[Made::new("kernel").kernel(NEW).rpm(stage.dir())], &text, "");
 }
 
@@ -94,18 +95,18 @@ fn headers_that_are_here_already_are_enough() {
 fn headers_without_a_kernel_are_warned_of_unless_it_is_here() {
     let stage = stage();
     let warning = format!(
-        "Warning: dkms-hook: the headers of kernel {NEW} come without the kernel: nothing is built with them \
+        "Warning: dkms-hook: the headers of kernel {NEW} come without the kernel: they build nothing \
          (base/2.0, hello/1.0).\n"
     );
     stage.says(&[Made::new("devel").headers(NEW).rpm(stage.dir())], "", &warning);
     let here = Made::new("devel").headers(K).rpm(stage.dir());
     let text = format!(
-        "dkms-hook: Headers of kernel {K} are replaced: base/2.0, hello/1.0 will be built again if they \
+        "dkms-hook: Headers of kernel {K} are replaced: base/2.0, hello/1.0 will be rebuilt if they \
          changed.\n"
     );
     stage.says(std::slice::from_ref(&here), &text, "");
     ToyKernel::new(K).remove_headers(&stage.root);
-    stage.says(&[here], &format!("dkms-hook: For kernel {K} will be built: base/2.0, hello/1.0.\n"), "");
+    stage.says(&[here], &format!("dkms-hook: Modules to build for kernel {K}: base/2.0, hello/1.0.\n"), "");
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn a_module_that_comes_along_wants_the_headers_too() {
     stage.says(std::slice::from_ref(&module), "", "");
     let warning = format!(
         "Warning: dkms-hook: kernel {NEW} comes without its headers, and v4l2loopback-0.15 cannot be built \
-         for it. Add linux-headers; what is built later is missing until then.\n"
+         for it. Install linux-headers in the same transaction, or the first boot will lack these modules.\n"
     );
     stage.says(&[kernel, module], "", &warning);
 }
@@ -153,8 +154,8 @@ fn nothing_is_said_of_other_packages_and_one_line_of_unreadable_ones() {
     assert_eq!(ran.err.lines().count(), 2, "{}", ran.err);
     assert!(ran.err.contains("broken.rpm: it is no rpm"), "{}", ran.err);
     assert!(ran.err.contains("none.deb: No such file"), "{}", ran.err);
-    // What could be read is told all the same.
-    assert!(ran.out.contains("will be built"), "{}", ran.out);
+    // What could be read is reported anyway.
+    assert!(ran.out.contains("Modules to build"), "{}", ran.out);
 }
 
 #[test]
@@ -175,7 +176,7 @@ fn a_pipe_is_no_package_and_nobody_waits_for_its_writer() {
 fn what_a_package_calls_its_files_is_not_obeyed_by_a_terminal() {
     let stage = stage();
     let odd = ["red\u{1b}[31m-1.0", "two\nWarning: lines-1.0", "plain-1.0"];
-    let text = format!("dkms-hook: For kernel {NEW} will be built: base/2.0, hello/1.0, plain-1.0.\n");
+    let text = format!("dkms-hook: Modules to build for kernel {NEW}: base/2.0, hello/1.0, plain-1.0.\n");
     let named =
         |name: &str| odd.iter().fold(Made::new(name).kernel(NEW).headers(NEW), |m, dir| m.source(dir));
     stage.says(&[named("kernel").unlisted().deb(stage.dir(), Packed::Plain)], &text, "");

@@ -319,7 +319,7 @@ fn what_does_not_fit_a_schema_is_found() {
     assert!(schemas.faults(PLAN, &good).is_empty());
     let step = json!({
         "action": { "do": "depmod", "kernel": "6.1" }, "reason": { "because": "asked" },
-        "needs": [], "text": "depmod 6.1", "why": "it was asked for",
+        "needs": [], "text": "depmod 6.1", "why": "it was requested",
     });
     assert!(schemas.faults("plan.schema.json#/$defs/step", &step).is_empty());
     let wrong = [

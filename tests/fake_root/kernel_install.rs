@@ -258,7 +258,7 @@ fn a_module_that_does_not_build_stops_nobody_and_is_not_tried_twice() {
     ToyModule::new("broken", "1.0").file("attempt", &attempt).make("sh ./attempt").register(&root);
     ToyKernel::new(K).install(&root);
     add(&root).says("broken/1.0").says("could not be built");
-    let again = add(&root).says("not tried again");
+    let again = add(&root).says("not retried");
     assert!(!again.err.contains("could not be built"), "{}", again.err);
     root.event("rpm in", &[format!("/lib/modules/{K}/vmlinuz")]).expect(0);
     remove(&root);

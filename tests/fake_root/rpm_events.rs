@@ -186,7 +186,7 @@ fn a_module_that_does_not_build_is_told_once_and_fails_nobody() {
     ToyKernel::new(K).install(&root);
     came(&root, &paths(K)).says("broken/1.0 for kernel").says("dkms install broken/1.0 -k");
     assert!(status(&root).contains(&format!("hello/1.0, {K}, x86_64: installed")), "the others go on");
-    came(&root, &paths(K)).says("not tried again").does_not_say("dkms install broken");
+    came(&root, &paths(K)).says("not retried").does_not_say("dkms install broken");
 }
 
 #[test]

@@ -18,14 +18,20 @@ fn status_tells_how_far_the_key_is() {
     let status = || root.hook(&["status"]).expect(0).out;
     assert!(!status().contains("Secure Boot"), "this root knows nothing of a machine");
     fs::create_dir_all(root.path("/sys/firmware")).unwrap();
-    assert!(status().contains("Secure Boot: not needed, this machine was not started by EFI\n"));
+    assert!(status().contains("Secure Boot: not in use: this machine was not booted by EFI\n"));
     root.firmware("SecureBoot", GLOBAL, &[0]);
     assert!(status().contains("Secure Boot: off\n  signed with /var/lib/dkms/mok.pub: not enrolled\n"));
     assert!(!status().contains("next:"));
 
     root.firmware("SecureBoot", GLOBAL, &[1]);
     let told = status();
-    assert!(told.contains("Secure Boot: on\n  signed with /var/lib/dkms/mok.pub: not enrolled\n  next: `mokutil --import /var/lib/dkms/mok.pub`, then restart"), "{told}");
+    assert!(
+        told.contains(
+            "Secure Boot: on\n  signed with /var/lib/dkms/mok.pub: not enrolled\n  next: \
+                           `mokutil --import /var/lib/dkms/mok.pub`, then restart"
+        ),
+        "{told}"
+    );
     root.write_pair("/opt/k", "/opt/c", None);
     root.firmware("MokListRT", SHIM, &root.signature_list("/opt/c"));
     assert!(status().contains("not enrolled"));

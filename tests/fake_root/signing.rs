@@ -176,7 +176,7 @@ fn a_setting_in_the_environment_is_not_heeded_and_that_is_said() {
     let root = root();
     let mut command = root.program(Face::Dkms);
     command.args(["install", "hello/1.0", "-k", K]).env("mok_signing_key", "/tmp/other.key");
-    finish(&mut command).expect(0).says("mok_signing_key in the environment counts for nothing");
+    finish(&mut command).expect(0).says("ignoring mok_signing_key from the environment");
     assert!(root.take_sign_calls()[0].contains(KEY));
 }
 
@@ -240,10 +240,7 @@ fn resign_by_hand_touches_what_is_asked_for() {
     new_key(&root);
     let other = root.snapshot_of(format!("/usr/lib/modules/{K2}"));
     let dry = root.hook(&["resign", "-n", "--kernel", K]).expect(0).out;
-    assert_eq!(
-        dry,
-        format!("would sign hello/1.0 for {K}: it does not bear the signature of the present key\n")
-    );
+    assert_eq!(dry, format!("would sign hello/1.0 for {K}: it is not signed with the current key\n"));
     root.hook(&["resign", "--kernel", K, "hello"]).expect(0).says("Signing module world.ko");
     assert_eq!(root.take_sign_calls().len(), 2);
     assert!(other == root.snapshot_of(format!("/usr/lib/modules/{K2}")));
@@ -319,7 +316,7 @@ fn a_new_key_that_cannot_sign_is_told_once_and_costs_nothing() {
     let root = installed();
     root.write_pair(KEY, CERTIFICATE, Some("secret"));
     let modules = root.snapshot_of("/usr/lib/modules");
-    let told = "could not be signed with the present key";
+    let told = "could not be signed with the current key";
     root.deb("trigger", "", "triggered").expect(0).says(told);
     assert!(modules == root.snapshot_of("/usr/lib/modules"), "the old signature stays");
     root.hook(&["status"]).expect(1).says("KBUILD_SIGN_PIN");
@@ -351,7 +348,7 @@ fn a_tool_that_does_not_sign_changes_nothing() {
         "#!/bin/sh\necho garbage >> \"$4\"\n",
     );
     let modules = root.snapshot_of(format!("/usr/lib/modules/{K}"));
-    root.hook(&["resign"]).expect(11).says("no signature at its end").says("its old signature stays");
+    root.hook(&["resign"]).expect(11).says("no signature at its end").says("the previous signature was kept");
     assert!(modules == root.snapshot_of(format!("/usr/lib/modules/{K}")));
     let installed = format!("/lib/modules/{K2}/updates/dkms/hello.ko");
     assert_eq!(root.checked(&installed, CERTIFICATE, "sha256"), Checked::Good, "the others are signed");

@@ -136,7 +136,7 @@ fn a_source_that_vanished_takes_no_module_with_it() {
 
     // To be taken out it has to be there, as with DKMS; the message says so.
     fs::rename(&source, &kept).unwrap();
-    root.hook(&[]).expect(11).says("put the source back").says("`dkms remove hello/1.0 --all`");
+    root.hook(&[]).expect(11).says("restore the source").says("`dkms remove hello/1.0 --all`");
     fs::rename(&kept, &source).unwrap();
     root.dkms(&["remove", "hello/1.0", "--all"]).expect(0);
     assert!(!root.exists(&file) && !root.exists("/var/lib/dkms/hello"));

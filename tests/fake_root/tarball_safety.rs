@@ -73,7 +73,7 @@ fn what_would_get_out_is_refused_whole() {
             fs::rename(t.build(""), t.path("elsewhere")).unwrap();
             symlink("../../elsewhere", t.path(&format!("dkms_main_tree/{K}/x86_64"))).unwrap();
         },
-        "no directory of builds",
+        "not a directory of builds",
     );
     change(
         &|t| {
@@ -144,7 +144,7 @@ fn builds_that_are_not_what_they_seem_are_refused() {
 
     let tampered = Tampered::new();
     fs::write(tampered.build("module/hello.ko"), "#!/bin/sh\n").unwrap();
-    refused(&tampered.pack(&[]), 7, "hello.ko, which is no kernel module");
+    refused(&tampered.pack(&[]), 7, "hello.ko, which is not a kernel module");
     let tampered = Tampered::new();
     fs::write(tampered.path("dkms_source_tree/dkms.conf"), "PACKAGE_NAME=hello\n").unwrap();
     refused(&tampered.pack(&[]), 8, "tampered.tar.gz: dkms_source_tree/dkms.conf is not a valid dkms.conf");
@@ -166,12 +166,12 @@ fn what_is_no_archive_or_a_damaged_one_loads_nothing() {
         path.display().to_string()
     };
     refused(&write("text.tar", &b"some text\n".repeat(200)), 3, "not a tar archive");
-    refused(&write("empty.tar.gz", b""), 3, "no dkms.conf in it");
+    refused(&write("empty.tar.gz", b""), 3, "it has no dkms.conf");
     fs::create_dir(place.path().join("dir")).unwrap();
     fs::write(place.path().join("dir/README"), "").unwrap();
     let file = place.path().join("readme.tgz");
     tar(&place.path().join("dir"), &file);
-    refused(file.to_str().unwrap(), 3, "no dkms.conf in it");
+    refused(file.to_str().unwrap(), 3, "it has no dkms.conf");
     let (_made, whole) = archive(&[K], "x.tar.gz", &["-k", K]);
     let bytes = fs::read(whole).unwrap();
     for cut in [bytes.len() / 3, bytes.len() - 9, bytes.len() - 2] {

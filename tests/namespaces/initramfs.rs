@@ -52,7 +52,7 @@ fn fedora_headers_a_day_later() {
     assert_eq!(counts(&root, ["kernel-install"]), [1]);
     ToyKernel::new(K).install_headers(&root);
     let answer = event(&root, "rpm in", &[&format!("/usr/src/kernels/{K}/Makefile")], &[]);
-    answer.says("Making the initramfs").does_not_say("Waiting for another run");
+    answer.says("Rebuilding the initramfs").does_not_say("Waiting for another run");
     let programs = ["kernel-install", "50-dracut.install", "90-loaderentry.install", "dracut"];
     assert_eq!(counts(&root, programs), [1, 1, 1, 0], "boot entry and all");
     assert_eq!(root.take_make_calls().len(), 1);
@@ -174,7 +174,7 @@ fn nobody_can_make_it() {
         root.write_script("/usr/sbin/kernel-install", "#!/bin/sh\nexit 0\n");
         root.write_script("/usr/sbin/dracut", "#!/bin/sh\nexit 0\n");
     }
-    event(&root, "rpm in", &[], &[]).says(&format!("make its initramfs /boot/toy/{K}/initrd again"));
+    event(&root, "rpm in", &[], &[]).says(&format!("rebuild its initramfs /boot/toy/{K}/initrd"));
     assert_eq!(root.take_make_calls().len(), 1);
     event(&root, "rpm in", &[], &[]).does_not_say("initramfs");
 }
@@ -365,7 +365,7 @@ fn booster_makes_its_own_file() {
     ToyKernel::new(K).install_headers(&root);
     let headers = format!("usr/lib/modules/{K}/build/include/");
     event(&root, "pacman install", &[&headers], &[]);
-    event(&root, "pacman initramfs", &[&headers], &[]).says("Making the initramfs");
+    event(&root, "pacman initramfs", &[&headers], &[]).says("Rebuilding the initramfs");
     assert_eq!(counts(&root, ["booster"]), [1]);
     let text = root.read("/boot/booster-linux-toy.img");
     assert!(text.contains("updates/dkms/hello.ko"), "{text}");
@@ -381,7 +381,7 @@ fn mkinitfs_makes_the_file_of_the_flavour() {
     root.write("/boot/initramfs-edge", "");
     ToyKernel::new(K).install_headers(&root);
     let mut all = root.program(Face::Hook);
-    finish(all.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")).expect(0).says("Making the initramfs");
+    finish(all.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")).expect(0).says("Rebuilding the initramfs");
     assert_eq!(counts(&root, ["mkinitfs"]), [1]);
     assert!(root.read("/boot/initramfs-lts").contains("/hello.ko"));
     assert_eq!(root.read("/boot/initramfs-edge"), "", "of another kernel");
@@ -396,7 +396,7 @@ fn sdbootutil_makes_a_new_file_beside_the_old_one() {
     root.write("/boot/efi/EFI/systemd/installed_by_sdbootutil", "");
     root.write(format!("{place}/initrd-old"), "of a snapshot");
     ToyKernel::new(K).install_headers(&root);
-    event(&root, "rpm in", &[], &[]).says("Making the initramfs");
+    event(&root, "rpm in", &[], &[]).says("Rebuilding the initramfs");
     assert_eq!(counts(&root, ["sdbootutil", "dracut"]), [1, 0]);
     assert!(root.read(format!("{place}/initrd-new")).contains("/hello.ko"));
     assert_eq!(root.read(format!("{place}/initrd-old")), "of a snapshot");

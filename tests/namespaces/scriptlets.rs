@@ -46,7 +46,7 @@ fn scriptlets_leave_the_initramfs_to_the_trigger() {
     rpm_scriptlet(&root, &install);
     rpm_scriptlet(&root, &install.replace("late", "other"));
     assert_eq!(counts(&root, ["depmod", "kernel-install", "dracut"]), [2, 0, 0], "modules can be loaded");
-    event(&root, "rpm in", &["/usr/src/late-1/dkms.conf"], &[]).says("Making the initramfs");
+    event(&root, "rpm in", &["/usr/src/late-1/dkms.conf"], &[]).says("Rebuilding the initramfs");
     assert_eq!(counts(&root, ["kernel-install", "50-dracut.install"]), [1, 1], "once for both");
     holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
     assert!(root.read(format!("/boot/toy/{K}/initrd")).contains("/other.ko"));

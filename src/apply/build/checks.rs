@@ -29,7 +29,8 @@ pub(super) fn headers(job: &Job<'_>) -> Result<(), Failure> {
         format!("install them with `apt install linux-headers-{kernel}`")
     } else {
         format!(
-            "install the package with the headers (or -devel files) of {kernel}, or name their directory by --kernelsourcedir"
+            "install the package with the headers (or -devel files) of {kernel}, or name their directory by \
+             --kernelsourcedir"
         )
     };
     Err(Failure::new(Kind::HeadersMissing, what).hint(hint))
@@ -42,7 +43,7 @@ pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
     let dir = job.layout.root.resolve(&shown).ok().filter(|dir| dir.is_dir()).ok_or_else(|| {
         let what = match std::fs::read_link(&link) {
             Ok(target) => format!(
-                "the source of {} is gone: {} points at {}, which is no directory",
+                "the source of {} is gone: {} points to {}, which is not a directory",
                 job.cell.module,
                 shown.display(),
                 target.display()
@@ -50,7 +51,7 @@ pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
             Err(_) => format!("the source of {} is gone: there is no {}", job.cell.module, shown.display()),
         };
         let hint = format!(
-            "install the package with the source again, or delete the entry: /var/lib/dkms/{}",
+            "reinstall the package with the source, or delete the entry: /var/lib/dkms/{}",
             job.cell.module
         );
         Failure::new(Kind::ModuleBroken, what).hint(hint)
@@ -58,10 +59,13 @@ pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
     let entries = std::fs::read_dir(&dir).map_err(|e| Failure::io(job, "read", &dir, &e))?;
     let visible = entries.flatten().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
     if visible.take(2).count() < 2 {
-        let what = format!("{} holds no module source", job.layout.shown(&dir).display());
+        let what = format!("{} has no module source", job.layout.shown(&dir).display());
         let failure = Failure::new(Kind::ConfInvalid, what);
         return Err(match is_stub(&dir) {
-            true => failure.hint("only binaries were loaded for it; load an archive with its source, or install the package that has it"),
+            true => failure.hint(
+                "only binaries were loaded for it; load an archive with its source, or install its \
+                 package",
+            ),
             false => failure,
         });
     }
@@ -102,7 +106,7 @@ pub(super) fn rust(job: &Job<'_>, source: &Path) -> Result<(), Failure> {
     let config = KernelConfig::read(&job.context.kernel_config).unwrap_or_default();
     let built_with = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or("an unknown rustc");
     let what = format!(
-        "the module has Rust in it, and rustc is not installed (kernel {} was built with {built_with})",
+        "the module contains Rust, and rustc is not installed (kernel {} was built with {built_with})",
         job.cell.kernel
     );
     Err(Failure::new(Kind::ToolMissing, what).trouble().hint(install(job, "rustc")))
@@ -131,7 +135,7 @@ pub(super) fn dependencies(job: &Job<'_>) -> Result<Vec<(String, String)>, Failu
     }
     let missing = missing.join(" ");
     if job.force {
-        job.report.warning(&format!("building although these are not installed: {missing}"));
+        job.report.warning(&format!("building without these, which are not installed: {missing}"));
         return Ok(found);
     }
     let what =

@@ -72,7 +72,7 @@ pub fn pack_file(
                 };
             }
             Ok(status) => warnings.push(format!("`{}` failed with exit status {status}", run.text())),
-            Err(error) => warnings.push(format!("cannot compress with the options given: {error}")),
+            Err(error) => warnings.push(format!("cannot compress with these options: {error}")),
         }
     }
     let bytes = pack(kind, &std::fs::read(plain)?)?;

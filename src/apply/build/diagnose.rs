@@ -22,7 +22,7 @@ pub fn diagnose(log: &Path, build_dir: &Path, status: i32) -> Diagnosis {
     let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let mut found = findings(&text.unwrap_or_default(), &build_dir.to_string_lossy());
     if found.trouble.is_none() && matches!(status, 126 | 127) {
-        found.trouble = Some("a program that the build runs cannot be started; see the log".to_owned());
+        found.trouble = Some("the build cannot start a program; see the log".to_owned());
     }
     found
 }
@@ -77,9 +77,9 @@ fn machine_at_fault(line: &str) -> Option<&'static str> {
         ("error while loading shared libraries", "reinstall the package of the program that cannot load it"),
         ("cannot execute ", "reinstall the compiler"),
         ("Exec format error", "install a compiler for this machine's architecture"),
-        ("Killed signal terminated program", "the machine ran out of memory; try fewer jobs (`-j 1`)"),
-        ("Cannot allocate memory", "the machine ran out of memory; try fewer jobs (`-j 1`)"),
-        ("virtual memory exhausted", "the machine ran out of memory; try fewer jobs (`-j 1`)"),
+        ("Killed signal terminated program", "the machine ran out of memory; use fewer jobs (`-j 1`)"),
+        ("Cannot allocate memory", "the machine ran out of memory; use fewer jobs (`-j 1`)"),
+        ("virtual memory exhausted", "the machine ran out of memory; use fewer jobs (`-j 1`)"),
     ];
     SIGNS.iter().find(|(sign, _)| line.contains(sign)).map(|(_, advice)| *advice)
 }
@@ -95,7 +95,7 @@ fn missing_command(line: &str) -> Option<String> {
             (rest.starts_with("make") && !rest.contains("*** ")).then_some(rest)
         })?;
     let name = rest.rsplit(": ").next()?.trim();
-    (!name.is_empty()).then(|| format!("install {name}, which the build runs"))
+    (!name.is_empty()).then(|| format!("install {name}, which the build needs"))
 }
 
 fn is_footer(line: &str) -> bool {

@@ -225,7 +225,7 @@ fn tell_of_refusal(job: &Job<'_>, work: &workspace::Workspace, signed: &Signed) 
             job,
             format!(
                 "kernel {} WILL NOT LOAD the modules of {}: they are not signed ({why}), and it loads only \
-                 signed modules because {because}",
+                 signed modules, because {because}",
                 job.cell.kernel, job.cell.module
             ),
         );

@@ -44,16 +44,17 @@ pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
             Err(error) => {
                 return Err(Failure::new(
                     Kind::ModuleNotBuilt,
-                    format!("what make built as {name} cannot be used: {error}"),
+                    format!("{name}, as built by make, cannot be used: {error}"),
                 ));
             }
         };
         let kernel = job.cell.kernel.as_str();
         if info.kernel() != Some(kernel) {
             let found = info.kernel().map_or("no kernel at all".to_owned(), |k| format!("kernel {k}"));
-            let what = format!("{name} was built for {found}, not for {kernel}: the kernel would refuse it");
-            let hint = "the module's Makefile probably takes the release of the running kernel from /proc (in \
-                        a build `uname -r` answers right) instead of using KERNELRELEASE or $kernel_source_dir";
+            let what = format!("{name} was built for {found}, not for {kernel}; the kernel would refuse it");
+            let hint = "the module's Makefile probably reads the release of the running kernel from /proc \
+                        instead of using KERNELRELEASE or $kernel_source_dir (during a build, \
+                        `uname -r` gives the right one)";
             return Err(Failure::new(Kind::ModuleNotBuilt, what).hint(hint));
         }
     }
@@ -113,10 +114,8 @@ fn strip(job: &Job<'_>, work: &Workspace, module: &Path) {
     let process = Process::new(program).arg("-g").arg(module).envs(&work.environment);
     match process.run(Output::Null) {
         Ok(0) => {}
-        Ok(status) => {
-            work.warn(job, format!("{program} failed with exit status {status}; debug information stays"))
-        }
-        Err(error) => work.warn(job, format!("debug information stays: {error}")),
+        Ok(status) => work.warn(job, format!("{program} failed with exit status {status}; not stripped")),
+        Err(error) => work.warn(job, format!("not stripped: {error}")),
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn patch(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
 pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&str>) -> Result<(), Failure> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(()) };
     let Some(found) = script::find(job.layout, &job.cell.module, text, &work.dir) else {
-        let missing = format!("the {kind} script {text} is not executable; going on without it");
+        let missing = format!("the {kind} script {text} is not executable; skipping it");
         work.warn(job, missing);
         return Ok(());
     };

@@ -21,7 +21,12 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 /// be made, a build goes on without.
 pub(super) fn answer_for(job: &Job<'_>, environment: &mut Environment) -> Option<TempDir> {
     let real = find_program("uname")?;
-    let made = script(job, &real).inspect_err(|error| log::warn!("uname stays that of the machine: {error}"));
+    let made = script(job, &real).inspect_err(|error| {
+        log::warn!(
+            "the build sees the machine's uname: \
+                                                                  {error}"
+        )
+    });
     let dir = made.ok()?;
     let set = environment.iter().rev().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.clone());
     let mut path = OsString::from(dir.path());
@@ -38,7 +43,7 @@ fn script(job: &Job<'_>, real: &Path) -> std::io::Result<TempDir> {
     // A release has no character that means something to a shell.
     let text = format!(
         "#!/bin/sh\n\
-         # For builds: the release is that of the kernel that modules are built for.\n\
+         # For builds: answers with the release of the target kernel.\n\
          said=$('{0}' \"$@\") || exit\n\
          running=$('{0}' -r)\n\
          case $said in\n\

@@ -261,7 +261,7 @@ impl Executor<'_> {
             if status != 0 && !force {
                 let text = format!("PRE_INSTALL of {} ended with status {status}", cell.module);
                 return Err(Error::new(Kind::PreInstall, text)
-                    .hint("its messages are above; --force installs the modules all the same"));
+                    .hint("its messages are above; --force installs the modules anyway"));
             }
         }
         let installer = self.installer(rivals);

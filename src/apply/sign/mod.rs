@@ -105,7 +105,7 @@ impl Signer {
         result.inspect_err(|_| {
             // The tool may have left half of a signature.
             if let Err(error) = std::fs::write(module, &before) {
-                log::warn!("{} cannot be put back as it was: {error}", module.display());
+                log::warn!("{} cannot be restored: {error}", module.display());
             }
             // sign-file writes there, and renames it at last.
             let mut unfinished = module.as_os_str().to_owned();

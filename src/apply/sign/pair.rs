@@ -26,7 +26,7 @@ pub fn make(pair: &Pair, may_ask: bool) -> Result<(), String> {
     }
     run(&policy_tool("--new-key").without_terminal())?;
     if !there() {
-        return Err(format!("update-secureboot-policy made no key {}", pair.shown.0));
+        return Err(format!("update-secureboot-policy created no key {}", pair.shown.0));
     }
     if may_ask {
         // It asks for a password that the firmware will ask for again.

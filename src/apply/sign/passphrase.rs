@@ -40,8 +40,8 @@ pub(super) fn ask(pair: &Pair, may_ask: bool) -> Result<OsString, String> {
         }
     }
     Err(format!(
-        "the key {key} has a passphrase, which {VARIABLE} does not hold; export it there, for hooks in \
-         the file that build_environment in framework.conf names, and run `dkms-hook resign`"
+        "the key {key} has a passphrase, and {VARIABLE} does not contain it; export it in that variable (for \
+         hooks: in the file that build_environment in framework.conf names), and run `dkms-hook resign`"
     ))
 }
 

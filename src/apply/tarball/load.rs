@@ -176,7 +176,7 @@ impl Drop for Undo {
         for (target, from, replaced) in self.steps.iter().rev() {
             let undone = if *replaced { exchange(from, target) } else { fs::rename(target, from) };
             if let Err(error) = undone {
-                log::warn!("{} could not be put back: {error}", target.display());
+                log::warn!("{} could not be restored: {error}", target.display());
             } else if !replaced {
                 atomic::prune_empty(
                     target.parent(),

@@ -70,11 +70,9 @@ pub fn pack(layout: &Layout, order: &Pack, report: &dyn Report) -> Result<()> {
     let members = write(layout, order, &source, packer).map_err(failed)?;
     for member in members {
         let (name, what) = match &member {
-            Member::Followed(name) => {
-                (name, "leads out of the source; the archive has the file that it leads to")
-            }
+            Member::Followed(name) => (name, "points out of the source; the archive contains its target"),
             Member::LeftOut(name) => {
-                (name, "is not in the archive: it leads out of the source, or is no file")
+                (name, "is not in the archive: it points out of the source, or is not a file")
             }
         };
         report.warning(&format!("{} {what}", name.display()));

@@ -54,7 +54,7 @@ impl Placed {
         let aside = place.path().join("source");
         let undone = if self.replaced { exchange(&aside, &target) } else { fs::rename(&target, &aside) };
         if let Err(error) = undone {
-            log::warn!("{} could not be put back: {error}", target.display());
+            log::warn!("{} could not be restored: {error}", target.display());
         }
     }
 }

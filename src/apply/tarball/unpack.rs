@@ -130,7 +130,7 @@ fn refused(layout: &Layout, file: &Path, error: UnpackError) -> Error {
         }
         UnpackError::Write { path, source } => Error::io("write", &layout.shown(&path), &source),
         UnpackError::Unsafe { .. } => Error::new(Kind::ArchiveRefused, format!("{shown}: {error}"))
-            .hint("nothing was loaded; ask who made the archive for one without it"),
+            .hint("nothing was loaded; ask the maker of the archive for one without it"),
         UnpackError::NotOpened(_) | UnpackError::Damaged(_) => {
             Error::new(Kind::ArchiveRefused, format!("{shown}: {error}"))
                 .hint("nothing was loaded; get the archive again")
@@ -156,7 +156,7 @@ fn invalid(what: impl Into<String>) -> Problem {
 fn inspect(dir: &Path, latest: SystemTime) -> Result<(Form, PathBuf, Vec<Build>), Problem> {
     if !is_dir(&dir.join(MAIN_TREE)) {
         let conf_dir = outermost_conf(dir)
-            .ok_or_else(|| Problem::Other(Kind::NotAnArchive, "there is no dkms.conf in it".into()))?;
+            .ok_or_else(|| Problem::Other(Kind::NotAnArchive, "it has no dkms.conf".into()))?;
         archive::check_links(&conf_dir)?;
         return Ok((Form::Plain, conf_dir, Vec::new()));
     }
@@ -170,9 +170,7 @@ fn inspect(dir: &Path, latest: SystemTime) -> Result<(Form, PathBuf, Vec<Build>)
             }
         }
     }
-    Err(invalid(format!(
-        "there is a {MAIN_TREE} in it, but no dkms.conf in {SOURCE_TREE} or {BINARIES_ONLY}"
-    )))
+    Err(invalid(format!("it has a {MAIN_TREE}, but no dkms.conf in {SOURCE_TREE} or {BINARIES_ONLY}")))
 }
 
 /// The directory of the dkms.conf that is nearest to the top.
@@ -215,7 +213,7 @@ fn names(dir: &Path) -> Result<Vec<String>, Problem> {
             _ => {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                return Err(invalid(format!("{name} in {MAIN_TREE} is no directory of builds")));
+                return Err(invalid(format!("{name} in {MAIN_TREE} is not a directory of builds")));
             }
         }
     }
@@ -246,7 +244,7 @@ fn look_at_build(dir: &Path, kernel: &KernelRelease, latest: SystemTime) -> Resu
         any = true;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let info =
-            elf::modinfo(&path).map_err(|_| invalid(format!("has {name}, which is no kernel module")))?;
+            elf::modinfo(&path).map_err(|_| invalid(format!("has {name}, which is not a kernel module")))?;
         if info.kernel() != Some(kernel.as_str()) {
             let made_for = info.kernel().unwrap_or("no kernel");
             return Err(invalid(format!("has {name}, which was made for {made_for}")));

@@ -41,7 +41,7 @@ fn a_build_that_fits_is_kept_where_the_administrator_says_so() {
     assert_eq!(steps(&kept), ["keep a/1 for 6.1", "keep b/1 for 6.1"], "no depmod, no initramfs");
     assert_eq!(
         reason(&kept, "keep a/1 for 6.1"),
-        "the kernel headers changed from 1 to 2, but all 12 symbols that it imports are the same"
+        "the kernel headers changed from 1 to 2, but all 12 imported symbols are the same"
     );
     let built = with(&world(fits()), Rebuild::Inputs, &everything());
     assert_eq!(reason(&built, "build a/1 for 6.1"), "the kernel headers changed from 1 to 2");
@@ -70,10 +70,10 @@ fn one_that_does_not_fit_is_built_with_all_that_depends_on_it() {
     let plan = with(&world, Rebuild::Abi, &everything());
     assert_eq!(
         reason(&plan, "build a/1 for 6.1"),
-        "the kernel headers changed from 1 to 2, and symbols that it imports are others: \
-         printk (0x00000001 -> 0x00000002)"
+        "the kernel headers changed from 1 to 2, and imported symbols changed: printk (0x00000001 -> \
+         0x00000002)"
     );
-    assert_eq!(reason(&plan, "build b/1 for 6.1"), "a, which it depends on, is built anew or replaced");
+    assert_eq!(reason(&plan, "build b/1 for 6.1"), "a, which it depends on, is rebuilt or replaced");
     assert_eq!(needs(&plan, "build b/1 for 6.1"), ["install a/1 for 6.1"]);
     let by_inputs = with(&world, Rebuild::Inputs, &everything());
     assert!(reason(&by_inputs, "build a/1 for 6.1").contains("printk"), "the reason names it either way");
@@ -124,22 +124,19 @@ fn a_build_of_which_nothing_is_known_is_taken_over_only_if_it_fits() {
     let view = world.view("a/1", "6.1");
     (view.record, view.vermagic_matches) = (None, true);
     for (fit, looked_at) in [
-        (fits(), "its vermagic, the age of its source, 12 imported symbols"),
-        (
-            Some(Fit::Unknown),
-            "its vermagic, the age of its source; its kernel has no symbol versions to compare",
-        ),
+        (fits(), "vermagic, source age, 12 imported symbols"),
+        (Some(Fit::Unknown), "vermagic, source age; the kernel has no symbol versions to compare"),
     ] {
         world.view("a/1", "6.1").fit = fit;
         let plan = world.reconcile();
         assert_eq!(steps(&plan), ["take over a/1 for 6.1"]);
-        assert!(reason(&plan, "take over a/1 for 6.1").ends_with(&format!("(looked at: {looked_at})")));
+        assert!(reason(&plan, "take over a/1 for 6.1").ends_with(&format!("(checked: {looked_at})")));
     }
     world.view("a/1", "6.1").fit = Some(Fit::Not(symbol()));
     for plan in [world.reconcile(), world.bring("a/1", "6.1", Goal::Installed, false)] {
         assert_eq!(
             reason(&plan, "build a/1 for 6.1"),
-            "a build of it is there, but symbols that it imports are others: printk (0x00000001 -> 0x00000002)"
+            "the existing build cannot be used: imported symbols changed: printk (0x00000001 -> 0x00000002)"
         );
     }
     // Nothing could be built in its place.

@@ -18,7 +18,7 @@ fn loaded(autoinstall: bool) -> World {
 fn it_is_taken_over_and_not_built_again() {
     let plan = loaded(true).reconcile();
     assert_eq!(steps(&plan)[..2], ["take over zfs/2 for 6.1", "install zfs/2 for 6.1"]);
-    assert!(reason(&plan, "take over zfs/2 for 6.1").contains("it was loaded"));
+    assert!(reason(&plan, "take over zfs/2 for 6.1").contains("loaded from an archive"));
     let plan = loaded(false).bring("zfs/2", "6.1", Goal::Built, false);
     assert_eq!(steps(&plan), ["take over zfs/2 for 6.1"]);
 }

@@ -32,7 +32,7 @@ fn building_does_not_install_and_installing_builds() {
     let plan = world().bring("zfs/2", "6.1", Goal::Installed, false);
     assert_eq!(steps(&plan)[..2], ["build zfs/2 for 6.1", "install zfs/2 for 6.1"]);
     assert_eq!(plan.steps[1].needs, [0]);
-    assert_eq!(reason(&plan, "install zfs/2 for 6.1"), "it was asked for");
+    assert_eq!(reason(&plan, "install zfs/2 for 6.1"), "it was requested");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_stale_build_is_made_again_for_who_asks_for_it() {
     world.inputs("zfs/2", "6.1").source = "x".into();
     let plan = world.bring("zfs/2", "6.1", Goal::Installed, false);
     assert_eq!(reason(&plan, "build zfs/2 for 6.1"), "its source changed (from source to x)");
-    assert_eq!(reason(&plan, "install zfs/2 for 6.1"), "it was asked for");
+    assert_eq!(reason(&plan, "install zfs/2 for 6.1"), "it was requested");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_package_does_not_retry_a_failed_dependency_either() {
 fn going_down_takes_one_step_at_a_time() {
     let world = world().installed("zfs/2", "6.1");
     let plan = world.bring("zfs/2", "6.1", Goal::Uninstalled, false);
-    assert_eq!(steps(&plan), ["uninstall zfs/2 for 6.1", "depmod 6.1", "make the initramfs of 6.1 again"]);
+    assert_eq!(steps(&plan), ["uninstall zfs/2 for 6.1", "depmod 6.1", "rebuild the initramfs of 6.1"]);
     let plan = world.bring("zfs/2", "6.1", Goal::Unbuilt, false);
     assert_eq!(steps(&plan)[..2], ["uninstall zfs/2 for 6.1", "delete the build of zfs/2 for 6.1"]);
     assert_eq!(plan.steps[1].needs, [0]);

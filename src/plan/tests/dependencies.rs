@@ -34,8 +34,8 @@ fn dependents_are_built_again_with_what_they_depend_on() {
     world.inputs("lib/1", "6.1").source = "x".into();
     let plan = world.reconcile();
     assert_eq!(reason(&plan, "build lib/1 for 6.1"), "its source changed (from source to x)");
-    assert_eq!(reason(&plan, "build app/1 for 6.1"), "lib, which it depends on, is built anew or replaced");
-    assert_eq!(reason(&plan, "build top/1 for 6.1"), "app, which it depends on, is built anew or replaced");
+    assert_eq!(reason(&plan, "build app/1 for 6.1"), "lib, which it depends on, is rebuilt or replaced");
+    assert_eq!(reason(&plan, "build top/1 for 6.1"), "app, which it depends on, is rebuilt or replaced");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn who_asked_for_it_is_built_again_with_what_it_depends_on() {
     assert_eq!(steps(&plan)[..6], all.map(|step| format!("{step} for 6.1")));
     assert_eq!(needs(&plan, "build app/1 for 6.1"), ["install lib/1 for 6.1"]);
     assert_eq!(needs(&plan, "build top/1 for 6.1"), ["install app/1 for 6.1"]);
-    assert_eq!(reason(&plan, "build app/1 for 6.1"), "lib, which it depends on, is built anew or replaced");
+    assert_eq!(reason(&plan, "build app/1 for 6.1"), "lib, which it depends on, is rebuilt or replaced");
     assert_eq!(steps(&world.bring("lib/1", "6.1", Goal::Installed, true)).len(), 4, "not with --force");
     assert_eq!(steps(&world.bring("lib/1", "6.1", Goal::Built, false)).len(), 1, "nor for a build alone");
 

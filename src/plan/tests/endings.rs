@@ -36,7 +36,7 @@ fn an_interrupted_depmod_is_made_up_for() {
 #[test]
 fn the_initramfs_needs_depmod_and_comes_last() {
     let plan = World::new(&["6.1"]).with(&["spl/1", "zfs/2"]).reconcile();
-    assert_eq!(needs(&plan, "make the initramfs of 6.1 again"), ["depmod 6.1"]);
+    assert_eq!(needs(&plan, "rebuild the initramfs of 6.1"), ["depmod 6.1"]);
     assert_eq!(needs(&plan, "depmod 6.1"), [""; 0], "what did not fail is indexed");
     assert_eq!(initramfs(&plan), (false, vec!["spl".to_owned(), "zfs".to_owned()]));
 }
@@ -45,7 +45,7 @@ fn the_initramfs_needs_depmod_and_comes_last() {
 fn without_depmod_there_may_still_be_an_initramfs() {
     let world = World::new(&["6.1"]).with(&["zfs/2"]);
     let plan = plan(&world.0, &RECONCILE, &Options { depmod: false, ..Options::default() });
-    assert_eq!(steps(&plan)[2..], ["make the initramfs of 6.1 again"]);
+    assert_eq!(steps(&plan)[2..], ["rebuild the initramfs of 6.1"]);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_kernel_event_makes_it_whatever_it_holds() {
 #[test]
 fn what_is_due_is_made_if_the_initramfs_is_older() {
     let plan = due(Some(200), false).reconcile();
-    assert_eq!(reason(&plan, "make the initramfs of 6.1 again"), "it is older than the modules");
+    assert_eq!(reason(&plan, "rebuild the initramfs of 6.1"), "it is older than the modules");
     assert_eq!(initramfs(&plan), (false, vec!["spl".to_owned()]));
     assert!(initramfs(&due(Some(199), true).reconcile()).0);
 }
@@ -84,8 +84,8 @@ fn a_later_run_or_the_kernels_own_package_makes_it() {
     }
     let world = World::new(&["6.1", "6.2"]).with(&["zfs/2"]);
     let plan = plan(&world.0, &RECONCILE, &follows);
-    assert!(!steps(&plan).contains(&"make the initramfs of 6.1 again".to_owned()));
-    assert!(steps(&plan).contains(&"make the initramfs of 6.2 again".to_owned()));
+    assert!(!steps(&plan).contains(&"rebuild the initramfs of 6.1".to_owned()));
+    assert!(steps(&plan).contains(&"rebuild the initramfs of 6.2".to_owned()));
 }
 
 #[test]

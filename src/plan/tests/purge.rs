@@ -209,7 +209,7 @@ fn a_build_whose_record_cannot_be_read_is_neither_replaced_nor_taken_over_but_by
 fn a_failure_that_cannot_be_read_is_not_tried_again_by_hooks() {
     let mut world = World::new(&["6.1"]).with(&["zfs/2"]);
     world.view("zfs/2", "6.1").unread_verdict = Some(broken());
-    assert!(world.reconcile().is_empty() && notes(&world.reconcile())[0].contains("not tried again"));
+    assert!(world.reconcile().is_empty() && notes(&world.reconcile())[0].contains("not retried"));
     let asked = world.bring("zfs/2", "6.1", Goal::Built, false);
     assert_eq!(steps(&asked), ["build zfs/2 for 6.1"], "a person asks");
 }

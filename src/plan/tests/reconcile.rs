@@ -8,7 +8,7 @@ use crate::model::system::Source;
 use crate::plan::{Duty, Note, Options, plan};
 
 const NEW: [&str; 4] =
-    ["build zfs/2 for 6.1", "install zfs/2 for 6.1", "depmod 6.1", "make the initramfs of 6.1 again"];
+    ["build zfs/2 for 6.1", "install zfs/2 for 6.1", "depmod 6.1", "rebuild the initramfs of 6.1"];
 
 #[test]
 fn a_new_kernel_gets_every_module_with_one_depmod_and_one_initramfs() {
@@ -22,7 +22,7 @@ fn a_new_kernel_gets_every_module_with_one_depmod_and_one_initramfs() {
             "build zfs/2 for 6.2",
             "install zfs/2 for 6.2",
             "depmod 6.2",
-            "make the initramfs of 6.2 again",
+            "rebuild the initramfs of 6.2",
         ]
     );
     assert_eq!(reason(&only, "build zfs/2 for 6.2"), "it is not built for this kernel yet");
@@ -72,7 +72,7 @@ fn builds_of_dkms_are_taken_over_where_they_fit_and_made_again_where_not() {
     world.view("zfs/2", "6.1").record = None;
     let wrong = world.reconcile();
     assert_eq!(steps(&wrong), NEW);
-    assert_eq!(reason(&wrong, NEW[0]), "the build there was made for another kernel");
+    assert_eq!(reason(&wrong, NEW[0]), "the existing build is for another kernel");
     world.view("zfs/2", "6.1").vermagic_matches = true;
     assert_eq!(steps(&world.reconcile()), ["take over zfs/2 for 6.1"]);
     world.view("zfs/2", "6.1").installed = false;
@@ -169,7 +169,7 @@ fn a_failure_is_heeded_until_inputs_change_or_a_person_asks() {
 
     let asked = world.plan(&Request::Reconcile { kernels: None, retry: true });
     assert_eq!(steps(&asked), NEW);
-    assert_eq!(reason(&asked, NEW[0]), "it failed before and another try was asked for");
+    assert_eq!(reason(&asked, NEW[0]), "it failed before, and a retry was requested");
 
     world.inputs("zfs/2", "6.1").source = "x".into();
     let changed = world.reconcile();

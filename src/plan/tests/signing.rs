@@ -20,7 +20,7 @@ fn world() -> World {
     world
 }
 
-const SIGN: [&str; 2] = ["sign zfs/2 for 6.1", "make the initramfs of 6.1 again"];
+const SIGN: [&str; 2] = ["sign zfs/2 for 6.1", "rebuild the initramfs of 6.1"];
 
 fn resign(modules: &[&str]) -> Request {
     let modules = modules.iter().map(|text| Wanted::parse(text).unwrap()).collect();
@@ -99,7 +99,7 @@ fn resigning_goes_by_what_the_files_bear() {
     signatures.insert(cell("zfs/2", "6.2"), Signature::Ours { certificate: "old".into() });
     let plan = world.plan(&resign(&[]));
     assert_eq!(steps(&plan), SIGN);
-    assert_eq!(reason(&plan, SIGN[0]), "it does not bear the signature of the present key");
+    assert_eq!(reason(&plan, SIGN[0]), "it is not signed with the current key");
     assert_eq!(steps(&world.plan(&resign(&["zfs/2"]))), SIGN);
     let other = world.plan(&resign(&["zfs/1"]));
     assert!(other.is_empty() && notes(&other)[0].contains("no build of zfs/1"), "{other:?}");

@@ -144,7 +144,7 @@ impl Spec<'_> {
         })
     }
 
-    /// What failed is not tried again in this run.
+    /// What failed is not retried in this run.
     pub(super) fn heeds(&self, failed: Option<&Verdict>) -> bool {
         failed.is_some_and(|v| !(self.retry || v.provisional && self.options.retry_provisional))
     }
