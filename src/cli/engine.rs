@@ -39,8 +39,6 @@ pub struct Options {
     pub force: bool,
     /// `--force-version-override`: install whatever MODULE_VERSION the present module has.
     pub force_version_override: bool,
-    /// `-j`: jobs for make; 0 means no limit.
-    pub jobs: Option<usize>,
     /// `-c`: read this file instead of the source's dkms.conf.
     pub conf: Option<PathBuf>,
     /// `--config`: the kernel configuration to look into.
@@ -49,16 +47,10 @@ pub struct Options {
     pub kernel_source_dir: Option<PathBuf>,
     /// `--directive NAME=value`, in order.
     pub directives: Vec<(String, String)>,
-    /// `--symlink-modules`: install links into the tree instead of copies.
-    pub symlink_modules: bool,
     /// `--no-depmod`.
     pub no_depmod: bool,
-    /// `--modprobe-on-install`.
-    pub modprobe_on_install: bool,
     /// `--rpm_safe_upgrade`.
     pub rpm_safe_upgrade: bool,
-    /// `--verbose`: show commands instead of descriptions.
-    pub verbose: bool,
     /// `--debug`.
     pub debug: bool,
 }

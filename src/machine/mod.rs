@@ -152,16 +152,11 @@ impl Machine {
             let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
             observer.look_at_signatures(&mut system, &wanted);
         }
-        let modprobe = (*self.settings.modprobe_on_install).then(|| self.running_kernel()).flatten();
-        let options = Options {
-            modprobe: options.modprobe.clone().or(modprobe),
-            rebuild: *self.settings.rebuild,
-            ..options.clone()
-        };
-        let mut plan = plan::plan(&system, request, &options);
+        system.load_into = (*self.settings.modprobe_on_install).then(|| self.running_kernel()).flatten();
+        let mut plan = plan::plan(&system, request, options);
         while closer && !plan.questions.is_empty() {
             observer.answer(&mut system, &plan.questions);
-            plan = plan::plan(&system, request, &options);
+            plan = plan::plan(&system, request, options);
         }
         (system, plan)
     }
@@ -178,9 +173,7 @@ impl Machine {
         flags: &Flags,
         report: &dyn Report,
     ) -> Result<Ran> {
-        let no_weak_modules = flags.no_weak_modules || *self.settings.no_weak_modules;
-        let flags = Flags { no_weak_modules, ..flags.clone() };
-        let ran = self.run_locked(request, options, overrides, &flags, report)?;
+        let ran = self.run_locked(request, options, overrides, flags, report)?;
         // After the lock is given back: it may well call us.
         if let Some(command) =
             self.settings.post_transaction.as_deref().filter(|_| changed_something(request, &ran))

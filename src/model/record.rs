@@ -64,14 +64,12 @@ pub struct Overrides {
     pub build_environment: Option<PathBuf>,
     /// `--directive`.
     pub directives: Vec<(String, String)>,
-    /// `-j`; 0 means without limit. Changes no result, so it is not kept.
-    pub jobs: Option<usize>,
 }
 
 impl Overrides {
     /// True when nothing in it changes the result of a build.
     pub fn is_plain(&self) -> bool {
-        *self == Self { jobs: self.jobs, ..Self::default() }
+        *self == Self::default()
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::blind::Blind;
 use crate::model::directive::DirectiveChange;
 use crate::model::error::Error;
-use crate::model::fit::Fit;
+use crate::model::fit::{Fit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::Inputs;
 use crate::model::record::{Facts, KernelNote, Record, Verdict};
@@ -35,6 +35,10 @@ pub struct System {
     pub autoinstall_disabled: bool,
     /// The distribution installs every registered module by itself, AUTOINSTALL or not.
     pub every_module: bool,
+    /// The administrator's word on builds of which only the kernel's headers changed.
+    pub rebuild: Rebuild,
+    /// The running kernel, where modules are to be loaded as soon as they are installed for it.
+    pub load_into: Option<KernelRelease>,
     /// The architecture of new cells.
     pub arch: Option<Arch>,
     /// What could be seen of the directory that holds the kernels.

@@ -82,6 +82,7 @@ impl Observer<'_> {
         let mut system = System {
             autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
             every_module: self.distribution.every_module,
+            rebuild: *self.settings.rebuild,
             arch: Some(self.arch.clone()),
             modules: registered.into_iter().collect(),
             ..System::default()
@@ -312,9 +313,9 @@ impl Observer<'_> {
         }
     }
 
-    /// Parallel make jobs: `-j`, else framework.conf, else one per processor.
+    /// Jobs for make.
     pub fn jobs(&self) -> usize {
-        self.overrides.jobs.or(*self.settings.parallel_jobs).unwrap_or_else(|| *processors())
+        self.settings.parallel_jobs.unwrap_or_else(|| *processors())
     }
 
     fn inputs(&self, once: &Once, cell: &Cell, context: &Context, conf: &Conf) -> Result<Inputs> {

@@ -28,7 +28,7 @@ impl Observer<'_> {
             (Some(_), _) if !self.overrides.is_plain() => Cow::Borrowed(self.overrides),
             (Some(Asked { anew: true, .. }), _) | (_, None) => Cow::Borrowed(self.overrides),
             (_, Some(kept)) if kept.is_plain() && self.overrides.is_plain() => Cow::Borrowed(self.overrides),
-            (_, Some(kept)) => Cow::Owned(Overrides { jobs: self.overrides.jobs, ..kept.clone() }),
+            (_, Some(kept)) => Cow::Owned(kept.clone()),
         }
     }
 

@@ -99,7 +99,7 @@ impl Planner<'_> {
 
     /// After depmod, which is where modprobe looks: `needs` is its step.
     fn modprobe(&mut self, kernel: &KernelRelease, needs: &[usize]) {
-        if self.options.modprobe.as_ref() != Some(kernel) {
+        if self.system.load_into.as_ref() != Some(kernel) {
             return;
         }
         let installs = |s: &Step| matches!(&s.action, Action::Install { cell, .. } if cell.kernel == *kernel);

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::model::fit::Rebuild;
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
@@ -251,13 +250,8 @@ pub struct Options {
     pub purge_missing: bool,
     /// Kernels for which whoever called us runs depmod as soon as this run is over.
     pub depmod_follows: BTreeSet<KernelRelease>,
-    /// What becomes of a build when only the kernel's headers changed.
-    pub rebuild: Rebuild,
     /// Kernels whose own package will make the initramfs later in this transaction.
     pub initramfs_follows: BTreeSet<KernelRelease>,
-    /// The running kernel, where modules are to be loaded as soon as they are installed for it
-    /// (`--modprobe-on-install`).
-    pub modprobe: Option<KernelRelease>,
 }
 
 impl Default for Options {
@@ -273,9 +267,7 @@ impl Default for Options {
             kernel_left: false,
             purge_missing: false,
             depmod_follows: BTreeSet::new(),
-            rebuild: Rebuild::default(),
             initramfs_follows: BTreeSet::new(),
-            modprobe: None,
         }
     }
 }

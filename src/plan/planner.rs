@@ -252,7 +252,7 @@ impl<'a> Planner<'a> {
     /// True when headers that changed do not make a build stale: the administrator wants it so, and all
     /// that it imports is what it was.
     fn fits_headers(&self, view: &CellView) -> bool {
-        self.options.rebuild == Rebuild::Abi && matches!(view.fit, Some(Fit::Fits { .. }))
+        self.system.rebuild == Rebuild::Abi && matches!(view.fit, Some(Fit::Fits { .. }))
     }
 
     /// Plans to write down that a build fits headers that changed, unless that is done (false).

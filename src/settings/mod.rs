@@ -27,6 +27,14 @@ pub struct Given {
     pub source_tree: Option<PathBuf>,
     /// `--installtree`.
     pub install_tree: Option<PathBuf>,
+    /// `--verbose`.
+    pub verbose: bool,
+    /// `--symlink-modules`.
+    pub symlink_modules: bool,
+    /// `--modprobe-on-install`.
+    pub modprobe_on_install: bool,
+    /// `-j`; 0 for no limit.
+    pub jobs: Option<usize>,
     /// `--rebuild`.
     pub rebuild: Option<Rebuild>,
 }
@@ -71,20 +79,25 @@ fn merge(framework: &Framework, environment: &Environment, given: &Given) -> Set
     let tree = |option, given: &Option<PathBuf>, name, default: Value<PathBuf>| {
         strongest([on_command_line(option, given.clone()), files.path(name)]).unwrap_or(default)
     };
+    let switch = |option, given: bool, name| {
+        strongest([on_command_line(option, given.then_some(true)), files.switch(name)]).unwrap_or_default()
+    };
     Settings {
         dkms_tree: tree("--dkmstree", &given.dkms_tree, "dkms_tree", default.dkms_tree),
         source_tree: tree("--sourcetree", &given.source_tree, "source_tree", default.source_tree),
         install_tree: tree("--installtree", &given.install_tree, "install_tree", default.install_tree),
         tmp_location: optional(files.path("tmp_location")),
-        verbose: files.switch("verbose").unwrap_or_default(),
-        symlink_modules: files.switch("symlink_modules").unwrap_or_default(),
+        verbose: switch("--verbose", given.verbose, "verbose"),
+        symlink_modules: switch("--symlink-modules", given.symlink_modules, "symlink_modules"),
         autoinstall_all_kernels: files.switch("autoinstall_all_kernels").unwrap_or_default(),
         modprobe_on_install: strongest([
+            on_command_line("--modprobe-on-install", given.modprobe_on_install.then_some(true)),
             files.switch("modprobe_on_install"),
             variable(environment, "modprobe_on_install", |_| Some(true)),
         ])
         .unwrap_or_default(),
         parallel_jobs: optional(strongest([
+            on_command_line("-j", given.jobs),
             files.number("parallel_jobs"),
             variable(environment, "parallel_jobs", |text| text.trim().parse().ok()),
         ])),

@@ -1,6 +1,5 @@
 //! What happens to a machine, beside us and through us.
 
-use dkms_hook::model::fit::Rebuild;
 use dkms_hook::plan::{InitramfsDuty, Options};
 
 use crate::apply::signer;
@@ -86,6 +85,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether framework.conf says `rebuild=abi` when this runs.
+    pub fn abi(&self) -> bool {
+        self.bits >> 6 & 1 == 1
+    }
+
     /// With these options.
     pub fn options(&self) -> Options {
         let bit = |n: u8| self.bits >> n & 1 == 1;
@@ -96,7 +100,6 @@ impl Run {
             kernel_event: bit(2),
             retry_provisional: bit(3),
             kernel_left: matches!(self.ask, Ask::KernelLeft(_)) || bit(4) && bit(5),
-            rebuild: if bit(6) { Rebuild::Abi } else { Rebuild::Inputs },
             depmod_follows: if bit(5) && bit(7) { first() } else { Default::default() },
             heed_failures: bit(8),
             purge_missing: bit(9),

@@ -222,6 +222,8 @@ pub struct Machine {
     pub compression: u8,
     pub key: Option<u8>,
     pub no_autoinstall: bool,
+    /// framework.conf keeps builds that fit headers which changed (`rebuild=abi`).
+    pub abi: bool,
     /// Kernels with a newer module of that name of their own.
     pub kernel_has: BTreeSet<(Name, K)>,
     /// Which builds fail: those whose print has this remainder.

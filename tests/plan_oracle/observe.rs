@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dkms_hook::model::blind::{Blind, Cause};
 use dkms_hook::model::error::Error;
-use dkms_hook::model::fit::{Fit, Misfit};
+use dkms_hook::model::fit::{Fit, Misfit, Rebuild};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::{
@@ -94,6 +94,7 @@ pub fn observe(machine: &Machine, named: Option<&[K]>) -> System {
     let mut system = System {
         arch: Some(arch()),
         autoinstall_disabled: machine.no_autoinstall,
+        rebuild: if machine.abi { Rebuild::Abi } else { Rebuild::Inputs },
         modules: machine.modules.iter().map(|(m, known)| (id(*m), source(machine, *m, known))).collect(),
         install_tree: install_tree(machine),
         ..System::default()

@@ -202,6 +202,12 @@ fn remembered(machine: &Machine, k: K) -> bool {
 
 /// Plans, compares with the specification, and carries out.
 fn run(machine: &mut Machine, run: &Run) {
+    machine.abi = run.abi();
+    check_run(machine, run);
+    machine.abi = false;
+}
+
+fn check_run(machine: &mut Machine, run: &Run) {
     let options = run.options();
     let known = matches!(run.ask, Ask::Remove(m) if machine.modules.contains_key(&m));
     if matches!(run.ask, Ask::Remove(_)) && !known {

@@ -50,7 +50,7 @@ impl Executor<'_> {
             distro: &self.observer.distribution.id,
             jobs: observer.jobs(),
             force,
-            verbose: self.flags.verbose,
+            verbose: *observer.settings.verbose,
             may_ask: self.flags.may_ask(),
             report: self.report,
         };

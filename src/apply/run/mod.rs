@@ -28,12 +28,6 @@ mod builds;
 /// What a run may be told beside the plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// Install links instead of copies.
-    pub symlink_modules: bool,
-    /// Do not share modules between kernels (`NO_WEAK_MODULES` in the environment).
-    pub no_weak_modules: bool,
-    /// Show commands.
-    pub verbose: bool,
     /// A person reads our errors at once: a failure needs no summary later.
     pub interactive: bool,
 }
@@ -147,7 +141,8 @@ impl Executor<'_> {
     }
 
     fn is_shared(&self, cell: &Cell) -> bool {
-        !self.flags.no_weak_modules && !self.conf(cell).1.is_some_and(|conf| conf.no_weak_modules)
+        !*self.observer.settings.no_weak_modules
+            && !self.conf(cell).1.is_some_and(|conf| conf.no_weak_modules)
     }
 
     fn changed(&self, cell: &Cell, paths: Vec<PathBuf>) {
@@ -235,7 +230,7 @@ impl Executor<'_> {
         Installer {
             layout: self.observer.layout,
             distribution: self.observer.distribution,
-            symlink_modules: self.flags.symlink_modules || *self.observer.settings.symlink_modules,
+            symlink_modules: *self.observer.settings.symlink_modules,
             rivals,
             kernel_event: self.options.kernel_event,
             report: self.report,

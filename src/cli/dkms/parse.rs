@@ -216,12 +216,12 @@ fn set(got: &mut Invocation, option: Value, value: &OsStr) -> Result<(), Error> 
                     .hint("write it as --directive=NAME=value"));
             }
         },
-        Value::Jobs if text.is_empty() => got.options.jobs = None,
+        Value::Jobs if text.is_empty() => got.settings.jobs = None,
         Value::Jobs => {
             let jobs = text.parse().map_err(|_| {
                 Error::new(Kind::Misuse(2), format!("-j wants a number of jobs, not {text:?}"))
             })?;
-            got.options.jobs = Some(jobs);
+            got.settings.jobs = Some(jobs);
         }
     }
     Ok(())
@@ -237,11 +237,11 @@ fn flag(got: &mut Invocation, word: &str) -> bool {
         "--force-version-override" => options.force_version_override = true,
         "--binaries-only" => got.binaries_only = true,
         "--source-only" => got.source_only = true,
-        "--symlink-modules" => options.symlink_modules = true,
+        "--symlink-modules" => got.settings.symlink_modules = true,
         "--no-depmod" => options.no_depmod = true,
-        "--modprobe-on-install" => options.modprobe_on_install = true,
+        "--modprobe-on-install" => got.settings.modprobe_on_install = true,
         "--rpm_safe_upgrade" => options.rpm_safe_upgrade = true,
-        "--verbose" => options.verbose = true,
+        "--verbose" => got.settings.verbose = true,
         "--debug" => options.debug = true,
         other => {
             let Some(known) = DEPRECATED.iter().find(|name| **name == other) else { return false };

@@ -221,7 +221,7 @@ fn carry_out(
         return Err(Error::new(Kind::NotPermitted, "only root may change modules")
             .hint("run it again with sudo, or with --dry-run to see what it would do"));
     }
-    let flags = Flags { interactive: person, ..Flags::default() };
+    let flags = Flags { interactive: person };
     let ran = machine.run(request, options, &overrides, &flags, report)?;
     for (_, error) in ran.errors() {
         report.warning(&error.to_string());

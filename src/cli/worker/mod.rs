@@ -78,7 +78,6 @@ impl Worker {
             kernel_source_dir: absolute(&options.kernel_source_dir),
             build_environment: named.build_environment.value.clone(),
             directives: directives.chain(&options.directives).cloned().collect(),
-            jobs: options.jobs,
         }
     }
 
@@ -268,15 +267,9 @@ impl Engine for Worker {
             heed_failures: in_package,
             any_version: options.force_version_override,
             force_install: options.rpm_safe_upgrade,
-            modprobe: options.modprobe_on_install.then(|| self.machine.running_kernel()).flatten(),
             ..crate::plan::Options::default()
         };
-        let flags = Flags {
-            symlink_modules: options.symlink_modules,
-            no_weak_modules: false,
-            verbose: options.verbose || *self.machine.settings.verbose,
-            interactive: !in_package,
-        };
+        let flags = Flags { interactive: !in_package };
         if let Err(error) = self.tombstone(request) {
             return error.into();
         }
@@ -383,7 +376,7 @@ impl Engine for Worker {
             self.permit(Need::Root)
                 .map_err(|error| error.context("there is no signing key yet, and it cannot be made"))?;
         }
-        let flags = Flags { interactive: self.caller == Caller::Person, ..Flags::default() };
+        let flags = Flags { interactive: self.caller == Caller::Person };
         let made = self.machine.make_pair(&pair, flags.may_ask(), &self.report);
         let next = self.machine.next_for(&pair);
         Ok(KeyPair { lines: pair.lines(), made, next })

@@ -4,6 +4,7 @@ use super::world::{World, needs, notes, reason, steps};
 use crate::model::fit::{Fit, Misfit, Rebuild, SymbolChange};
 use crate::model::record::Kept;
 use crate::model::request::{Goal, Request};
+use crate::model::system::System;
 use crate::plan::{Options, Plan, plan};
 
 /// `a/1` and `b/1`, which depends on it, installed; then the headers change.
@@ -28,7 +29,7 @@ fn symbol() -> Misfit {
 }
 
 fn with(world: &World, rebuild: Rebuild, request: &Request) -> Plan {
-    plan(&world.0, request, &Options { rebuild, ..Options::default() })
+    plan(&System { rebuild, ..world.0.clone() }, request, &Options::default())
 }
 
 fn everything() -> Request {

@@ -106,8 +106,9 @@ fn there_is_none_for_a_kernel_without_modules() {
 
 #[test]
 fn modules_are_loaded_into_the_running_kernel_after_its_index_is_made() {
-    let world = super::world::World::new(&["6.1", "6.2"]).with(&["zfs/2"]);
-    let options = Options { modprobe: Some(kernel("6.1")), ..Options::default() };
+    let mut world = super::world::World::new(&["6.1", "6.2"]).with(&["zfs/2"]);
+    world.0.load_into = Some(kernel("6.1"));
+    let options = Options::default();
     let plan = |release: &str| {
         let request = super::world::asked("zfs/2", release, crate::model::request::Goal::Installed, false);
         crate::plan::plan(&world.0, &request, &options)

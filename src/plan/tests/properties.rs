@@ -42,8 +42,13 @@ impl Choices<'_> {
 }
 
 fn system(choices: &mut Choices<'_>) -> System {
-    let mut system =
-        System { arch: Some(arch()), autoinstall_disabled: choices.rarely(10), ..System::default() };
+    let mut system = System {
+        arch: Some(arch()),
+        autoinstall_disabled: choices.rarely(10),
+        rebuild: if choices.rarely(3) { Rebuild::Abi } else { Rebuild::Inputs },
+        load_into: choices.rarely(3).then(|| kernel(KERNELS[0])),
+        ..System::default()
+    };
     for release in KERNELS {
         system.kernels.insert(kernel(release), a_kernel(release, choices));
     }
@@ -241,9 +246,7 @@ fn options(choices: &mut Choices<'_>) -> Options {
         kernel_left: choices.rarely(3),
         purge_missing: choices.rarely(3),
         depmod_follows: if choices.rarely(4) { BTreeSet::from([kernel("6.1")]) } else { BTreeSet::new() },
-        rebuild: if choices.rarely(3) { Rebuild::Abi } else { Rebuild::Inputs },
         initramfs_follows: follows,
-        modprobe: choices.rarely(3).then(|| kernel(KERNELS[0])),
     }
 }
 

@@ -105,15 +105,8 @@ impl From<&model::Record> for OnDisk {
 
 impl From<model::Overrides> for Overrides {
     fn from(overrides: model::Overrides) -> Self {
-        // How many jobs make was given changes no result.
-        let model::Overrides {
-            conf,
-            kernel_config,
-            kernel_source_dir,
-            build_environment,
-            directives,
-            jobs: _,
-        } = overrides;
+        let model::Overrides { conf, kernel_config, kernel_source_dir, build_environment, directives } =
+            overrides;
         Self { conf, kernel_config, kernel_source_dir, build_environment, directives }
     }
 }
@@ -121,7 +114,7 @@ impl From<model::Overrides> for Overrides {
 impl From<Overrides> for model::Overrides {
     fn from(overrides: Overrides) -> Self {
         let Overrides { conf, kernel_config, kernel_source_dir, build_environment, directives } = overrides;
-        Self { conf, kernel_config, kernel_source_dir, build_environment, directives, jobs: None }
+        Self { conf, kernel_config, kernel_source_dir, build_environment, directives }
     }
 }
 

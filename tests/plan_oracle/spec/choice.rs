@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use dkms_hook::model::fit::Rebuild;
-
 use super::Spec;
 use crate::machine::{GONE, M, Made, NAMES, Name, Registered, has_symbol_versions, same_symbols};
 
@@ -74,7 +72,7 @@ impl Spec<'_> {
         let looked_at = self.installed(m) && only_headers_differ(&now, &build.made);
         let fits = written.kept == Some(now.headers)
             || looked_at && has_symbol_versions(self.k) && same_symbols(now.headers, build.made.headers);
-        self.options.rebuild == Rebuild::Abi && fits
+        self.machine.abi && fits
     }
 
     /// Installed as it should be, whatever becomes of what it depends on.

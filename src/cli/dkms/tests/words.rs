@@ -120,10 +120,11 @@ fn options_with_and_without_values() {
          --no-depmod|--modprobe-on-install|--rpm_safe_upgrade|--verbose|--debug|--templatekernel=K0|\
          --dkmstree=/t|--sourcetree|/s|--installtree=/i|--archive=a.tar|--binaries-only|--quiet");
     let o = &got.options;
-    assert!(o.force && o.force_version_override && o.symlink_modules && o.no_depmod);
-    assert!(o.modprobe_on_install && o.rpm_safe_upgrade && o.verbose && o.debug);
+    assert!(o.force && o.force_version_override && o.no_depmod && o.rpm_safe_upgrade && o.debug);
+    let s = &got.settings;
+    assert!(s.symlink_modules && s.modprobe_on_install && s.verbose);
     assert!(got.quiet && got.binaries_only && !got.source_only);
-    assert_eq!(o.jobs, Some(4));
+    assert_eq!(got.settings.jobs, Some(4));
     assert_eq!(o.conf.as_deref(), Some(Path::new("my.conf")));
     assert_eq!(o.kernel_config.as_deref(), Some(Path::new(".config")));
     assert_eq!(o.kernel_source_dir.as_deref(), Some(Path::new("/usr/src/linux")));
@@ -135,8 +136,8 @@ fn options_with_and_without_values() {
     let trees = [&got.settings.dkms_tree, &got.settings.source_tree, &got.settings.install_tree]
         .map(|t| t.as_deref());
     assert_eq!(trees, ["/t", "/s", "/i"].map(|t| Some(Path::new(t))));
-    assert_eq!(run("build|m/1|-j|0").options.jobs, Some(0));
-    assert_eq!(run("build|m/1|-j").options.jobs, None);
+    assert_eq!(run("build|m/1|-j|0").settings.jobs, Some(0));
+    assert_eq!(run("build|m/1|-j").settings.jobs, None);
     let old = ["--no-initrd", "--no-clean-kernel", "--no-prepare-kernel"];
     assert_eq!(run(&format!("build|m/1|{}", old.join("|"))).remarks, old.map(Remark::Deprecated));
     assert!(run(&format!("-q|build|m/1|{}", old.join("|"))).remarks.is_empty(), "quiet from -q on");
