@@ -25,7 +25,7 @@ pub fn find(layout: &Layout, module: &ModuleId, text: &str, dir: &Path) -> Optio
     let (dir, path) = [overriding.as_path(), dir]
         .into_iter()
         .find_map(|dir| Some((dir, find_program(dir.join(name).to_str()?)?)))?;
-    let command = format!("{} {args}", shell_word(&path.to_string_lossy()));
+    let command = format!("{} {args}", shlex::try_quote(path.to_str()?).ok()?);
     Some(Found { dir: dir.to_path_buf(), process: Process::bash(command.trim_end()).dir(dir) })
 }
 
@@ -60,20 +60,27 @@ pub fn run(
     }
 }
 
-/// A text as one word of a shell command.
-fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=@%,".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::fs::root::Root;
 
     #[test]
-    fn paths_become_one_word() {
-        assert_eq!(shell_word("/usr/src/m-1/x.sh"), "/usr/src/m-1/x.sh");
-        assert_eq!(shell_word("/var/lib/dkms/m/0~1+git"), "'/var/lib/dkms/m/0~1+git'");
-        assert_eq!(shell_word("/a b/it's"), r"'/a b/it'\''s'");
+    fn a_path_is_one_word_and_arguments_are_what_a_shell_makes_of_them() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(root.path()));
+        let id = ModuleId::new("m", "0~1").unwrap();
+        for name in ["plain-1.0", "a b/it's $HOME", "~", "0~1+git;false"] {
+            let dir = root.path().join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            let script = dir.join("run.sh");
+            std::fs::write(&script, "#!/bin/sh\nprintf '%s|' \"$@\" > out\n").unwrap();
+            std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let found = find(&layout, &id, "run.sh one 'two three' $((1 + 3))", &dir).unwrap();
+            assert_eq!(found.process.run(Output::Null).unwrap(), 0, "{name}");
+            assert_eq!(std::fs::read_to_string(dir.join("out")).unwrap(), "one|two three|4|", "{name}");
+        }
     }
 }

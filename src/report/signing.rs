@@ -69,8 +69,8 @@ impl Key {
 
 /// A path as a word for the shell that the command is pasted into.
 fn word(path: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
-    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    // No path has a NUL, which is all that cannot be quoted.
+    shlex::try_quote(path).map_or_else(|_| path.to_owned(), Into::into)
 }
 
 /// What is left to do for a certificate.
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_command_can_be_pasted_whatever_the_path() {
         assert_eq!(word("/var/lib/dkms/mok.pub"), "/var/lib/dkms/mok.pub");
-        assert_eq!(word("/my keys/it's $1.der"), r"'/my keys/it'\''s $1.der'");
+        assert_eq!(word("/my keys/it's $1.der"), r#""/my keys/it's "'$1.der'"#);
     }
 
     #[test]
