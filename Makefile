@@ -7,7 +7,9 @@
 #   make rpm        an rpm for Fedora and its relatives in target/packages/
 #   make srpm       the source rpm that rpmbuild --rebuild makes it of
 #   make pacman     a package for Arch and its relatives in target/packages/ (makepkg)
-#   make test       all tests, the ones in real Debian roots included
+#   make check      format, lints, tests on fake roots: no root, no network
+#   make test       that a new user's machine can do all of it: upgrades and boots in real roots
+#   make test-all   every row of every lab (tests/run --list)
 #   make demo       a kernel upgrade: as root on Debian with real packages, elsewhere with toy kernels
 #   make bench fmt lint clean
 
@@ -42,7 +44,7 @@ place       = $(PLACE) $(1) > '$(DESTDIR)$(2)' && chmod $(3) '$(DESTDIR)$(2)'
 
 .PHONY: all build install install-program install-hooks-apt install-hooks-dnf \
         install-dnf4 install-hooks-pacman install-hooks-none deb stage-deb rpm srpm pacman \
-        test demo bench fmt lint clean
+        check test test-all demo bench fmt lint clean
 
 all: build
 
@@ -141,8 +143,15 @@ stage-deb:
 	chmod 644 '$(DESTDIR)/usr/share/doc/dkms-hook/changelog.gz'
 	$(INSTALL) -m 644 packaging/debian/lintian-overrides '$(DESTDIR)/usr/share/lintian/overrides/dkms-hook'
 
+# What each of them runs, and single tests: tests/run.
+check:
+	tests/run check
+
 test:
-	scripts/test-all
+	tests/run test
+
+test-all:
+	tests/run test ci all
 
 demo:
 	@tests/demo/run

@@ -47,6 +47,7 @@ mod signing;
 mod sources;
 mod tarball_safety;
 mod tarballs;
+mod toy_demo;
 mod uname;
 mod weak_updates;
 mod why;

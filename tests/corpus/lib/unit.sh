@@ -105,3 +105,31 @@ run_units() {
 	done
 	wait
 }
+
+# prepare: everything that the rows of the dozen need.
+prepare() {
+	local rows=() all='' list=''
+	choose_rows
+	make_ready
+	need_tool dkms
+	need_tool ours
+}
+
+# dozen_row ROW: one of them with both tools, for each of its kernels.
+dozen_row() {
+	local kernel passed=0 failed=0
+	export dozen=yes
+	exec 7>"$CORPUS_CACHE/lock"
+	flock --shared 7
+	for kernel in $(kernels_of "$1"); do
+		unit "$1" "$kernel" dkms
+		unit "$1" "$kernel" ours
+		if compare "$1" "$kernel"; then passed=$((passed + 1)); else
+			failed=$((failed + 1))
+			echo "FAILED: $1 $kernel: $differences"
+		fi
+		table_line "$1" "$kernel"
+	done
+	echo "$passed passed, $failed failed, 0 skipped"
+	[ "$failed" = 0 ]
+}

@@ -4,7 +4,7 @@
 LAB=$(cd "$DIFF/../lab" && pwd)
 for part in say paths need namespace layers repack; do . "$LAB/lib/$part.sh"; done
 export DIFF_OUT=${DIFF_OUT:-$REPO_TOP/target/differential} LAB_OUT
-for part in world toy step snapshot compare rows report; do . "$DIFF/lib/$part.sh"; done
+for part in world toy step snapshot compare rows report kept; do . "$DIFF/lib/$part.sh"; done
 
 # variants GROUP: who works on the right side.
 variants() {

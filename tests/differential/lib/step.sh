@@ -79,15 +79,13 @@ hand_back() {
 	n=
 }
 
-# run_scenario GROUP NAME VARIANT: process 1 of its namespace.
+# run_scenario GROUP NAME VARIANT DIR: process 1 of its namespace; the recording goes to DIR.
 run_scenario() {
-	local group=$1 name=$2 variant=$3 root base steps REAL
+	local group=$1 name=$2 variant=$3 steps=$4 root base REAL
 	. "$(kernels_file trixie)"
 	REAL=$R2
-	steps=$DIFF_OUT/$name/$variant
 	base=$LAB_CACHE/mnt/$name-$variant
 	root=$base/root
-	mkdir -p "$steps"
 	stack "$WORLD/upper:$(root_dir trixie)" "$base/upper" "$base/work" "$root"
 	furnish "$root"
 	mkdir -p "$root/srv/tools"

@@ -87,12 +87,13 @@ settings() { # ROOT
 	: >"$1/usr/sbin/dkms-hook"
 }
 
-# The same key for both, so that signed modules have the same bytes.
+# The same key for both, so that signed modules have the same bytes; and in every run, as recordings are kept.
 signing_key() { # ROOT
-	openssl req -new -x509 -nodes -days 36500 -subj '/CN=differential test/' -newkey rsa:2048 \
-		-keyout "$1/var/lib/dkms/mok.key" -outform DER -out "$1/var/lib/dkms/mok.pub" 2>/dev/null
-	chmod 600 "$1/var/lib/dkms/mok.key"
-	chmod 644 "$1/var/lib/dkms/mok.pub"
+	[ -e "$KEPT/mok.pub" ] ||
+		openssl req -new -x509 -nodes -days 36500 -subj '/CN=differential test/' -newkey rsa:2048 \
+			-keyout "$KEPT/mok.key" -outform DER -out "$KEPT/mok.pub" 2>/dev/null
+	install -m 600 "$KEPT/mok.key" "$1/var/lib/dkms/mok.key"
+	install -m 644 "$KEPT/mok.pub" "$1/var/lib/dkms/mok.pub"
 }
 
 # make_world: process 1 of a namespace.

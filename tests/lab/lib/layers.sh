@@ -7,7 +7,7 @@
 
 # lower_of SUITE LAYER: the overlay's lowerdir.
 lower_of() {
-	local layers=$LAB_CACHE/mnt/layers/$1
+	local layers=$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$1
 	case $2 in
 	bare) root_dir "$1" ;;
 	ready) printf '%s:%s' "$layers/ready/upper" "$(root_dir "$1")" ;;
@@ -40,7 +40,7 @@ install_under_test() {
 # fill_layer SUITE LAYER: process 1 of a namespace; the log goes to stdout.
 fill_layer() {
 	local suite=$1 layer=$2 dir root below
-	dir=$LAB_CACHE/mnt/layers/$suite/$layer
+	dir=$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$suite/$layer
 	root=$LAB_CACHE/mnt/root
 	. "$(kernels_file "$suite")"
 	case $layer in ready) below=bare ;; one) below=ready ;; esac
@@ -49,8 +49,7 @@ fill_layer() {
 	attach_repository "$root" "$suite"
 	case $layer in
 	ready)
-		install_under_test "$root"
-		in_root "$root" apt-get -q install labmod-dkms labdep-dkms
+		install_under_test "$root" && in_root "$root" apt-get -q install labmod-dkms labdep-dkms
 		;;
 	one) in_root "$root" apt-get -q install "linux-image-$R1" "linux-headers-$R1" ;;
 	esac
@@ -60,9 +59,9 @@ fill_layer() {
 need_layer() {
 	local log=$LAB_OUT/rows/layer-$1-$2.log
 	[ "$2" != bare ] || return 0
-	[ ! -d "$LAB_CACHE/mnt/layers/$1/$2" ] || return 0
+	[ ! -d "$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$1/$2" ] || return 0
 	[ "$2" = ready ] || need_layer "$1" ready || return
-	timed "layer $1/$2" in_namespace --offline "$LAB/run" --in-namespace fill_layer "$1" "$2" \
+	timed "layer $1/$2" in_namespace --offline "$LAB/inside" apt fill_layer "$1" "$2" \
 		>"$log" 2>&1 && return
 	say "the $1/$2 layer could not be made; end of $log:"
 	tail -n 15 "$log" >&2

@@ -20,6 +20,8 @@ REVISION=+lab1         # appended to the versions of "the same release in a new 
 
 # use_cache: until this shell and its children end, no setup changes the cache.
 use_cache() {
+	# The queue holds it for all its jobs.
+	[ -z "${LAB_LOCKED:-}" ] || return 0
 	exec 8>"$LAB_CACHE/lock"
 	flock --shared 8
 }

@@ -25,7 +25,8 @@ load_row() {
 	local suite
 	row_defaults
 	for suite in trixie sid; do
-		. "$(kernels_file "$suite")"
+		# Not there as long as nothing of that suite was fetched.
+		[ ! -e "$(kernels_file "$suite")" ] || . "$(kernels_file "$suite")"
 	done
 	. "$LAB/rows/$1"
 }
@@ -145,7 +146,7 @@ check_dry_run() {
 run_row() {
 	local name=$1 row_dir root faults said images_made builds_ran builds_wanted changed images_ok=yes dry
 	load_row "$name"
-	row_dir=$LAB_CACHE/mnt/row-$name
+	row_dir=$LAB_CACHE/mnt/$LAB_UNDER_TEST/row-$name
 	root=$row_dir/root
 	faults=$LAB_OUT/rows/$name.faults
 	mkdir -p "$row_dir"

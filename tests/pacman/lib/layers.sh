@@ -7,7 +7,7 @@
 
 # lower_of SUITE LAYER: the overlay's lowerdir.
 lower_of() {
-	local layers=$LAB_CACHE/mnt/layers/$1
+	local layers=$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$1
 	case $2 in
 	bare) root_dir "$1" ;;
 	ready | dracut) printf '%s:%s' "$layers/$2/upper" "$(root_dir "$1")" ;;
@@ -46,7 +46,7 @@ install_under_test() {
 # fill_layer SUITE LAYER: process 1 of a namespace; the log goes to stdout.
 fill_layer() {
 	local suite=$1 layer=$2 dir root below=bare generator=mkinitcpio
-	dir=$LAB_CACHE/mnt/layers/$suite/$layer
+	dir=$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$suite/$layer
 	root=$LAB_CACHE/mnt/root
 	[ "$layer" != one ] || below=ready
 	[ "$layer" != dracut ] || generator=dracut
@@ -66,9 +66,9 @@ fill_layer() {
 need_layer() {
 	local log=$LAB_OUT/rows/layer-$1-$2.log
 	[ "$2" != bare ] || return 0
-	[ ! -d "$LAB_CACHE/mnt/layers/$1/$2" ] || return 0
+	[ ! -d "$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$1/$2" ] || return 0
 	[ "$2" != one ] || need_layer "$1" ready || return
-	timed "layer $1/$2" in_namespace --offline "$PACMAN_LAB/run" --in-namespace fill_layer "$1" "$2" >"$log" 2>&1 && return
+	timed "layer $1/$2" in_namespace --offline "$LAB/inside" pacman fill_layer "$1" "$2" >"$log" 2>&1 && return
 	say "the $1/$2 layer could not be made; end of $log:"
 	tail -n 15 "$log" >&2
 	return 1

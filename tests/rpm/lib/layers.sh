@@ -6,7 +6,7 @@
 
 # lower_of SUITE LAYER: the overlay's lowerdir.
 lower_of() {
-	local layers=$LAB_CACHE/mnt/layers/$1
+	local layers=$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$1
 	case $2 in
 	bare) root_dir "$1" ;;
 	ready) printf '%s:%s' "$layers/ready/upper" "$(root_dir "$1")" ;;
@@ -67,7 +67,7 @@ install_under_test() {
 # fill_layer SUITE LAYER: process 1 of a namespace; the log goes to stdout.
 fill_layer() {
 	local suite=$1 layer=$2 dir root below
-	dir=$LAB_CACHE/mnt/layers/$suite/$layer
+	dir=$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$suite/$layer
 	root=$LAB_CACHE/mnt/root
 	case $layer in ready) below=bare ;; one) below=ready ;; esac
 	stack "$(lower_of "$suite" "$below")" "$dir/upper" "$dir/work" "$root"
@@ -88,9 +88,9 @@ nv() { printf '%s' "${1%.x86_64}"; }
 need_layer() {
 	local log=$LAB_OUT/rows/layer-$1-$2.log
 	[ "$2" != bare ] || return 0
-	[ ! -d "$LAB_CACHE/mnt/layers/$1/$2" ] || return 0
+	[ ! -d "$LAB_CACHE/mnt/$LAB_UNDER_TEST/layers/$1/$2" ] || return 0
 	[ "$2" = ready ] || need_layer "$1" ready || return
-	timed "layer $1/$2" in_namespace --offline "$RPM_LAB/run" --in-namespace fill_layer "$1" "$2" >"$log" 2>&1 && return
+	timed "layer $1/$2" in_namespace --offline "$LAB/inside" rpm fill_layer "$1" "$2" >"$log" 2>&1 && return
 	say "the $1/$2 layer could not be made; end of $log:"
 	tail -n 15 "$log" >&2
 	return 1

@@ -5,15 +5,15 @@
 #   AGAIN      kernels whose modules may be put in their place once more, as they were
 #   DKMS_FAILS what is found wrong with dkms in our place, as an extended regular expression
 #   BROKEN_DB  files that `rpm -Va` may name, as an extended regular expression
-# and $manager is the one of this run. A row's full name is ROW.MANAGER.
+# and $manager is the one of this run. A row's full name is ROW@MANAGER.
 
-# load_row NAME.MANAGER: in the caller's shell.
+# load_row NAME@MANAGER: in the caller's shell.
 load_row() {
 	row_defaults
 	ON='dnf4 dnf5' AGAIN='' BROKEN_DB='' SECONDS_LIMIT=240
-	manager=${1##*.}
+	manager=${1##*@}
 	load_kernels
-	. "$RPM_LAB/rows/${1%.*}"
+	. "$RPM_LAB/rows/${1%@*}"
 	SUITE=$(suite_of "$manager")
 	TITLE="$TITLE ($manager)"
 }
@@ -22,8 +22,8 @@ load_row() {
 all_rows() {
 	local row one
 	for row in "$RPM_LAB"/rows/*; do
-		load_row "${row##*/}.dnf4"
-		for one in $ON; do printf '%s.%s\n' "${row##*/}" "$one"; done
+		load_row "${row##*/}@dnf4"
+		for one in $ON; do printf '%s@%s\n' "${row##*/}" "$one"; done
 	done
 }
 
