@@ -45,7 +45,8 @@ fn a_failed_rebuild_leaves_the_old_build_alone() {
     let root = root();
     let module = ToyModule::new("hello", "1.0");
     let run = Run::new(&root, &module);
-    let built = run.build().unwrap();
+    run.build().unwrap();
+    let before = run.digest("hello.ko");
     let failing_post = Scripts { post_build: Some("post.sh".into()), ..Scripts::default() };
     let post = module
         .clone()
@@ -54,11 +55,22 @@ fn a_failed_rebuild_leaves_the_old_build_alone() {
         .scripts(failing_post);
     for (module, code) in [(module.failing(), 10), (post, 42)] {
         assert_eq!(fails(&root, &module).kind.exit_status(), code);
-        let now = dkms_hook::fs::digest::file_digest(&root.path(run.cell_dir() + "/module/hello.ko"));
-        assert_eq!(now.unwrap(), built.modules[0].digest);
+        assert_eq!(run.digest("hello.ko"), before);
         assert!(root.read(run.cell_dir() + "/log/make.log").contains("# exit code: 0"));
         assert_eq!(root.names(run.kernel_dir()), ["x86_64"]);
     }
+}
+
+#[test]
+fn a_post_build_that_takes_a_module_away_leaves_no_build() {
+    let root = root();
+    let scripts = Scripts { post_build: Some("post.sh".into()), ..Scripts::default() };
+    let module = ToyModule::new("hello", "1.0")
+        .executable("post.sh", &format!("#!/bin/sh\nrm ../{K}/x86_64/module/hello.ko\n"))
+        .scripts(scripts);
+    let failure = fails(&root, &module);
+    assert!(failure.what.contains("module/hello.ko"), "{failure:?}");
+    assert!(!root.exists(Run::new(&root, &module).cell_dir()));
 }
 
 #[test]
@@ -233,11 +245,9 @@ fn a_full_disk_is_told_and_harms_nothing() {
     assert!(mount.unwrap().success());
     let module = ToyModule::new("hello", "1.0");
     let run = Run::new(&root, &module);
-    let built = run.build().unwrap();
-    let unharmed = || {
-        let now = dkms_hook::fs::digest::file_digest(&root.path(run.cell_dir() + "/module/hello.ko"));
-        now.unwrap() == built.modules[0].digest && root.names(run.kernel_dir()) == ["x86_64"]
-    };
+    run.build().unwrap();
+    let before = run.digest("hello.ko");
+    let unharmed = || run.digest("hello.ko") == before && root.names(run.kernel_dir()) == ["x86_64"];
 
     let while_copying = fails(&root, &module.clone().file("firmware.bin", &"x".repeat(1 << 20)));
     assert!(while_copying.toolchain_trouble && while_copying.log.is_none(), "{while_copying:?}");

@@ -3,6 +3,7 @@
 use dkms_hook::apply::build::{Built, Failure, Job, build};
 use dkms_hook::conf::model::Conf;
 use dkms_hook::elf::{self, Compression, ModInfo};
+use dkms_hook::fs::digest::file_digest;
 use dkms_hook::model::ids::Cell;
 use dkms_hook::model::settings::Settings;
 use dkms_hook::progress::Memory;
@@ -71,6 +72,11 @@ impl<'a> Run<'a> {
     /// `T/m/v/build` from inside the root.
     pub fn build_dir(&self) -> String {
         self.root.layout.shown(&self.root.layout.build_dir(&self.cell.module)).display().to_string()
+    }
+
+    /// SHA-256 of a built module, in hex.
+    pub fn digest(&self, file: &str) -> String {
+        file_digest(&self.root.layout.built_modules(&self.cell).join(file)).unwrap()
     }
 
     /// The content of a built module, unpacked.

@@ -84,8 +84,6 @@ pub struct BuiltModule {
     pub record: usize,
     /// Its name in `T/m/v/k/a/module`.
     pub file: String,
-    /// SHA-256 of the file, in hex.
-    pub digest: String,
 }
 
 /// Why there is no build.
