@@ -203,7 +203,7 @@ pub trait Engine {
 
     /// What `dkms status` lists. Nothing is cached: it is read anew each time.
     fn status(&self, filter: &Filter) -> Vec<StatusLine> {
-        status::list(self.layout(), filter)
+        status::list(self.layout(), self.settings().addon_modules_dir.as_deref(), filter)
     }
 
     /// The running kernel; `None` in a foreign root.

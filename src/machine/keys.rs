@@ -17,11 +17,6 @@ use crate::tree::lock;
 use crate::trust::firmware::{Firmware, SecureBoot};
 use crate::trust::pki::Certificate;
 
-/// Settings that DKMS takes from the environment when no file has them, because it does not clear
-/// them. A hook would not see them: files are the place for them.
-const NOT_FROM_ENVIRONMENT: [&str; 4] =
-    ["sign_file", "mok_signing_key", "mok_certificate", "try_sign_modules"];
-
 impl Machine {
     /// Key and certificate for a kernel, or for any.
     ///
@@ -119,7 +114,7 @@ impl Machine {
         if kernels.is_empty() {
             return;
         }
-        for name in NOT_FROM_ENVIRONMENT.iter().filter(|name| std::env::var_os(name).is_some()) {
+        for name in &self.settings.ignored {
             report.warning(&format!(
                 "ignoring {name} from the environment, which package hooks would not see; set it in \
                  /etc/dkms/framework.conf"

@@ -94,7 +94,7 @@ impl Machine {
         layout.dkms_tree.clone_from(&settings.dkms_tree);
         layout.source_tree.clone_from(&settings.source_tree);
         layout.install_tree.clone_from(&settings.install_tree);
-        let distribution = Distribution::here(&layout.root);
+        let distribution = Distribution::of(&layout.root, settings.addon_modules_dir.as_deref());
         let machine =
             nix::sys::utsname::uname().map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
         let arch = Arch::new(machine.machine().to_string_lossy())

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::boot::generator::Generator;
-use crate::conf::evaluation::{self, Question};
 use crate::fs::root::Root;
 
 /// The families whose conventions differ.
@@ -200,8 +199,7 @@ impl Distribution {
     /// Reads `/etc/os-release`, else `/usr/lib/os-release` (os-release(5)). Neither: the rules of
     /// an unknown distribution.
     ///
-    /// The administrator's ADDON_MODULES_DIR comes before the distribution's rule: `addon` is the
-    /// variable of the environment; without it, `/etc/sysconfig/module-init-tools` is asked.
+    /// The administrator's ADDON_MODULES_DIR, `addon`, comes before the distribution's rule.
     pub fn of(root: &Root, addon: Option<&str>) -> Self {
         let (id, id_like) = ["/etc/os-release", "/usr/lib/os-release"]
             .iter()
@@ -211,16 +209,10 @@ impl Distribution {
         if distribution.family == Family::Fedora && !is_enterprise(&id, &id_like) {
             distribution.weak_modules = None;
         }
-        let addon = addon.filter(|dir| !dir.is_empty()).map(str::to_owned).or_else(|| sysconfig_addon(root));
         if let Some(dir) = addon {
             distribution.destination = Some(format!("/{}", dir.trim_matches('/')));
         }
         distribution
-    }
-
-    /// As [`Self::of`], with ADDON_MODULES_DIR as the environment of this process has it.
-    pub fn here(root: &Root) -> Self {
-        Self::of(root, std::env::var("ADDON_MODULES_DIR").ok().as_deref())
     }
 
     /// The rules for a DKMS distribution id.
@@ -265,25 +257,6 @@ impl Distribution {
 fn is_enterprise(id: &str, id_like: &str) -> bool {
     const IDS: [&str; 6] = ["rhel", "centos", "rocky", "almalinux", "ol", "cloudlinux"];
     IDS.contains(&id) || id_like.split_whitespace().any(|word| matches!(word, "rhel" | "centos"))
-}
-
-/// ADDON_MODULES_DIR of `/etc/sysconfig/module-init-tools`, a file of shell assignments.
-fn sysconfig_addon(root: &Root) -> Option<String> {
-    const NAME: &str = "ADDON_MODULES_DIR";
-    let file = root.path("/etc/sysconfig/module-init-tools");
-    if !file.is_file() {
-        return None;
-    }
-    let question = Question { exported: &[NAME], given: Vec::new() };
-    let read =
-        evaluation::open(root, &[&file]).and_then(|files| evaluation::evaluate(root, &question, &files));
-    match read {
-        Ok(answer) => answer.values.get(NAME)?.get(&0).filter(|dir| !dir.is_empty()).cloned(),
-        Err(error) => {
-            log::warn!("{error}");
-            None
-        }
-    }
 }
 
 /// ID if it is `ubuntu`, else the whole ID_LIKE text if set, else ID: DKMS matches prefixes of this.
@@ -390,13 +363,9 @@ mod tests {
         let root = Root::at(dir.path());
         std::fs::create_dir_all(root.path("/etc/sysconfig")).unwrap();
         std::fs::write(root.path("/etc/os-release"), "ID=sles\n").unwrap();
-        let file = root.path("/etc/sysconfig/module-init-tools");
-        std::fs::write(&file, "# where\nADDON_MODULES_DIR=\"\"\n").unwrap();
         assert_eq!(Distribution::of(&root, None).fixed_destination(), Some("/updates"));
-        std::fs::write(&file, "ADDON_MODULES_DIR=\"addon/\"\n").unwrap();
-        assert_eq!(Distribution::of(&root, None).fixed_destination(), Some("/addon"));
         assert_eq!(Distribution::of(&root, Some("mine")).fixed_destination(), Some("/mine"));
-        assert_eq!(Distribution::of(&root, Some("")).fixed_destination(), Some("/addon"));
+        assert_eq!(Distribution::of(&root, Some("addon/")).fixed_destination(), Some("/addon"));
     }
 
     #[test]

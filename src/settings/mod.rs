@@ -5,11 +5,14 @@
 //! in [`merge`], as DKMS has it: mostly the command line, then the files, then the environment.
 
 mod environment;
+mod other_files;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
 pub use environment::Environment;
+
+use other_files::OtherFiles;
 
 use crate::conf::framework::{Framework, Said, load_framework};
 use crate::conf::model::ConfError;
@@ -17,6 +20,10 @@ use crate::model::fit::Rebuild;
 use crate::model::ids::KernelRelease;
 use crate::model::settings::{Named, Origin, Settings, Value};
 use crate::tree::layout::Layout;
+
+/// Settings that DKMS takes from the environment when no file has them, because it does not clear
+/// them. A hook would not see them: files are the place for them.
+const IGNORED: [&str; 4] = ["sign_file", "mok_signing_key", "mok_certificate", "try_sign_modules"];
 
 /// What the command line says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,7 +53,7 @@ pub fn load(layout: &Layout, environment: &Environment, given: &Given) -> (Setti
         Ok(files) => (files, None),
         Err(error) => (Framework::default(), Some(error)),
     };
-    (merge(&files, environment, given), problem)
+    (merge(&files, &OtherFiles::read(layout), environment, given), problem)
 }
 
 /// The settings for one kernel: framework.conf may choose keys by `$kernelver`. Only files that name it
@@ -73,7 +80,7 @@ pub fn for_kernel<'a>(
 }
 
 /// What wins, for every setting.
-fn merge(framework: &Framework, environment: &Environment, given: &Given) -> Settings {
+fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, given: &Given) -> Settings {
     let files = Files(framework);
     let default = Settings::default();
     let tree = |option, given: &Option<PathBuf>, name, default: Value<PathBuf>| {
@@ -117,6 +124,18 @@ fn merge(framework: &Framework, environment: &Environment, given: &Given) -> Set
             .unwrap_or_default(),
         no_weak_modules: variable(environment, "NO_WEAK_MODULES", |text| Some(!text.starts_with(['n', 'N'])))
             .unwrap_or_default(),
+        addon_modules_dir: optional(strongest([
+            variable(environment, "ADDON_MODULES_DIR", |text| Some(text.to_owned())),
+            others.addon_modules_dir.as_ref().map(|said| Value::new(said.text.clone(), origin(said))),
+        ])),
+        strict: strongest([
+            variable(environment, "DKMS_HOOK_STRICT", |text| Some(text != "0")),
+            others.strict.as_ref().map(|said| Value::new(true, origin(said))),
+        ])
+        .unwrap_or_default(),
+        modules_sign_key: optional(variable(environment, "MODULES_SIGN_KEY", |text| Some(text.to_owned()))),
+        modules_sign_cert: optional(variable(environment, "MODULES_SIGN_CERT", |text| Some(text.to_owned()))),
+        ignored: IGNORED.iter().copied().filter(|name| environment.has(name)).collect(),
         named: named(environment),
         names_kernel: framework.names_kernel,
     }

@@ -16,7 +16,7 @@ const WITH_OPTION: &[By] = &[CommandLine, DropIn, File];
 const WITH_VARIABLE: &[By] = &[DropIn, File, Variable];
 
 /// What may set a setting, the strongest first, and what each of those says.
-const SETTINGS: [(&str, &[By], [&str; 4]); 20] = [
+const SETTINGS: [(&str, &[By], [&str; 4]); 24] = [
     ("source_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("dkms_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("install_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
@@ -37,6 +37,10 @@ const SETTINGS: [(&str, &[By], [&str; 4]); 20] = [
     ("post_transaction", WITH_VARIABLE, ["c", "echo d", "echo f", "echo e"]),
     ("rebuild", WITH_OPTION, ["abi", "inputs", "abi", "abi"]),
     ("NO_WEAK_MODULES", &[Variable], ["yes"; 4]),
+    ("ADDON_MODULES_DIR", &[Variable], ["c", "d", "f", "e"]),
+    ("DKMS_HOOK_STRICT", &[Variable], ["yes"; 4]),
+    ("MODULES_SIGN_KEY", &[Variable], ["c", "d", "f", "e"]),
+    ("MODULES_SIGN_CERT", &[Variable], ["c", "d", "f", "e"]),
 ];
 
 const EVERYBODY: [By; 4] = [CommandLine, DropIn, File, Variable];
@@ -126,9 +130,10 @@ fn empty_texts_set_nothing_but_options_of_compressors() {
         let row = settings.rows().into_iter().find(|row| row.name == name).unwrap();
         match name {
             // An empty text takes back what an earlier file said; then the environment's turn comes.
-            "modprobe_on_install" | "parallel_jobs" | "post_transaction" | "NO_WEAK_MODULES" => {
+            "modprobe_on_install" | "parallel_jobs" | "post_transaction" => {
                 assert_eq!(by(row.origin), Some(Variable), "{name}");
             }
+            _ if name == name.to_uppercase() => assert_eq!(by(row.origin), Some(Variable), "{name}"),
             _ if name.starts_with("compress_") => {
                 assert_eq!((by(row.origin), row.value.as_deref()), (Some(DropIn), Some("")), "{name}");
             }
@@ -186,4 +191,33 @@ fn signing_is_read_again_for_a_kernel_where_the_files_name_one() {
     assert_eq!(own.sign_file.as_deref(), Some("/s/6.1"));
     let other = Settings { sign_file: settings.sign_file.clone(), ..own.into_owned() };
     assert_eq!(other, settings);
+}
+
+#[test]
+fn the_environment_comes_before_files_that_have_one_setting() {
+    let (_dir, layout) = layout(&[("dkms-hook-strict", "")]);
+    let sysconfig = layout.root.path("/etc/sysconfig");
+    std::fs::create_dir_all(&sysconfig).unwrap();
+    std::fs::write(sysconfig.join("module-init-tools"), "# where\nADDON_MODULES_DIR=\"addon/\"\n").unwrap();
+    let with = |variables: &[(&str, &str)]| {
+        let (settings, _) = load(&layout, &of(variables), &Given::default());
+        let (dir, strict) = (&settings.addon_modules_dir, &settings.strict);
+        (dir.value.clone().unwrap(), dir.origin.to_string(), strict.value, strict.origin.to_string())
+    };
+    let files = ("addon/", "/etc/sysconfig/module-init-tools, line 2", true, "/etc/dkms/dkms-hook-strict");
+    let files = (files.0.to_owned(), files.1.to_owned(), files.2, files.3.to_owned());
+    assert_eq!(with(&[]), files);
+    assert_eq!(with(&[("ADDON_MODULES_DIR", ""), ("DKMS_HOOK_STRICT", "")]), files);
+    let (dir, by, strict, who) = with(&[("ADDON_MODULES_DIR", "mine"), ("DKMS_HOOK_STRICT", "0")]);
+    assert_eq!((dir.as_str(), by.as_str()), ("mine", "ADDON_MODULES_DIR in the environment"));
+    assert_eq!((strict, who.as_str()), (false, "DKMS_HOOK_STRICT in the environment"));
+}
+
+#[test]
+fn signing_in_the_environment_is_noticed_and_counts_for_nothing() {
+    let (_dir, layout) = layout(&[]);
+    let (settings, _) =
+        load(&layout, &of(&[("sign_file", ""), ("mok_certificate", "/e")]), &Given::default());
+    assert_eq!(settings.ignored, ["sign_file", "mok_certificate"]);
+    assert_eq!(*settings.mok_certificate, None);
 }

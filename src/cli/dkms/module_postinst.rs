@@ -4,7 +4,7 @@
 //! DKMS's `common.postinst` removes every build first, builds anew, and fails when a build fails, which
 //! leaves the package half-configured. Here an existing registration stays and each cell is asked to be
 //! installed: what was made from the same inputs is not made again, and a module that does not compile is
-//! told, remembered by the engine, and stops nothing (unless [`strict`]).
+//! told, remembered by the engine, and stops nothing (unless the administrator wants it, see `Settings::strict`).
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,6 @@ use crate::cli::screen::Screen;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
-use crate::tree::layout::Layout;
 use crate::tree::registry;
 
 /// Exit status of a call without the names that it needs.
@@ -27,17 +26,8 @@ const MISUSE: u8 = 1;
 /// `NAME VERSION [TARBALL_ROOT] [ARCH] [UPGRADE]`; returns the exit status of the command. `UPGRADE` is the
 /// version that was configured before, if any.
 pub fn module_postinst(engine: &mut dyn Engine, args: &[String], screen: &mut Screen<'_>) -> u8 {
-    let strict = strict(engine.layout(), std::env::var("DKMS_HOOK_STRICT").ok().as_deref());
+    let strict = *engine.settings().strict;
     postinst(engine, args, screen, strict)
-}
-
-/// Whether the administrator wants a failed build to fail the package: by the environment
-/// (`DKMS_HOOK_STRICT=1`) or by the file `/etc/dkms/dkms-hook-strict`.
-fn strict(layout: &Layout, variable: Option<&str>) -> bool {
-    match variable {
-        Some(value) if !value.is_empty() => value != "0",
-        _ => layout.etc().join("dkms-hook-strict").exists(),
-    }
 }
 
 fn postinst(engine: &mut dyn Engine, args: &[String], screen: &mut Screen<'_>, strict: bool) -> u8 {
@@ -334,14 +324,5 @@ mod tests {
         assert_eq!(choose(&ready, false, false, Some(&away), &[]), ready);
         assert_eq!(choose(&ready, false, true, None, &[]), k(&["4"]));
         assert_eq!(choose(&[], true, false, None, &[]), []);
-    }
-
-    #[test]
-    fn strictness_comes_from_the_environment_or_a_file() {
-        let fake = Fake::new();
-        assert!(!strict(fake.layout(), None) && strict(fake.layout(), Some("1")));
-        fake.write("etc/dkms/dkms-hook-strict", "");
-        assert!(strict(fake.layout(), None) && strict(fake.layout(), Some("")));
-        assert!(!strict(fake.layout(), Some("0")), "the environment has the last word");
     }
 }

@@ -7,6 +7,7 @@ use super::place::{Found, Maker, kernels_own};
 use crate::conf::evaluation::{self, Question};
 use crate::fs::root::Root;
 use crate::kernel::KernelConfig;
+use crate::model::settings::Settings;
 
 /// Variables of Portage's module eclasses; Portage itself exports them from make.conf.
 const KEY: &str = "MODULES_SIGN_KEY";
@@ -29,9 +30,9 @@ pub(super) fn make_conf(root: &Root) -> Vec<PathBuf> {
 }
 
 /// The pair: from the environment (Portage's), make.conf, or the kernel's configuration.
-pub(super) fn pair(root: &Root, kernel: Option<&KernelFiles<'_>>) -> Option<Found> {
-    let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (mut key, mut certificate) = (from_environment(KEY), from_environment(CERTIFICATE));
+pub(super) fn pair(root: &Root, settings: &Settings, kernel: Option<&KernelFiles<'_>>) -> Option<Found> {
+    let (mut key, mut certificate) =
+        (settings.modules_sign_key.value.clone(), settings.modules_sign_cert.value.clone());
     if key.is_none() {
         (key, certificate) = from_make_conf(root);
     }

@@ -51,7 +51,7 @@ impl Pair {
         };
         let (key, certificate) = (named(&settings.mok_signing_key), named(&settings.mok_certificate));
         let own = |pair: (&str, &str), maker| ((pair.0.to_owned(), pair.1.to_owned()), maker);
-        let gentoo = || gentoo::pair(&layout.root, kernel).filter(|_| certificate.is_none());
+        let gentoo = || gentoo::pair(&layout.root, settings, kernel).filter(|_| certificate.is_none());
         let (default, maker) = match &key {
             None if distro.starts_with("ubuntu") => own(SHIM, Maker::Shim),
             None if distro.starts_with("gentoo") => gentoo().unwrap_or_else(|| own(DKMS, Maker::Openssl)),

@@ -120,6 +120,18 @@ pub struct Settings {
     pub rebuild: Value<Rebuild>,
     /// `NO_WEAK_MODULES` in the environment: let no other kernel share what is installed.
     pub no_weak_modules: Value<bool>,
+    /// `ADDON_MODULES_DIR` in the environment, or in `/etc/sysconfig/module-init-tools`: where modules go
+    /// below `/lib/modules/K`, whatever the distribution's rule is.
+    pub addon_modules_dir: Value<Option<String>>,
+    /// `DKMS_HOOK_STRICT` in the environment, or `/etc/dkms/dkms-hook-strict`: a failed build fails the
+    /// module's package.
+    pub strict: Value<bool>,
+    /// `MODULES_SIGN_KEY` in the environment: Portage's signing key. Counts on Gentoo.
+    pub modules_sign_key: Value<Option<String>>,
+    /// `MODULES_SIGN_CERT` in the environment: its certificate.
+    pub modules_sign_cert: Value<Option<String>>,
+    /// Variables of the environment that DKMS would take for settings and that count for nothing here.
+    pub ignored: Vec<&'static str>,
     /// What counts for modules that the call asks for by name, and for what has no build yet.
     pub named: Named,
     /// The files use `$kernelver`: what they say of signing is read again for each kernel.
@@ -161,6 +173,11 @@ impl Default for Settings {
             try_sign_modules: Value::default(),
             rebuild: Value::default(),
             no_weak_modules: Value::default(),
+            addon_modules_dir: Value::default(),
+            strict: Value::default(),
+            modules_sign_key: Value::default(),
+            modules_sign_cert: Value::default(),
+            ignored: Vec::new(),
             named: Named::default(),
             names_kernel: false,
         }

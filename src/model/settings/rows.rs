@@ -41,6 +41,10 @@ impl Settings {
             row("post_transaction", &self.post_transaction),
             row("rebuild", &self.rebuild),
             row("NO_WEAK_MODULES", &self.no_weak_modules),
+            row("ADDON_MODULES_DIR", &self.addon_modules_dir),
+            row("DKMS_HOOK_STRICT", &self.strict),
+            row("MODULES_SIGN_KEY", &self.modules_sign_key),
+            row("MODULES_SIGN_CERT", &self.modules_sign_cert),
         ];
         if self.named.build_environment.is_some() {
             rows.push(row("build_environment", &self.named.build_environment));

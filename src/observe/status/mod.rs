@@ -27,8 +27,9 @@ pub struct Filter {
 }
 
 /// The listing, from what is on disk and in our own records alone.
-pub fn list(layout: &Layout, filter: &Filter) -> Vec<StatusLine> {
-    let destination = Distribution::here(&layout.root).fixed_destination().map(str::to_owned);
+/// `addon` is the administrator's ADDON_MODULES_DIR.
+pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Vec<StatusLine> {
+    let destination = Distribution::of(&layout.root, addon).fixed_destination().map(str::to_owned);
     let mut lines = Vec::new();
     for (id, source) in registry::registered(layout) {
         if !lets(&filter.module, id.name.as_str()) || !lets(&filter.version, id.version.as_str()) {
@@ -152,7 +153,7 @@ mod tests {
         fn list(&self, module: Option<&str>, kernel: Option<&str>) -> Vec<String> {
             let own = |s: &str| s.to_owned();
             let filter = Filter { module: module.map(own), kernel: kernel.map(own), ..Filter::default() };
-            list(&self.layout, &filter).iter().map(ToString::to_string).collect()
+            list(&self.layout, None, &filter).iter().map(ToString::to_string).collect()
         }
     }
 
