@@ -55,7 +55,7 @@ fn tell(machine: &Machine, ran: &Ran, report: &dyn Report) {
         match action {
             Action::Build { cell, .. } if failures::will_tell(&machine.layout, cell) => {
                 report.line(&format!(
-                    "dkms-hook: {} could not be built for {}; the package manager goes on.",
+                    "dkms-hook: {} could not be built for {}; the package manager continues.",
                     cell.module, cell.kernel
                 ))
             }

@@ -19,7 +19,7 @@ pub fn transaction(paths: &[PathBuf], report: &dyn Report) -> Transaction {
         let told = |error: &ReadError| {
             // What is damaged may be quoted in it.
             let text = format!("{}: {error}", path.display()).replace(|c: char| c.is_control(), "?");
-            report.warning(&format!("dkms-hook: {text}; not looked into."));
+            report.warning(&format!("dkms-hook: {text}; ignored."));
         };
         Package::read(path).inspect_err(told).ok()
     };

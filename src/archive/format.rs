@@ -107,7 +107,7 @@ pub fn decompress(input: impl Read + 'static) -> io::Result<Box<dyn Read>> {
         Format::Lzma => Box::new(lzma_rust2::LzmaReader::new_mem_limit(input, LZMA_MEMORY, None)?),
         Format::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
         Format::Bzip2 | Format::Lzip | Format::Lzop | Format::Compress => {
-            let text = format!("it is compressed with {format:?}, which is not read here");
+            let text = format!("it is compressed with {format:?}, which is not supported");
             return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
     })

@@ -214,7 +214,7 @@ impl<R: Read> Read for Exact<R> {
         }
         let got = self.inner.read(&mut buffer[..most])?;
         if got == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was truncated while it was read"));
         }
         self.left -= got as u64;
         Ok(got)

@@ -41,7 +41,7 @@ pub fn open(root: &Root, files: &[&Path]) -> Result<Vec<Source>, ConfError> {
             return Err("it is not a regular file".to_owned());
         }
         if meta.len() > LARGEST {
-            return Err("it is larger than 4 MiB, which no conf file is".to_owned());
+            return Err("it is larger than 4 MiB, too large for a conf file".to_owned());
         }
         std::fs::read(path).map_err(|e| e.to_string())
     };

@@ -44,25 +44,23 @@ impl<'a> Exclusive<'a> {
             (!value.is_empty()).then(|| (written(name, index), value))
         };
         if let Some((name, wanted)) = get("BUILD_EXCLUSIVE_KERNEL").filter(|(_, w)| !ere::found(w, kernel)) {
-            return Some(format!("{name} wants a kernel that matches `{wanted}`, which {kernel} does not"));
+            return Some(format!("{name} requires a kernel that matches `{wanted}`; {kernel} does not"));
         }
         if let Some((name, least)) = get("BUILD_EXCLUSIVE_KERNEL_MIN")
             .filter(|(_, least)| version::compare(kernel, least) == Ordering::Less)
         {
-            return Some(format!("{name} wants kernel {least} or newer, and this is {kernel}"));
+            return Some(format!("{name} requires kernel {least} or newer; this is {kernel}"));
         }
         let max = get("BUILD_EXCLUSIVE_KERNEL_MAX")
             .or_else(|| self.obsolete_by.filter(|_| index == 0).map(|by| ("OBSOLETE_BY".to_owned(), by)));
         if let Some((name, most)) =
             max.filter(|(_, most)| version::compare(kernel, most) == Ordering::Greater)
         {
-            return Some(format!("{name} wants no kernel newer than {most}, and this is {kernel}"));
+            return Some(format!("{name} requires a kernel no newer than {most}; this is {kernel}"));
         }
         let arch = self.ctx.arch.as_str();
         if let Some((name, wanted)) = get("BUILD_EXCLUSIVE_ARCH").filter(|(_, w)| !ere::found(w, arch)) {
-            return Some(format!(
-                "{name} wants an architecture that matches `{wanted}`, which {arch} does not"
-            ));
+            return Some(format!("{name} requires an architecture that matches `{wanted}`; {arch} does not"));
         }
         let (name, wanted) = get("BUILD_EXCLUSIVE_CONFIG")?;
         self.config_reason(&name, wanted)
@@ -71,11 +69,12 @@ impl<'a> Exclusive<'a> {
     fn config_reason(&self, name: &str, wanted: &str) -> Option<String> {
         let options = self.options.get_or_init(|| enabled(self.ctx)).as_ref()?;
         wanted.split_ascii_whitespace().find_map(|word| match word.strip_prefix('!') {
-            Some(unwanted) if options.contains(unwanted) => {
-                Some(format!("{name} wants no {unwanted}, and this kernel's configuration sets it"))
-            }
+            Some(unwanted) if options.contains(unwanted) => Some(format!(
+                "{name} requires that {unwanted} is not set; this kernel's configuration sets \
+                              it"
+            )),
             None if !options.contains(word) => {
-                Some(format!("{name} wants {word}, which this kernel's configuration does not set"))
+                Some(format!("{name} requires {word}; this kernel's configuration does not set it"))
             }
             _ => None,
         })

@@ -59,8 +59,7 @@ pub fn load(
         if DKMS_CONF.contains(&name.as_str()) {
             answer.values.entry(name.clone()).or_default().insert(0, value.clone());
         } else {
-            warnings
-                .push(format!("{name} is not a directive of dkms.conf, so setting it changes nothing here"));
+            warnings.push(format!("{name} is not a directive of dkms.conf; setting it has no effect"));
         }
     }
     interpret::conf(answer.values, answer.reader, warnings, ctx, strictness)

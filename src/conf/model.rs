@@ -161,7 +161,7 @@ impl From<ConfError> for Error {
     fn from(err: ConfError) -> Self {
         let (kind, hint) = match &err {
             ConfError::Unreadable { .. } => {
-                (Kind::ConfMissing, "install the module's source again, or take it out with `dkms remove`")
+                (Kind::ConfMissing, "reinstall the module's source, or remove it with `dkms remove`")
             }
             ConfError::Invalid { .. } => {
                 (Kind::ConfInvalid, "correct the lines named above; dkms(8) describes every directive")

@@ -62,7 +62,7 @@ fn record_problems(directives: Directives<'_>, index: usize, record: &Record, fo
         // A name that was taken over from the other directive is blamed once, where it stands.
         let own = name == "BUILT_MODULE_NAME" || !directives.at(name, index).is_empty();
         if own && (value.ends_with(".o") || value.ends_with(".ko")) {
-            found.push(format!("{name}[{index}] is `{value}`; leave the .o or .ko away"));
+            found.push(format!("{name}[{index}] is `{value}`; omit the .o or .ko"));
         }
     }
     let location = &record.dest_location;

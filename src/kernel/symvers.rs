@@ -67,7 +67,10 @@ impl Symvers {
             None => Some(format!("{name} is not exported there")),
             Some(0) => None,
             Some(crc) if crc == wanted => None,
-            Some(crc) => Some(format!("{name} is another there (CRC {crc:#010x}, not {wanted:#010x})")),
+            Some(crc) => Some(format!(
+                "{name} has CRC {crc:#010x} there, but the module needs \
+                                       {wanted:#010x}"
+            )),
         })
     }
 }
@@ -117,7 +120,7 @@ mod tests {
         assert_eq!(symvers.0.len(), 3);
         assert_eq!(symvers.refuses(&imports(&[("printk", 0x1234_5678), ("memcpy", 7)])), None);
         let other = symvers.refuses(&imports(&[("usb_x", 1)])).unwrap();
-        assert_eq!(other, "usb_x is another there (CRC 0xfedcba98, not 0x00000001)");
+        assert_eq!(other, "usb_x has CRC 0xfedcba98 there, but the module needs 0x00000001");
         assert_eq!(symvers.refuses(&imports(&[("gone", 1)])).unwrap(), "gone is not exported there");
         let mut more = symvers.clone();
         more.extend(Symvers::parse("0x1\tgone\tm\tEXPORT_SYMBOL\n0x2\tprintk\tm\tEXPORT_SYMBOL\n"));

@@ -142,7 +142,7 @@ impl Toolchain {
         let named = self.named.as_deref()?;
         let fallback = self.path.is_some() && self.cc == "gcc" && named != "gcc";
         fallback.then(|| {
-            format!("the kernel was built by {named}, which is not installed; building with gcc instead")
+            format!("the kernel was built with {named}, which is not installed; building with gcc instead")
         })
     }
 }

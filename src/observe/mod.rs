@@ -198,7 +198,7 @@ impl Observer<'_> {
                 };
                 self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
             }
-            _ => Now::Unreadable(Error::new(Kind::ConfMissing, "it has no source here")),
+            _ => Now::Unreadable(Error::new(Kind::ConfMissing, "its source is not here")),
         }
     }
 

@@ -37,7 +37,7 @@ fn members(file: &mut File) -> Result<Vec<Member>, ReadError> {
         file.read_exact(&mut header).map_err(|_| ReadError::damaged("it ends in the middle"))?;
         let text = |from: usize, to: usize| String::from_utf8_lossy(&header[from..to]).trim_end().to_owned();
         let size: Option<u64> = text(48, 58).parse().ok().filter(|_| &header[58..] == b"`\n");
-        let size = size.ok_or_else(|| ReadError::damaged("the header of a member makes no sense"))?;
+        let size = size.ok_or_else(|| ReadError::damaged("the header of a member is invalid"))?;
         let start = at + HEADER as u64;
         let end = start.checked_add(size).filter(|end| *end <= length);
         let end = end.ok_or_else(|| ReadError::damaged("it ends in the middle"))?;

@@ -57,7 +57,7 @@ pub enum ReadError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// It is none of the packages that are known here.
-    #[error("it is no rpm, no .deb and no package of pacman")]
+    #[error("not an rpm, deb or pacman package")]
     NotAPackage,
     /// It ends early, or its content makes no sense.
     #[error("it is damaged: {0}")]
@@ -113,7 +113,7 @@ fn text(input: &mut dyn Read) -> Result<String, UnpackError> {
     let read = input.take(LARGEST_TEXT + 1).read_to_end(&mut bytes);
     read.map_err(|error| UnpackError::Damaged(error.to_string()))?;
     if bytes.len() as u64 > LARGEST_TEXT {
-        return Err(UnpackError::Damaged("a file of its description is too large".into()));
+        return Err(UnpackError::Damaged("a file that describes it is too large".into()));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

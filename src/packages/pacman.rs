@@ -38,7 +38,7 @@ pub(super) fn read(file: File) -> Result<Package, ReadError> {
     // Headers are called after it, in messages.
     let name = field(&info, "pkgname", '=')?;
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || "@._+-".contains(c)) {
-        return Err(ReadError::damaged("its name makes no sense"));
+        return Err(ReadError::damaged("its name is invalid"));
     }
     Ok(Package {
         name: name.to_owned(),

@@ -74,13 +74,13 @@ fn header(input: &mut impl Read, bytes: &mut Vec<u8>) -> Result<usize, ReadError
     let intro = &bytes[start..];
     let (entries, data) = (number(intro, 8), number(intro, 12));
     if intro[..4] != [0x8e, 0xad, 0xe8, 1] || entries > MOST_ENTRIES || data > LARGEST_DATA {
-        return Err(ReadError::damaged("its header makes no sense"));
+        return Err(ReadError::damaged("its header is invalid"));
     }
     let (entries, data) = (entries as usize, data as usize);
     take(input, entries * ENTRY + data, bytes)?;
     let index = &bytes[start + ENTRY..start + ENTRY + entries * ENTRY];
     if !index.chunks_exact(ENTRY).all(|entry| lies_inside(entry, data)) {
-        return Err(ReadError::damaged("an entry of its header leads out of it"));
+        return Err(ReadError::damaged("an entry of its header points outside of it"));
     }
     Ok(data)
 }

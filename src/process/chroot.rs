@@ -11,7 +11,7 @@ use crate::fs::root::Root;
 /// Why this root counts as a chroot, in words that follow "not signed:"; `None` when it does not.
 pub fn inside(root: &Root) -> Option<&'static str> {
     if root.is_foreign() {
-        return Some("another root than the running system");
+        return Some("a root other than the running system");
     }
     if std::env::var_os("FAKECHROOT").is_some() {
         return Some("in a fakechroot");

@@ -29,7 +29,7 @@ pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool)
                     text.push_str(&format!("  waiting:   modules are built when {package} is installed\n"));
                 }
                 Note::Excluded { cell, why } if cell.kernel == *release => {
-                    text.push_str(&format!("  left out:  {} ({why})\n", cell.module));
+                    text.push_str(&format!("  excluded:  {} ({why})\n", cell.module));
                 }
                 Note::MissingDepends { cell, names, .. } if cell.kernel == *release => {
                     text.push_str(&format!("  blocked:   {} needs {}\n", cell.module, names.join(", ")));

@@ -83,7 +83,7 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
         // A file system without locks: two runs at once are unlikely there, and refusing to work
         // would be worse.
         Err(TryLockError::Error(err)) => {
-            report.warning(&format!("cannot lock {}: {err}; going on without", path.display()));
+            report.warning(&format!("cannot lock {}: {err}; continuing without the lock", path.display()));
         }
     }
     if let Some(killed) = std::fs::read_to_string(&path).ok().as_deref().and_then(holder) {

@@ -43,7 +43,7 @@ fn remove_unfinished_builds(layout: &Layout, began: SystemTime) {
         for cell in registry::cells(layout, &id) {
             let unrecorded = !layout.record(&cell).exists() && since(&layout.built_modules(&cell));
             if unrecorded && let Err(error) = remove_tree(&layout.cell(&cell)) {
-                log::info!("the unfinished build of {cell} stays: {error}");
+                log::info!("the unfinished build of {cell} could not be removed: {error}");
             }
         }
         if since(&layout.make_log(&id)) && !has_failed(layout, &id, began) {
@@ -143,7 +143,7 @@ fn remove_named(dir: &Path, depth: usize, beginnings: &[&str]) {
     }
     for path in found {
         if let Err(error) = remove_tree(&path) {
-            log::info!("{} stays: {error}", path.display());
+            log::info!("{} could not be removed: {error}", path.display());
         }
     }
 }

@@ -25,7 +25,7 @@ fn a_module_is_built_for_its_kernel() {
     assert_eq!((info.name.as_deref(), info.version.as_deref()), (Some("hello"), Some("1.0")));
     assert_eq!(info.vermagic.as_deref(), Some("6.12.1-toy SMP mod_unload "));
     assert!(info.srcversion.is_some() && !info.signed);
-    assert_eq!(built.signed, Signed::Not("another root than the running system".into()));
+    assert_eq!(built.signed, Signed::Not("a root other than the running system".into()));
 
     assert_eq!(root.names(run.cell_dir() + "/module"), ["Module.symvers", "hello.ko"]);
     assert_eq!(root.names(run.kernel_dir()), ["x86_64"], "no staging directory is left");

@@ -94,7 +94,7 @@ fn every_no_has_its_reason() {
     run.settings.try_sign_modules.value = Some("false".into());
     assert!(reason(&run).contains("try_sign_modules"));
     run.settings.try_sign_modules.value = None;
-    assert!(reason(&run).contains("another root"));
+    assert!(reason(&run).contains("a root other"));
     run.settings.try_sign_modules.value = Some("true".into());
     run.verbose = true;
     run.settings.sign_file.value = Some("/opt/$kernelver/sign".into());
@@ -150,9 +150,9 @@ fn a_signature_that_is_not_right_is_none() {
         ("echo garbage >> \"$4\"", "no signature at its end"),
         (
             "printf 'garbage\\0\\0\\2\\0\\0\\0\\0\\0\\0\\0\\0\\7~Module signature appended~\\n' >> \"$4\"",
-            "no PKCS#7",
+            "not PKCS#7",
         ),
-        ("\"${0%/*}/real\" sha1 \"$2\" \"$3\" \"$4\"", "signed with sha1, and the kernel wants sha256"),
+        ("\"${0%/*}/real\" sha1 \"$2\" \"$3\" \"$4\"", "signed with sha1, but the kernel requires sha256"),
         (
             "\"${0%/*}/real\" \"$1\" \"${0%/*}/other.key\" \"${0%/*}/other.der\" \"$4\"",
             "not made with the key of the certificate",
@@ -160,7 +160,7 @@ fn a_signature_that_is_not_right_is_none() {
         // Changes the module after it was signed.
         (
             "\"${0%/*}/real\" \"$@\"; printf X | dd of=\"$4\" bs=1 seek=100 conv=notrunc status=none",
-            "does not fit the module",
+            "does not match the module",
         ),
     ];
     for (does, expected) in cases {

@@ -83,7 +83,7 @@ fn a_compiler_that_is_not_here_is_made_up_for_by_the_default_one() {
     let root = root(&ToyKernel::new(K).compiler("gcc-6-none"), &[]);
     assert_eq!(told(&root), [""; 0]);
     let log = root.dkms(&["build", "hello/1", "-k", K, "--force"]).expect(0);
-    log.says("the kernel was built by gcc-6-none, which is not installed");
+    log.says("the kernel was built with gcc-6-none, which is not installed");
 }
 
 #[test]

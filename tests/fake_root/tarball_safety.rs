@@ -64,10 +64,10 @@ fn what_would_get_out_is_refused_whole() {
         change(&tampered);
         refused(&tampered.pack(&[]), 7, text);
     };
-    change(&|t| symlink("/etc/shadow", t.path("dkms_source_tree/x.c")).unwrap(), "leads out");
-    change(&|t| symlink("../../../etc", t.path("dkms_source_tree/etc")).unwrap(), "leads out");
-    change(&|t| symlink("/etc/shadow", t.build("module/x.ko")).unwrap(), "leads out");
-    change(&|t| symlink("../../..", t.build("up")).unwrap(), "leads out");
+    change(&|t| symlink("/etc/shadow", t.path("dkms_source_tree/x.c")).unwrap(), "points out");
+    change(&|t| symlink("../../../etc", t.path("dkms_source_tree/etc")).unwrap(), "points out");
+    change(&|t| symlink("/etc/shadow", t.build("module/x.ko")).unwrap(), "points out");
+    change(&|t| symlink("../../..", t.build("up")).unwrap(), "points out");
     change(
         &|t| {
             fs::rename(t.build(""), t.path("elsewhere")).unwrap();
@@ -86,13 +86,13 @@ fn what_would_get_out_is_refused_whole() {
         &|t| {
             finish(Command::new("mkfifo").arg(t.path("dkms_source_tree/pipe"))).expect(0);
         },
-        "neither a file",
+        "not a file",
     );
     // Names that tar is told to write.
     for transform in ["s,^\\./dkms_source_tree/second,../../second,", "s,^\\./dkms_source_tree,/etc,"] {
         let tampered = Tampered::new();
         let file = tampered.pack(&["--transform", transform]);
-        refused(&file, 7, if transform.contains("..") { "climbs out" } else { "absolute name" });
+        refused(&file, 7, if transform.contains("..") { "leads out" } else { "absolute name" });
     }
     // A link first, then a file through it.
     let tampered = Tampered::new();
@@ -153,7 +153,7 @@ fn builds_that_are_not_what_they_seem_are_refused() {
         let conf = tampered.path("dkms_source_tree/dkms.conf");
         let text = fs::read_to_string(&conf).unwrap().replace("\"hello\"", &format!("\"{name}\""));
         fs::write(conf, text).unwrap();
-        refused(&tampered.pack(&[]), 10, "no usable module");
+        refused(&tampered.pack(&[]), 10, "not name a usable module");
     }
 }
 

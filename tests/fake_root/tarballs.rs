@@ -107,7 +107,7 @@ fn a_source_that_is_there_unregistered_gives_way_and_a_broken_entry_is_mended() 
 
     fs::remove_dir_all(root.path("/usr/src/hello-1.0")).unwrap();
     root.dkms(&["status"]).expect(0).says("hello/1.0: broken");
-    root.dkms(&["ldtarball", &file]).expect(0).says("stays as it is");
+    root.dkms(&["ldtarball", &file]).expect(0).says("is kept; --force replaces it");
     assert_eq!(status(&root), format!("hello/1.0, {K}, x86_64: built\n"));
     root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
 }
@@ -161,7 +161,7 @@ fn an_archive_with_builds_as_argument_is_loaded_then_used() {
     // A module that is named is meant, the archive is not.
     let root = empty(&[K]);
     ToyModule::new("other", "1").write_source(&root);
-    root.dkms(&["add", "other/1", "--archive", &file]).expect(0).says("is not used");
+    root.dkms(&["add", "other/1", "--archive", &file]).expect(0).says("is ignored");
     assert_eq!(status(&root), "other/1: added\n");
 }
 

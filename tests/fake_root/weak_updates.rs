@@ -59,7 +59,7 @@ fn a_link_to_what_does_not_fit_is_replaced_by_a_build() {
     link(&root, OTHER, "hello");
     root.dkms(&["install", "hello/1", "-k", K])
         .expect(0)
-        .says("printk is another there (CRC 0x00000002, not 0x00000001)")
+        .says("printk has CRC 0x00000002 there, but the module needs 0x00000001")
         .says(&format!("hello/1 built for {K} was also linked for {OTHER}"));
     assert_eq!(links(&root, SAME), ["hello.ko"]);
     assert_eq!(links(&root, OTHER), [""; 0]);

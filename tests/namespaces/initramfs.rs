@@ -152,7 +152,7 @@ fn a_generator_that_fails_is_asked_again() {
     root.write_script(plugin, "#!/bin/sh\nexit 1\n");
     root.write_script("/usr/sbin/dracut", &format!("#!/bin/sh\n{CALLS}exit 1\n"));
     root.take_calls();
-    event(&root, "rpm in", &[], &[]).says("the old one is still there");
+    event(&root, "rpm in", &[], &[]).says("the old one is unchanged");
     assert_eq!(counts(&root, ["kernel-install", "dracut"]), [1, 1]);
     root.write_script(plugin, &text);
     event(&root, "rpm in", &[], &[]);

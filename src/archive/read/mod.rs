@@ -152,7 +152,7 @@ impl Place<'_> {
             return Ok(());
         }
         if path.ancestors().skip(1).any(|dir| self.links.contains_key(dir)) {
-            return Err(refuse("lies behind a link"));
+            return Err(refuse("is behind a link"));
         }
         let mode = header.mode().unwrap_or(0o644);
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(header.mtime().unwrap_or(0).min(1 << 40));
@@ -162,17 +162,20 @@ impl Place<'_> {
                 self.links.remove(&path);
                 self.file(&path, mode, time, data)
             }
-            EntryType::Directory if self.links.contains_key(&path) => Err(refuse("is there twice")),
+            EntryType::Directory if self.links.contains_key(&path) => Err(refuse("appears twice")),
             EntryType::Directory => {
                 self.directory(&path)?;
                 self.dirs.push((path, time));
                 Ok(())
             }
             EntryType::Symlink if link.is_empty() => Err(refuse("is a link to nothing")),
-            EntryType::Symlink if self.links.len() == MOST_LINKS => Err(refuse("is one link too many")),
+            EntryType::Symlink if self.links.len() == MOST_LINKS => Err(refuse(
+                "exceeds the number of \
+                                                                                links",
+            )),
             EntryType::Symlink => {
                 if self.into.join(&path).is_dir() {
-                    return Err(refuse("is there twice"));
+                    return Err(refuse("appears twice"));
                 }
                 // It would be made before those, which would then be made behind it.
                 let below = (Bound::Excluded(path.as_path()), Bound::Unbounded);
@@ -184,10 +187,15 @@ impl Place<'_> {
                 Ok(())
             }
             EntryType::Link => {
-                let target = inside(link).map_err(|why| refuse(&format!("is a hard link to what {why}")))?;
+                let target = inside(link).map_err(|why| {
+                    refuse(&format!(
+                        "is a hard link to a member that \
+                                                                         {why}"
+                    ))
+                })?;
                 self.hard_link(&path, &target, &refuse)
             }
-            _ => Err(refuse("is neither a file nor a directory nor a link")),
+            _ => Err(refuse("is not a file, directory or link")),
         }
     }
 
@@ -230,7 +238,7 @@ impl Place<'_> {
     ) -> Result<(), UnpackError> {
         // Only to a file that came before it: no link exists yet, so this is one in the archive.
         if path == target || !fs::symlink_metadata(self.into.join(target)).is_ok_and(|meta| meta.is_file()) {
-            return Err(refuse("is a hard link to no file in the archive"));
+            return Err(refuse("is a hard link to a file that is not in the archive"));
         }
         self.links.remove(path);
         let real = self.room(path)?;
@@ -283,7 +291,7 @@ fn inside(name: &[u8]) -> Result<PathBuf, &'static str> {
         match part {
             Component::Normal(part) => out.push(part),
             Component::CurDir => {}
-            Component::ParentDir => return Err("climbs out of its directory (..)"),
+            Component::ParentDir => return Err("leads out of its directory (..)"),
             Component::RootDir | Component::Prefix(_) => return Err("has an absolute name"),
         }
     }
@@ -304,7 +312,7 @@ pub fn check_links(top: &Path) -> Result<(), UnpackError> {
         if entry.depth() == 0 || !stays_inside(inside.parent().unwrap_or(Path::new("")), &target) {
             return Err(UnpackError::Unsafe {
                 name: inside.display().to_string(),
-                why: format!("is a link that leads out of its tree, to {}", target.display()),
+                why: format!("is a link that points out of its tree, to {}", target.display()),
             });
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn to_load(session: &mut Session<'_, '_>) -> Option<PathBuf> {
     match &session.asked.module {
         None => Some(file),
         Some(module) => {
-            session.screen.warning(format_args!("{} is not used: {module} is named, too.", file.display()));
+            session.screen.warning(format_args!("{} is ignored: {module} is named as well.", file.display()));
             None
         }
     }
@@ -71,7 +71,7 @@ pub(super) fn refresh(
     let (unpacked, found) = look_into(session, file, target)?;
     if found != *id {
         return Err(Error::new(Kind::OtherModule, format!("{shown} holds {found}, not {id}"))
-            .hint("the package is at fault; tell its maintainer"));
+            .hint("the package is wrong; report it to its maintainer"));
     }
     let layout = session.engine.layout();
     if registry::is_added(layout, id) && unpacked.is_here(layout, id) {
@@ -91,7 +91,7 @@ fn look_into(
 ) -> Result<(Unpacked, ModuleId)> {
     let shown = file.display().to_string();
     if !file.is_file() {
-        return Err(Error::new(Kind::ArchiveMissing, format!("{shown} does not exist, or is no file")));
+        return Err(Error::new(Kind::ArchiveMissing, format!("{shown} does not exist, or is not a file")));
     }
     let unpacked = session.engine.unpack(file)?;
     let place = unpacked.place(session.engine.layout()).display().to_string();
@@ -117,7 +117,7 @@ fn tell(session: &mut Session<'_, '_>, id: &ModuleId, shown: &str, loaded: &Load
     }
     for cell in &loaded.kept {
         screen.warning(format_args!(
-            "the build for kernel {} ({}) stays as it is; --force replaces it",
+            "the build for kernel {} ({}) is kept; --force replaces it",
             cell.kernel, cell.arch
         ));
     }
@@ -128,7 +128,7 @@ fn tell(session: &mut Session<'_, '_>, id: &ModuleId, shown: &str, loaded: &Load
     }
     if loaded.without_source {
         screen.line(format_args!(
-            "It has no source: it can be installed for these kernels, but not be built for others."
+            "It has no source: it can be installed for these kernels, but not built for others."
         ));
     }
 }

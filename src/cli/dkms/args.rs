@@ -161,13 +161,13 @@ impl Invocation {
         }
         match self.action {
             Some(action @ (Autoinstall | Match)) if self.kernels.len() > 1 => {
-                Err(Error::new(Kind::Misuse(4), format!("{} works on one kernel at a time", action.word()))
+                Err(Error::new(Kind::Misuse(4), format!("{} works on one kernel only", action.word()))
                     .hint("call it once for each -k"))
             }
             Some(
                 action @ (Add | Build | Install | Autoinstall | Match | KernelPreinst | KernelPostinst
                 | KernelPrerm),
-            ) if self.all => fail(5, &format!("{} does not know --all", action.word())),
+            ) if self.all => fail(5, &format!("{} has no option --all", action.word())),
             _ => Ok(()),
         }
     }

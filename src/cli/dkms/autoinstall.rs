@@ -69,7 +69,7 @@ fn summary(kernel: &KernelRelease, outcome: &Outcome) -> Vec<String> {
     }
     if !outcome.deferred.is_empty() {
         lines.push(
-            "What is deferred is built as soon as the packages of those modules are installed.".to_owned(),
+            "The deferred modules are built when the packages of those modules are installed.".to_owned(),
         );
     }
     lines

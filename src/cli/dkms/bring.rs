@@ -101,12 +101,12 @@ fn tell_unchanged(
         Goal::Added => session.screen.line(format_args!("Module {id} already added.")),
         Goal::Built => {
             session.screen.line(format_args!(
-                "Module {id} already built for {at}: nothing has changed since. --force builds it again."
+                "Module {id} already built for {at}: nothing changed since then. --force rebuilds it."
             ));
         }
         Goal::Installed => {
             session.screen.line(format_args!(
-                "Module {id} already installed on {at}: nothing has changed since. --force installs it again."
+                "Module {id} already installed on {at}: nothing changed since then. --force reinstalls it."
             ));
         }
         Goal::Uninstalled => {

@@ -16,7 +16,7 @@ pub(super) fn ldtarball(session: &mut Session<'_, '_>) -> Result<u8> {
             (None, None) => "ldtarball needs an archive".to_owned(),
         };
         return Err(
-            Error::new(Kind::ArchiveMissing, what).hint("give the path of a file that mktarball made")
+            Error::new(Kind::ArchiveMissing, what).hint("give the path of an archive made by mktarball")
         );
     };
     if archive::is_package(&file) && file.is_file() {

@@ -12,14 +12,14 @@ use crate::observe::status::Filter;
 pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {
     session.engine.permit(Need::Root)?;
     let Some(template) = session.asked.template.clone() else {
-        return Err(Error::new(Kind::Misuse(1), "match needs the kernel whose modules are to be matched")
+        return Err(Error::new(Kind::Misuse(1), "match needs the kernel to copy from")
             .hint("dkms match --templatekernel=KERNEL -k OTHER [MODULE]"));
     };
     let Some(Target { kernel, arch }) = session.targets()?.into_iter().next() else { return Ok(0) };
     if kernel.as_str() == template {
         return Err(Error::new(
             Kind::Misuse(2),
-            format!("{template} is both the kernel to match and the kernel to work on"),
+            format!("{template} is both the template and the target kernel"),
         ));
     }
     if let Some(module) = &session.asked.module {
@@ -27,7 +27,7 @@ pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {
             ModuleName::new(module.as_str()).is_ok_and(|name| session.engine.layout().module(&name).is_dir());
         if !known {
             return Err(Error::new(Kind::NotRegistered, format!("{module} is not in the DKMS tree"))
-                .hint("`dkms status` lists what is"));
+                .hint("`dkms status` lists the modules there"));
         }
     }
     let filter = Filter {
@@ -46,9 +46,7 @@ pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {
         })
         .collect();
     if cells.is_empty() {
-        session
-            .screen
-            .line(format_args!("Nothing is installed for kernel {template} that {kernel} could get."));
+        session.screen.line(format_args!("Kernel {template} has no installed module to match for {kernel}."));
         return Ok(0);
     }
     let mut code = 0;

@@ -19,7 +19,7 @@ pub(super) fn mktarball(session: &mut Session<'_, '_>) -> Result<u8> {
     let without_source = is_stub(&session.engine.layout().source(&id));
     if without_source && session.asked.source_only {
         return Err(Error::new(Kind::SourceMissing, format!("there is no source of {id} here"))
-            .hint("only binaries were loaded; leave --source-only out"));
+            .hint("only binaries were loaded; omit --source-only"));
     }
     let cells = cells(session, &id)?;
     let part = match session.asked.binaries_only || without_source {

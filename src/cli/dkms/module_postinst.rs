@@ -74,7 +74,7 @@ fn configure(session: &mut Session<'_, '_>, tarballs: Option<&str>, upgrade: boo
     let Some(last) = targets.last() else {
         session.screen.warning(format_args!(
             "{id} is registered but not built: no kernel with headers is installed. \
-             It is built when the headers package of a kernel is (on Debian linux-headers-…)."
+             It is built when the headers of a kernel are installed (on Debian linux-headers-…)."
         ));
         return Ok(0);
     };
@@ -170,7 +170,8 @@ fn tell_waiting(session: &mut Session<'_, '_>, targets: &[Target]) {
     waiting.sort();
     for kernel in waiting {
         session.screen.line(format_args!(
-            "Kernel {kernel} has no headers here; it gets the module when they are installed (on Debian linux-headers-{kernel})."
+            "Kernel {kernel} has no headers here; it gets the module when they are installed (on Debian \
+             linux-headers-{kernel})."
         ));
     }
 }
@@ -197,7 +198,8 @@ fn install(session: &mut Session<'_, '_>, id: &ModuleId, targets: &[Target]) -> 
     }
     if !failed.is_empty() {
         session.screen.note(format_args!(
-            "\n{id} is not installed for: {}\nTry again with `dkms install {id} -k KERNEL` when the cause is gone; a newer version of its package may have the fix.",
+            "\n{id} is not installed for: {}\nRetry with `dkms install {id} -k KERNEL` when the cause is \
+             fixed; a newer version of its package may help.",
             failed.join(", ")
         ));
     }

@@ -212,14 +212,14 @@ fn set(got: &mut Invocation, option: Value, value: &OsStr) -> Result<(), Error> 
                 got.options.directives.push((name.to_owned(), value.to_owned()));
             }
             _ => {
-                return Err(Error::new(Kind::Misuse(2), format!("--directive {text:?} sets nothing"))
+                return Err(Error::new(Kind::Misuse(2), format!("--directive {text:?} has no value"))
                     .hint("write it as --directive=NAME=value"));
             }
         },
         Value::Jobs if text.is_empty() => got.settings.jobs = None,
         Value::Jobs => {
             let jobs = text.parse().map_err(|_| {
-                Error::new(Kind::Misuse(2), format!("-j wants a number of jobs, not {text:?}"))
+                Error::new(Kind::Misuse(2), format!("-j needs a number of jobs, not {text:?}"))
             })?;
             got.settings.jobs = Some(jobs);
         }

@@ -15,7 +15,7 @@ pub(super) fn remove(session: &mut Session<'_, '_>) -> Result<u8> {
     session.engine.permit(Need::Tree)?;
     if session.asked.options.rpm_safe_upgrade && rpm_upgrade::ends_one(session.engine.layout(), &id)? {
         session.screen.warning(format_args!(
-            "{id} is not removed: the same transaction has just added it (--rpm_safe_upgrade)."
+            "{id} is not removed: the same transaction just added it (--rpm_safe_upgrade)."
         ));
         return Ok(0);
     }

@@ -67,10 +67,13 @@ fn generate_mok(session: &mut Session<'_, '_>) -> Result<u8> {
         session.screen.line(line);
     }
     if pair.made? {
-        session.screen.line("There was no key: this one was made now.");
+        session.screen.line("There was no key; this one was created now.");
     }
     if let Some(next) = &pair.next {
-        session.screen.line(format_args!("Secure Boot is on, and the kernel does not know it. Next: {next}"));
+        session.screen.line(format_args!(
+            "Secure Boot is on, and the kernel does not know this key. Next: \
+                                          {next}"
+        ));
     }
     Ok(0)
 }

@@ -84,12 +84,13 @@ impl Session<'_, '_> {
             let tree = self.engine.layout().install_tree.display();
             return Err(Error::new(
                 Kind::HeadersMissing,
-                format!("no kernel was given, and none with headers is in {tree}"),
+                format!("no kernel was given, and no kernel with headers is in {tree}"),
             )
-            .hint("install the headers of a kernel, or name one with -k"));
+            .hint("install the headers of a kernel, or name a kernel with -k"));
         };
         self.screen.line(format_args!(
-            "Using kernel {newest}, the newest with headers here: the running kernel is not installed in this system."
+            "Using kernel {newest}, the newest one with headers: the running kernel is not installed in \
+             this system."
         ));
         Ok(newest)
     }
@@ -102,9 +103,8 @@ impl Session<'_, '_> {
         let kind = named.err().map_or(Kind::SourceMissing, |error| error.kind);
         let shown = path.display();
         Err(match path.is_dir() {
-            true => Error::new(kind, format!("the directory {shown} has no dkms.conf")).hint(
-                "give the directory with the source of a module, in which its dkms.conf is, or MODULE/VERSION",
-            ),
+            true => Error::new(kind, format!("the directory {shown} has no dkms.conf"))
+                .hint("give the directory of a module source with its dkms.conf, or MODULE/VERSION"),
             false => Error::new(kind, format!("there is no {shown}"))
                 .hint("give the directory of a module source, an archive of one, or MODULE/VERSION"),
         })
@@ -133,11 +133,11 @@ impl Session<'_, '_> {
             // What is left of an absolute path that is no module source: before its first slash
             // there is no name.
             (None, Some(rest)) if rest.contains('/') => {
-                Err(Error::new(Kind::Misuse(1), format!("/{rest} is no directory with a dkms.conf"))
+                Err(Error::new(Kind::Misuse(1), format!("/{rest} is not a directory with a dkms.conf"))
                     .hint("give the directory of a module source, or MODULE/VERSION"))
             }
             _ => Err(Error::new(Kind::Misuse(1), format!("{word} needs a module and its version"))
-                .hint("write them as MODULE/VERSION; `dkms status` lists what is known")),
+                .hint("write them as MODULE/VERSION; `dkms status` lists the known ones")),
         }
     }
 
@@ -150,7 +150,7 @@ impl Session<'_, '_> {
             Some(Source::Blind(blind)) => Err(unseen(&id, blind)),
             None | Some(Source::BinariesOnly) => {
                 Err(Error::new(Kind::NotRegistered, format!("{id} is not in the DKMS tree"))
-                    .hint("`dkms status` lists what is; `dkms add` registers a source"))
+                    .hint("`dkms status` lists the modules there; `dkms add` registers a source"))
             }
         }
     }
@@ -177,7 +177,7 @@ pub(super) fn broken(engine: &dyn Engine, id: &ModuleId) -> Error {
     let (link, source) = (layout.shown(&layout.source_link(id)), layout.source_inside(id));
     Error::new(
         Kind::ModuleBroken,
-        format!("{id} is broken: {} does not lead to a module source", link.display()),
+        format!("{id} is broken: {} does not point to a module source", link.display()),
     )
     .hint(format!(
         "install the source in {} again and run `dkms add {id}`, or delete {}",

@@ -10,15 +10,21 @@ use crate::tree::registry;
 /// The module version that a dkms.conf names. `shown` says where it is.
 pub(super) fn id_of(conf: &Conf, shown: &str) -> Result<ModuleId> {
     let bad = |why: String| {
-        Error::new(Kind::UnusableName, format!("the dkms.conf of {shown} names no usable module: {why}"))
-            .hint("correct PACKAGE_NAME and PACKAGE_VERSION in it")
+        Error::new(
+            Kind::UnusableName,
+            format!(
+                "the dkms.conf of {shown} does not name a usable module: \
+                                                {why}"
+            ),
+        )
+        .hint("correct PACKAGE_NAME and PACKAGE_VERSION in it")
     };
     let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str())
         .map_err(|error| bad(error.to_string()))?;
     // Names that have a meaning of their own in the module tree.
     let (name, version) = (id.name.as_str(), id.version.as_str());
     if name.starts_with('.') || !registry::is_version_name(version) {
-        return Err(bad(format!("{id} would be mistaken for something else")));
+        return Err(bad(format!("{id} would be ambiguous")));
     }
     Ok(id)
 }
@@ -38,7 +44,7 @@ pub(super) fn add_by_name(
             Kind::SourceMissing,
             format!("cannot add {id}: there is no directory {shown}"),
         )
-        .hint("install the package that has the source, or give the path of a directory with a dkms.conf"));
+        .hint("install the package with the source, or give the path of a directory with a dkms.conf"));
     };
     session.engine.add_source(&source, id, target, &session.asked.options)
 }

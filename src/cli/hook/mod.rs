@@ -128,9 +128,11 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn run(cli: &Cli, report: &Console) -> Result<u8> {
     if cli.command.is_some() && (cli.dry_run || cli.json || !cli.kernel.is_empty()) {
-        let text = "--kernel, --dry-run and --json do not go before a command";
-        return Err(Error::new(Kind::Misuse(2), text)
-            .hint("see dkms-hook --help; what a command knows of them goes after it"));
+        let text = "put these options after the command: --kernel, --dry-run, --json";
+        return Err(Error::new(Kind::Misuse(2), text).hint(
+            "for example `dkms-hook status --json`; `dkms-hook COMMAND --help` lists what a command \
+                   accepts",
+        ));
     }
     let mut input = Vec::new();
     if let Some(Command::Event(event)) = &cli.command {
@@ -177,7 +179,7 @@ fn status(machine: &Machine, json: bool) -> Result<u8> {
 }
 
 fn rebuild(text: &str) -> Result<Rebuild, String> {
-    Rebuild::parse(text).ok_or_else(|| "it is `inputs` or `abi`".to_owned())
+    Rebuild::parse(text).ok_or_else(|| "use `inputs` or `abi`".to_owned())
 }
 
 /// The kernels that were named; `None` for all.

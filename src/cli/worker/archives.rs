@@ -66,7 +66,7 @@ impl Worker {
             Ok(status) => Err(failed(format!("rpm could not install {shown} (exit status {status})"))
                 .hint("its messages are above")),
             Err(error) => Err(failed(format!("{shown} cannot be installed: {error}"))
-                .hint("packages of this kind are for distributions that use rpm")),
+                .hint("rpm packages are for distributions that use rpm")),
         }
     }
 

@@ -101,8 +101,8 @@ fn every_problem_is_listed() {
         "PACKAGE_VERSION is missing",
         "BUILT_MODULE_NAME[0] is missing",
         "DEST_MODULE_LOCATION[0] is missing",
-        "BUILT_MODULE_NAME[1] is `b.ko`; leave the .o or .ko away",
-        "DEST_MODULE_NAME[1] is `c.o`; leave the .o or .ko away",
+        "BUILT_MODULE_NAME[1] is `b.ko`; omit the .o or .ko",
+        "DEST_MODULE_NAME[1] is `c.o`; omit the .o or .ko",
         "DEST_MODULE_LOCATION[1] is `/lib`; it must start with /kernel, /updates or /extra",
         "AUTOINSTALL is `y`; only yes and no are allowed",
         "NO_WEAK_MODULES is `nope`; only yes and no are allowed",
@@ -166,24 +166,27 @@ fn kernel_and_architecture_constraints() {
     for (text, reason) in [
         (
             "BUILD_EXCLUSIVE_KERNEL='^5\\.'",
-            "BUILD_EXCLUSIVE_KERNEL wants a kernel that matches `^5\\.`, which 6.12.107+deb13-amd64 does not",
+            "BUILD_EXCLUSIVE_KERNEL requires a kernel that matches `^5\\.`; 6.12.107+deb13-amd64 does not",
         ),
         (
             "BUILD_EXCLUSIVE_KERNEL_MIN=6.13",
-            "BUILD_EXCLUSIVE_KERNEL_MIN wants kernel 6.13 or newer, and this is 6.12.107+deb13-amd64",
+            "BUILD_EXCLUSIVE_KERNEL_MIN requires kernel 6.13 or newer; this is 6.12.107+deb13-amd64",
         ),
         (
             "BUILD_EXCLUSIVE_KERNEL_MAX=6.12",
-            "BUILD_EXCLUSIVE_KERNEL_MAX wants no kernel newer than 6.12, and this is 6.12.107+deb13-amd64",
+            "BUILD_EXCLUSIVE_KERNEL_MAX requires a kernel no newer than 6.12; this is 6.12.107+deb13-amd64",
         ),
         (
             "BUILD_EXCLUSIVE_ARCH='^arm'",
-            "BUILD_EXCLUSIVE_ARCH wants an architecture that matches `^arm`, which x86_64 does not",
+            "BUILD_EXCLUSIVE_ARCH requires an architecture that matches `^arm`; x86_64 does not",
         ),
-        ("OBSOLETE_BY=6.10", "OBSOLETE_BY wants no kernel newer than 6.10, and this is 6.12.107+deb13-amd64"),
+        (
+            "OBSOLETE_BY=6.10",
+            "OBSOLETE_BY requires a kernel no newer than 6.10; this is 6.12.107+deb13-amd64",
+        ),
         (
             "BUILD_EXCLUSIVE_KERNEL='('",
-            "BUILD_EXCLUSIVE_KERNEL wants a kernel that matches `(`, which 6.12.107+deb13-amd64 does not",
+            "BUILD_EXCLUSIVE_KERNEL requires a kernel that matches `(`; 6.12.107+deb13-amd64 does not",
         ),
     ] {
         assert_eq!(case.excluded(text).as_deref(), Some(reason));
@@ -200,9 +203,10 @@ fn configuration_constraints() {
         case.excluded(text)
     };
     assert_eq!(with("CONFIG_A=m\n# CONFIG_B is not set\nCONFIG_B=\"text\"\n"), None);
-    let missing = "BUILD_EXCLUSIVE_CONFIG wants CONFIG_A, which this kernel's configuration does not set";
+    let missing = "BUILD_EXCLUSIVE_CONFIG requires CONFIG_A; this kernel's configuration does not set it";
     assert_eq!(with("CONFIG_AA=y\nCONFIG_A=n\n").as_deref(), Some(missing));
-    let there = "BUILD_EXCLUSIVE_CONFIG wants no CONFIG_B, and this kernel's configuration sets it";
+    let there =
+        "BUILD_EXCLUSIVE_CONFIG requires that CONFIG_B is not set; this kernel's configuration sets it";
     assert_eq!(with("CONFIG_A=y\nCONFIG_B=y\n").as_deref(), Some(there));
 }
 
@@ -213,7 +217,7 @@ fn element_0_constrains_every_module_and_the_others_their_own() {
     let conf = case.conf(&format!("{two}BUILD_EXCLUSIVE_KERNEL_MIN[1]=7\n"));
     assert_eq!(conf.exclusion(), None);
     assert_eq!(conf.wanted().map(|r| r.built_name.as_str()).collect::<Vec<_>>(), ["a"]);
-    let reason = "BUILD_EXCLUSIVE_KERNEL_MIN[1] wants kernel 7 or newer, and this is 6.12";
+    let reason = "BUILD_EXCLUSIVE_KERNEL_MIN[1] requires kernel 7 or newer; this is 6.12";
     assert_eq!(conf.records[1].excluded.as_deref(), Some(reason));
     let conf = case.conf(&format!("{two}BUILD_EXCLUSIVE_KERNEL_MIN=7\n"));
     assert!(conf.exclusion().is_some() && conf.wanted().next().is_none());

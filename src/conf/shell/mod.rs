@@ -53,10 +53,10 @@ pub(super) fn read(root: &Root, question: &Question<'_>, files: &[Source]) -> Re
             // An override that exits says nothing, and what was read before it stays.
             Some(Fate::Exit(_)) if index > 0 => continue,
             Some(Fate::Exit(status)) => with_complaints(format!(
-                "it makes bash exit (with status {status}), so none of its values count"
+                "it makes bash exit (with status {status}), so its values are ignored"
             )),
             Some(Fate::Requote) => with_complaints("a value has an unbalanced quote".to_owned()),
-            None => "bash did not come to it".to_owned(),
+            None => "bash stopped before reading it".to_owned(),
         };
         return Err(ConfError::Shell { path: root.inside(&file.path), why });
     }
@@ -149,7 +149,7 @@ fn parse(stdout: &[u8], before: Bytes) -> Result<Parsed, String> {
     let mut parsed = Parsed { values: before, ..Parsed::default() };
     let mut fields = stdout.split(|b| *b == 0);
     while let Some(kind) = fields.next() {
-        let mut field = || fields.next().ok_or_else(|| "its answer is cut short".to_owned());
+        let mut field = || fields.next().ok_or_else(|| "the output of bash is incomplete".to_owned());
         let mut text = || field().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         match kind {
             b"read" => {
@@ -182,7 +182,7 @@ fn parse(stdout: &[u8], before: Bytes) -> Result<Parsed, String> {
             _ => break,
         }
     }
-    Err("it did not get to the end".to_owned())
+    Err("bash did not reach its end".to_owned())
 }
 
 #[cfg(test)]

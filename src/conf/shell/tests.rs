@@ -91,7 +91,7 @@ fn what_bash_cannot_parse_is_named_with_its_line() {
     assert!(why(&["A=1\nMAKE=\"x\n"]).contains("unexpected EOF"));
     assert!(why(&["A=1", "MAKE=)"]).starts_with("line 1: syntax error"));
     assert!(why(&["MAKE='a \"b'"]).contains("unbalanced quote"));
-    assert!(why(&["MAKE='\" ; exit; \"'"]).contains("did not get to the end"));
+    assert!(why(&["MAKE='\" ; exit; \"'"]).contains("did not reach its end"));
 }
 
 #[test]

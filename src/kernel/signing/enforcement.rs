@@ -17,7 +17,7 @@ const SIG_ENFORCE: &str = "/sys/module/module/parameters/sig_enforce";
 /// `None` when it does not, as far as can be told from here.
 pub fn enforced(layout: &Layout, kernel_config: &Path) -> Option<&'static str> {
     if KernelConfig::read(kernel_config).is_ok_and(|config| config.is_set("CONFIG_MODULE_SIG_FORCE")) {
-        return Some("it is built so (CONFIG_MODULE_SIG_FORCE)");
+        return Some("it was built that way (CONFIG_MODULE_SIG_FORCE)");
     }
     let root = &layout.root;
     // Another system's image is started elsewhere.

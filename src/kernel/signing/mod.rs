@@ -125,7 +125,7 @@ pub fn recipe(
         PairState::Missing => {
             let maker = pair.maker.program();
             if find_program(maker).is_none() {
-                let why = format!("there is no key, and {maker}, which would make one, is not installed");
+                let why = format!("there is no key, and {maker}, which would create one, is not installed");
                 return Err(Unsigned::meant(why));
             }
             true

@@ -130,10 +130,11 @@ impl Pair {
             _ => (&self.shown.1, &self.shown.0),
         };
         if other.starts_with(PKCS11) {
-            return format!("the {half} {missing} is missing although the key is {other}; put it there");
+            return format!("the {half} {missing} is missing although {other} is the key; restore it");
         }
         format!(
-            "the {half} {missing} is missing although {other} exists; put it back, or move the other away to get a new pair"
+            "the {half} {missing} is missing although {other} exists; restore it, or move the other half \
+             away to get a new pair"
         )
     }
 }

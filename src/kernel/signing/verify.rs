@@ -37,12 +37,12 @@ pub fn check(module: &[u8], certificate: &Certificate, hash: &str) -> Checked {
     let bad = |why: &str| Checked::Bad(why.to_owned());
     let parts = match elf::appended(module) {
         Ok(Some(parts)) => parts,
-        Ok(None) => return bad("there is no signature at its end"),
+        Ok(None) => return bad("it has no signature at its end"),
         Err(why) => return Checked::Bad(format!("the signature {why}")),
     };
     let signed = match SignedData::parse(parts.signature) {
         Ok(signed) => signed,
-        Err(Fault::Malformed) => return bad("the signature is no PKCS#7"),
+        Err(Fault::Malformed) => return bad("the signature is not PKCS#7"),
         Err(fault @ Fault::Unfamiliar) => return Checked::Unclear(fault.to_string()),
     };
     if !signed.detached {
@@ -60,7 +60,7 @@ pub fn check(module: &[u8], certificate: &Certificate, hash: &str) -> Checked {
             && wanted != signer.digest
         {
             let used = digest_name(&signer.digest).unwrap_or("another digest");
-            return Checked::Bad(format!("it is signed with {used}, and the kernel wants {hash}"));
+            return Checked::Bad(format!("it is signed with {used}, but the kernel requires {hash}"));
         }
     }
     compute(parts.body, parts.signature, certificate)
@@ -112,7 +112,7 @@ fn judge(status: i32, said: &str) -> Checked {
     match status {
         0 => Checked::Good,
         4 if !NOT_ABLE.iter().any(|text| said.to_lowercase().contains(text)) => {
-            Checked::Bad(format!("the signature does not fit the module ({})", reason()))
+            Checked::Bad(format!("the signature does not match the module ({})", reason()))
         }
         4 => Checked::Believed(format!("openssl cannot check it: {}", reason())),
         other => Checked::Believed(format!("openssl ended with status {other}: {}", reason())),

@@ -36,7 +36,7 @@ impl Certificate {
         let mut bytes = Vec::new();
         std::fs::File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
         Self::parse(&bytes).map_err(|fault| {
-            std::io::Error::new(std::io::ErrorKind::InvalidData, format!("no certificate: {fault}"))
+            std::io::Error::new(std::io::ErrorKind::InvalidData, format!("not a certificate: {fault}"))
         })
     }
 

@@ -31,7 +31,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "it is not well-formed",
-            Self::Unfamiliar => "it is of a form that is not known here",
+            Self::Unfamiliar => "its form is not supported",
         })
     }
 }
