@@ -14,10 +14,10 @@ use crate::model::ids::Cell;
 use crate::model::record::{InstalledFile, Record};
 use crate::model::rival::Rival;
 use crate::observe::distribution::{Distribution, Family};
-use crate::observe::installing::{below, destination, labels};
+use crate::observe::installing::{below, built_mtime, derive_installed, destination, labels};
 use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
-use crate::tree::installed::{built_files, is_the_built_one};
+use crate::tree::installed::built_files;
 use crate::tree::layout::Layout;
 use crate::tree::notes;
 use crate::tree::registry;
@@ -45,25 +45,6 @@ impl Installer<'_> {
         destination(self.layout, self.distribution, &cell.kernel, file, conf)
     }
 
-    /// The files of a build, as they lie or would lie below `/lib/modules/K`: for builds whose
-    /// installation was not recorded by us. One that is not what was built has no time of a built
-    /// file, so that it counts as not intact.
-    pub fn derive_installed(&self, cell: &Cell, conf: Option<&Conf>) -> Vec<InstalledFile> {
-        built_files(self.layout, cell)
-            .into_iter()
-            .filter_map(|file| {
-                let path = self.target(cell, &file, conf);
-                let real = self.layout.root.path(&path);
-                let meta = std::fs::symlink_metadata(&real).ok()?;
-                let built = self.layout.built_modules(cell).join(&file);
-                let same = meta.file_type().is_symlink() || is_the_built_one(&built, &real);
-                let built_mtime = if same { self.built_mtime(cell, &file) } else { 0 };
-                let (size, mtime) = (meta.len(), mtime(&meta));
-                Some(InstalledFile { path, built: file, size, mtime, built_mtime, original: None })
-            })
-            .collect()
-    }
-
     /// Where the files of a cell are, or would be, below `/lib/modules/K`; paths inside the root.
     pub fn installed_paths(&self, cell: &Cell, conf: Option<&Conf>) -> Vec<PathBuf> {
         match state::known(state::record(self.layout, cell)) {
@@ -72,10 +53,6 @@ impl Installer<'_> {
             }
             _ => built_files(self.layout, cell).iter().map(|file| self.target(cell, file, conf)).collect(),
         }
-    }
-
-    fn built_mtime(&self, cell: &Cell, file: &str) -> i64 {
-        std::fs::metadata(self.layout.built_modules(cell).join(file)).map_or(0, |m| mtime(&m))
     }
 
     /// Installs a build. What an earlier install of this module put there and this one does not is
@@ -206,7 +183,7 @@ impl Installer<'_> {
         owner.module.version = version.clone();
         match state::known(state::record(self.layout, &owner)) {
             Some(record) if !record.installed.is_empty() => record.installed,
-            _ => self.derive_installed(&owner, None),
+            _ => derive_installed(self.layout, self.distribution, &owner, None),
         }
     }
 
@@ -239,7 +216,7 @@ impl Installer<'_> {
             built: file.to_owned(),
             size: meta.len(),
             mtime: mtime(&meta),
-            built_mtime: self.built_mtime(cell, file),
+            built_mtime: built_mtime(self.layout, cell, file),
             original: archived,
         })
     }
@@ -263,7 +240,7 @@ impl Installer<'_> {
             }
             let meta = std::fs::symlink_metadata(&real).map_err(|e| Error::io("read", &real, &e))?;
             (file.size, file.mtime) = (meta.len(), mtime(&meta));
-            file.built_mtime = self.built_mtime(cell, &file.built);
+            file.built_mtime = built_mtime(self.layout, cell, &file.built);
         }
         self.save_installed(cell, files)
     }

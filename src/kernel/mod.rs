@@ -4,6 +4,7 @@
 
 mod compression;
 pub mod headers;
+mod index;
 mod kernel_config;
 mod listing;
 mod releases;
@@ -13,6 +14,7 @@ pub mod toolchain;
 mod vermagic;
 
 pub use compression::compression;
+pub use index::depmod_base;
 pub use kernel_config::KernelConfig;
 pub use listing::Listing;
 pub use releases::{DEPMOD_FILES, headers_present, only_residue, releases};

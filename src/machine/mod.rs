@@ -209,11 +209,7 @@ impl Machine {
             self.refresh(&system);
         } else {
             // What the run left is looked at here, so that the next one has nothing to write down.
-            let (left, next) = self.glance(request, options, overrides);
-            self.refresh(&left);
-            if adopted(&plan) && matches!(request, Request::Reconcile { retry: false, .. }) {
-                self.initramfs_after_adoption(&left, next, options, overrides, flags, report);
-            }
+            self.refresh(&self.glance(request, options, overrides).0);
         }
         let wanting = executor.take_wanting();
         let mut ran = Ran { system, plan, done };
@@ -272,26 +268,6 @@ impl Machine {
                 report.warning(&format!(
                     "the initramfs of {kernel} in {root} may contain old modules: rebuild it inside that root"
                 ));
-            }
-        }
-    }
-
-    /// What was taken over from DKMS may have left an initramfs behind that only the record shows
-    /// to be too old.
-    fn initramfs_after_adoption(
-        &self,
-        system: &System,
-        mut next: Plan,
-        options: &Options,
-        overrides: &Overrides,
-        flags: &Flags,
-        report: &dyn Report,
-    ) {
-        next.steps.retain(|s| matches!(s.action, plan::Action::Initramfs { .. }));
-        let executor = Executor::new(self.observer(overrides), system, options, flags, report);
-        for done in executor.run(&next) {
-            if let Done::Failed(error) = done {
-                report.warning(&error.to_string());
             }
         }
     }
@@ -380,10 +356,6 @@ fn changed_something(request: &Request, ran: &Ran) -> bool {
             );
             changes && *done == Done::Yes
         })
-}
-
-fn adopted(plan: &Plan) -> bool {
-    plan.steps.iter().any(|s| matches!(s.action, plan::Action::Adopt { .. }))
 }
 
 #[cfg(test)]

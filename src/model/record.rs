@@ -74,6 +74,11 @@ impl Overrides {
 }
 
 impl InstalledFile {
+    /// The name of the module, without `.ko`.
+    pub fn module(&self) -> &str {
+        self.built.split_once(".ko").map_or(&self.built, |(name, _)| name)
+    }
+
     /// A file that is about to be installed: never taken for one that is there.
     pub fn planned(path: PathBuf, built: &str) -> Self {
         Self { path, built: built.to_owned(), size: 0, mtime: 0, built_mtime: 0, original: None }

@@ -31,6 +31,12 @@ pub struct System {
     pub signatures: BTreeMap<Cell, Signature>,
     /// What installations meet. Looked at only when a plan asks for it: [`Question::Install`].
     pub installs: BTreeMap<Cell, Installing>,
+    /// What kernels load at boot. Looked at only when a plan asks for it: [`Question::Initramfs`].
+    pub contents: BTreeMap<KernelRelease, Contents>,
+    /// What installed builds of DKMS left. Looked at only when a plan asks for it: [`Question::Adopt`].
+    pub adoptions: BTreeMap<Cell, Adopting>,
+    /// The tree that modules are installed to, when depmod cannot be led to it.
+    pub without_index: Option<PathBuf>,
     /// `/etc/dkms/no-autoinstall` exists.
     pub autoinstall_disabled: bool,
     /// The distribution installs every registered module by itself, AUTOINSTALL or not.
@@ -212,6 +218,10 @@ pub enum Now {
 pub enum Question {
     /// What an installation of this cell meets: [`System::installs`].
     Install(Cell),
+    /// Which modules are, or should be, in the initramfs of this kernel: [`System::contents`].
+    Initramfs(KernelRelease),
+    /// What is installed of a build without a record: [`System::adoptions`].
+    Adopt(Cell),
 }
 
 /// The questions that a plan leaves open.
@@ -230,6 +240,40 @@ pub struct Installing {
     /// The modules of the build that is there, without `.ko`, and what they say about themselves; `None` for
     /// one that cannot be read.
     pub built: BTreeMap<String, Option<Labels>>,
+    /// Its dkms.conf has a POST_INSTALL.
+    pub post_install: bool,
+}
+
+/// What is installed of a build without a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Adopting {
+    /// The names of the modules, without `.ko`.
+    pub modules: Vec<String>,
+    /// The time of the newest of them, nanoseconds since the epoch. DKMS makes no initramfs after an
+    /// installation: an older one may lack the module.
+    pub newest: Option<i64>,
+}
+
+/// Modules of an initramfs. In names, `-` stands for `_`, too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Those that it holds; `None` when nobody can tell.
+    pub held: Option<BTreeSet<String>>,
+    /// Words of the settings and hooks of its generators: a module that is one of them belongs into it.
+    pub wanted: BTreeSet<String>,
+}
+
+impl Contents {
+    /// A name as it stands in these sets. The kernel takes `-` and `_` in a module's name for the same.
+    pub fn normal(name: &str) -> String {
+        name.replace('-', "_")
+    }
+
+    /// True when the initramfs changes with a module of this name, or when nobody can tell.
+    pub fn concerns(&self, name: &str) -> bool {
+        let name = Self::normal(name);
+        self.held.as_ref().is_none_or(|held| held.contains(&name)) || self.wanted.contains(&name)
+    }
 }
 
 impl System {

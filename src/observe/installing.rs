@@ -1,21 +1,25 @@
-//! What an installation meets: modules of the same names that the kernel has already.
+//! What an installation meets, modules of the same names that the kernel has already; and where the files of
+//! a build are installed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Observer;
+use super::contents::contents;
 use super::forced::Forced;
 use crate::conf::Strictness;
 use crate::conf::model::Conf;
 use crate::elf::{self, module_stem};
 use crate::fs::digest::file_digest;
+use crate::fs::look;
 use crate::fs::same::same_content;
 use crate::kernel::Listing;
 use crate::model::ids::{Cell, KernelRelease};
+use crate::model::record::InstalledFile;
 use crate::model::rival::{Labels, Rival};
-use crate::model::system::{Installing, Now, Question, Questions, System};
+use crate::model::system::{Adopting, Installing, Now, Question, Questions, System};
 use crate::observe::distribution::Distribution;
-use crate::tree::installed::built_files;
+use crate::tree::installed::{built_files, is_the_built_one};
 use crate::tree::layout::Layout;
 use crate::tree::registry;
 
@@ -47,6 +51,32 @@ pub fn destination(
     layout.install_tree.join(kernel).join(place.trim_start_matches('/')).join(file)
 }
 
+/// When a file of a build was made, nanoseconds since the epoch; 0 when it is not there.
+pub fn built_mtime(layout: &Layout, cell: &Cell, file: &str) -> i64 {
+    std::fs::metadata(layout.built_modules(cell).join(file)).map_or(0, |meta| look::mtime(&meta))
+}
+
+/// The files of a build, as they lie below `/lib/modules/K`: for builds whose installation was not recorded
+/// by us. One that is not what was built has no time of a built file, so that it counts as not intact.
+pub fn derive_installed(
+    layout: &Layout,
+    distribution: &Distribution,
+    cell: &Cell,
+    conf: Option<&Conf>,
+) -> Vec<InstalledFile> {
+    let placed = |file: String| {
+        let path = destination(layout, distribution, &cell.kernel, &file, conf);
+        let real = layout.root.path(&path);
+        let meta = std::fs::symlink_metadata(&real).ok()?;
+        let same =
+            meta.file_type().is_symlink() || is_the_built_one(&layout.built_modules(cell).join(&file), &real);
+        let built_mtime = if same { built_mtime(layout, cell, &file) } else { 0 };
+        let (size, mtime) = (meta.len(), look::mtime(&meta));
+        Some(InstalledFile { path, built: file, size, mtime, built_mtime, original: None })
+    };
+    built_files(layout, cell).into_iter().filter_map(placed).collect()
+}
+
 impl Observer<'_> {
     /// Looks at what a plan left open.
     pub fn answer(&self, system: &mut System, questions: &Questions) {
@@ -60,6 +90,12 @@ impl Observer<'_> {
                         listings.entry(kernel.clone()).or_insert_with(|| Listing::of(self.layout, kernel));
                     let found = self.installing(system, cell, listing, &forced);
                     system.installs.insert(cell.clone(), found);
+                }
+                Question::Initramfs(kernel) => {
+                    system.contents.insert(kernel.clone(), contents(self.layout, kernel));
+                }
+                Question::Adopt(cell) => {
+                    system.adoptions.insert(cell.clone(), self.adopting(cell));
                 }
             }
         }
@@ -75,15 +111,17 @@ impl Observer<'_> {
             any_version: forced.any_version(name),
             built: files.iter().map(|file| (stem(file), labels(&dir.join(file)))).collect(),
             rivals: Vec::new(),
+            post_install: false,
         };
-        if registry::active(self.layout, name, &cell.kernel, &cell.arch).is_some() {
-            return found;
-        }
         let view = system.cell(cell);
         let record = view.and_then(|view| view.record.as_ref());
         let overrides = self.overrides_of(cell, record);
         let observer = self.with(&overrides);
         let conf = observer.conf(cell, &observer.context(cell), Strictness::Other).ok();
+        found.post_install = conf.as_ref().is_some_and(|conf| conf.scripts.post_install.is_some());
+        if registry::active(self.layout, name, &cell.kernel, &cell.arch).is_some() {
+            return found;
+        }
         let mut names: BTreeMap<String, String> = files.into_iter().map(|file| (stem(&file), file)).collect();
         if let Some(Now::Judged { inputs, .. }) = view.map(|view| &view.now) {
             let suffix = if inputs.compression.is_empty() { "" } else { "." };
@@ -102,6 +140,15 @@ impl Observer<'_> {
             found.rivals.extend(rival);
         }
         found
+    }
+
+    fn adopting(&self, cell: &Cell) -> Adopting {
+        let conf = self.conf(cell, &self.context(cell), Strictness::Other).ok();
+        let files = derive_installed(self.layout, self.distribution, cell, conf.as_ref());
+        Adopting {
+            modules: files.iter().map(|file| file.module().to_owned()).collect(),
+            newest: files.iter().map(|file| file.mtime.max(file.built_mtime)).max(),
+        }
     }
 
     fn rival(

@@ -33,6 +33,7 @@ use crate::tree::layout::Layout;
 use crate::tree::registry;
 use crate::tree::state;
 
+mod contents;
 mod directives;
 pub mod distribution;
 mod expected;
@@ -85,6 +86,7 @@ impl Observer<'_> {
             rebuild: *self.settings.rebuild,
             arch: Some(self.arch.clone()),
             modules: registered.into_iter().collect(),
+            without_index: kernel::depmod_base(self.layout).err(),
             ..System::default()
         };
         for release in &releases {

@@ -16,9 +16,26 @@ pub enum Condition {
         /// They.
         than: Vec<Rival>,
     },
+    /// If this run has changed files of the kernel's modules: of these; of any when none is named. Without it,
+    /// all that would have changed them failed.
+    Changed {
+        /// Names of the modules, without `.ko`.
+        modules: Vec<String>,
+    },
+    /// If the initramfs holds one of these modules, or the settings of its generator name one. Only in a plan
+    /// that was made without a look into it.
+    InInitramfs {
+        /// Their names, without `.ko`.
+        modules: Vec<String>,
+    },
 }
 
 impl Condition {
+    /// For a step that any change of a kernel's modules needs.
+    pub(super) fn any_change() -> Self {
+        Self::Changed { modules: Vec::new() }
+    }
+
     /// True when there is nothing to wait for.
     pub fn is_always(&self) -> bool {
         *self == Self::Always
@@ -40,6 +57,11 @@ impl fmt::Display for Condition {
                 }
                 Ok(())
             }
+            Self::Changed { modules } if modules.is_empty() => {
+                f.write_str("if a module of the kernel has changed by then")
+            }
+            Self::Changed { modules } => write!(f, "if {} has changed by then", modules.join(" or ")),
+            Self::InInitramfs { modules } => write!(f, "if it holds {}", modules.join(" or ")),
         }
     }
 }

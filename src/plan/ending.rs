@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::condition::Condition;
 use super::planner::Planner;
-use super::{Action, Duty, InitramfsDuty, Plan, Reason, Step};
+use super::{Action, Duty, InitramfsDuty, Note, Plan, Reason, Step};
 use crate::model::ids::{Cell, KernelRelease};
-use crate::model::system::Kernel;
+use crate::model::record::{InitramfsDue, Record};
+use crate::model::system::{Kernel, Now, Question};
 
 impl Planner<'_> {
     /// The end of the plan: depmod and initramfs once per kernel, then sweeping.
@@ -19,39 +21,10 @@ impl Planner<'_> {
             if known.blind.is_some() {
                 continue;
             }
-            // What is due for it stays due.
-            let doubtful = self.is_doubtful(&kernel);
             // Another signature is nothing to an index of names and symbols.
             let resigns = |step: &usize| matches!(self.plan.steps[*step].action, Action::Resign { .. });
             let steps: Vec<usize> = changed.iter().copied().filter(|step| !resigns(step)).collect();
-            let index_changes = !steps.is_empty();
-            // Without kernel/ there is nothing to index but what a person asked for (some kernels have no
-            // modules of their own), and depmod would leave files that keep the directory of a removed
-            // kernel alive.
-            let mut needs = Vec::new();
-            let indexes = known.image || known.indexed && self.by_name && index_changes;
-            let settled = !doubtful && self.depmod_is_settled(&kernel, known, &steps);
-            if settled {
-                self.settle(&kernel, Duty::Depmod);
-            }
-            let follows = self.options.depmod_follows.contains(&kernel);
-            if self.options.depmod && indexes && !follows && !self.sweep.contains_key(&kernel) {
-                let ours = || self.index.of_kernel(&kernel).iter().any(|known| known.view.installed);
-                let reason = if settled {
-                    None
-                } else if index_changes {
-                    Some(Reason::ModulesChanged)
-                } else if known.note.depmod_due {
-                    Some(Reason::DepmodDue)
-                } else if !known.indexed && ours() {
-                    Some(Reason::IndexMissing)
-                } else {
-                    None
-                };
-                if let Some(reason) = reason {
-                    needs.push(self.step(Action::Depmod { kernel: kernel.clone() }, reason, Vec::new()));
-                }
-            }
+            let needs: Vec<usize> = self.depmod(&kernel, known, &steps).into_iter().collect();
             self.modprobe(&kernel, &needs);
             self.initramfs(&kernel, &changed, needs);
         }
@@ -76,6 +49,46 @@ impl Planner<'_> {
             (steps[0].0.clone(), steps.iter().map(|(_, at)| *at).collect())
         };
         steps.chunk_by(|(a, _), (b, _)| a == b).map(of_kernel).collect()
+    }
+
+    /// Plans to make the index anew where it is not what the modules are; `steps` are those that change it.
+    fn depmod(&mut self, kernel: &KernelRelease, known: &Kernel, steps: &[usize]) -> Option<usize> {
+        // What is due for it stays due.
+        let settled = !self.is_doubtful(kernel) && self.depmod_is_settled(kernel, known, steps);
+        if settled {
+            self.settle(kernel, Duty::Depmod);
+        }
+        let index_changes = !steps.is_empty();
+        // Without kernel/ there is nothing to index but what a person asked for (some kernels have no
+        // modules of their own), and depmod would leave files that keep the directory of a removed
+        // kernel alive.
+        let indexes = known.image || known.indexed && self.by_name && index_changes;
+        let follows = self.options.depmod_follows.contains(kernel);
+        if settled || !self.options.depmod || !indexes || follows || self.sweep.contains_key(kernel) {
+            return None;
+        }
+        let ours = || self.index.of_kernel(kernel).iter().any(|known| known.view.installed);
+        let reason = if index_changes {
+            Reason::ModulesChanged
+        } else if known.note.depmod_due {
+            Reason::DepmodDue
+        } else if !known.indexed && ours() {
+            Reason::IndexMissing
+        } else {
+            return None;
+        };
+        if let Some(tree) = &self.system.without_index {
+            self.note(Note::NoIndex { kernel: kernel.clone(), tree: tree.clone() });
+            if known.note.depmod_due || index_changes {
+                self.settle(kernel, Duty::Depmod);
+            }
+            return None;
+        }
+        let when = match known.note.depmod_due || !known.indexed {
+            true => Condition::Always,
+            false => Condition::any_change(),
+        };
+        Some(self.step_if(Action::Depmod { kernel: kernel.clone() }, reason, Vec::new(), when))
     }
 
     /// True when no depmod is needed for what an earlier run left to others, who made an index since then,
@@ -105,16 +118,16 @@ impl Planner<'_> {
         let installs = |s: &Step| matches!(&s.action, Action::Install { cell, .. } if cell.kernel == *kernel);
         if self.plan.steps.iter().any(installs) {
             let action = Action::Modprobe { kernel: kernel.clone() };
-            self.step(action, Reason::ModulesChanged, needs.to_vec());
+            self.step_if(action, Reason::ModulesChanged, needs.to_vec(), Condition::any_change());
         }
     }
 
     /// Made from an index that depmod could not write, it would lack modules and count as mended:
     /// `needs` is depmod's step, `changed` are those that change the kernel's files.
     fn initramfs(&mut self, kernel: &KernelRelease, changed: &[usize], needs: Vec<usize>) {
-        let changes = !changed.is_empty();
         let Some(known) = self.system.kernels.get(kernel) else { return };
-        let due = known.note.initramfs_due.as_ref();
+        // It is written down of what is taken over, whoever makes the initramfs.
+        let left = known.initramfs.map(|made| self.left_by_dkms(kernel, made)).unwrap_or_default();
         // Whoever makes the index afterwards makes the initramfs, too, or the next run does.
         let later = self.options.initramfs == InitramfsDuty::Later
             || self.options.initramfs_follows.contains(kernel)
@@ -122,25 +135,124 @@ impl Planner<'_> {
         if later || self.sweep.contains_key(kernel) {
             return;
         }
-        let old = match (due, known.initramfs) {
-            (Some(due), Some(made)) => made <= due.since,
-            _ => false,
-        };
+        let due = known.note.initramfs_due.as_ref();
         // Nobody boots it: who makes a boot entry for it again makes the initramfs, too.
-        let unused = !known.image || known.initramfs.is_none() || known.note.boot_entry_removed;
-        if unused || !(old || changes) {
-            if (changes || due.is_some()) && !self.is_doubtful(kernel) {
-                self.settle(kernel, Duty::Initramfs);
+        let made = known.initramfs.filter(|_| known.image && !known.note.boot_entry_removed);
+        let old = made.and_then(|made| due.filter(|due| made <= due.since));
+        let changes = !changed.is_empty();
+        if made.is_none() || !(old.is_some() || changes || !left.is_empty()) {
+            if changes || due.is_some() || !left.is_empty() {
+                self.settle_initramfs(kernel);
             }
             return;
         }
-        let mut modules: BTreeSet<String> =
-            due.filter(|_| old).map(|d| d.modules.iter().cloned().collect()).unwrap_or_default();
-        let cells = changed.iter().filter_map(|step| self.plan.steps[*step].action.cell());
-        modules.extend(cells.map(|cell| cell.module.name.to_string()));
-        let always = self.options.kernel_event && changes || old && due.is_some_and(|d| d.always);
+        let always = self.options.kernel_event && changes || old.is_some_and(|due| due.always);
+        let Some((modules, when)) = self.modules_of_initramfs(kernel, changed, old, left, always) else {
+            self.settle_initramfs(kernel);
+            return;
+        };
+        let reason = if changes { Reason::ModulesChanged } else { Reason::InitramfsOld };
         let action =
             Action::Initramfs { kernel: kernel.clone(), always, modules: modules.into_iter().collect() };
-        self.step(action, if changes { Reason::ModulesChanged } else { Reason::InitramfsOld }, needs);
+        self.step_if(action, reason, needs, when);
+    }
+
+    fn settle_initramfs(&mut self, kernel: &KernelRelease) {
+        if !self.is_doubtful(kernel) {
+            self.settle(kernel, Duty::Initramfs);
+        }
+    }
+
+    /// For which modules an initramfs is made again, and on what that depends; `None` when none of those that
+    /// change has to do with it.
+    fn modules_of_initramfs(
+        &mut self,
+        kernel: &KernelRelease,
+        changed: &[usize],
+        old: Option<&InitramfsDue>,
+        left: BTreeSet<String>,
+        always: bool,
+    ) -> Option<(BTreeSet<String>, Condition)> {
+        let due: BTreeSet<String> = old.iter().flat_map(|due| &due.modules).cloned().collect();
+        let mut modules: BTreeSet<String> = left;
+        for step in changed {
+            if let Some(cell) = self.plan.steps[*step].action.cell().cloned() {
+                modules.extend(self.names_of(&cell));
+            }
+        }
+        let all = || due.union(&modules).cloned().collect::<BTreeSet<String>>();
+        if always {
+            let when = if old.is_some() { Condition::Always } else { Condition::any_change() };
+            return Some((all(), when));
+        }
+        let Some(contents) = self.system.contents.get(kernel) else {
+            self.plan.questions.insert(Question::Initramfs(kernel.clone()));
+            let modules = all();
+            return Some((
+                modules.clone(),
+                Condition::InInitramfs { modules: modules.into_iter().collect() },
+            ));
+        };
+        let concerned: BTreeSet<String> = all().into_iter().filter(|name| contents.concerns(name)).collect();
+        if concerned.is_empty() {
+            return None;
+        }
+        let when = match concerned.iter().any(|name| due.contains(name)) {
+            true => Condition::Always,
+            false => Condition::Changed { modules: concerned.iter().cloned().collect() },
+        };
+        Some((concerned, when))
+    }
+
+    /// Names of modules that are taken over and that the initramfs is too old for.
+    fn left_by_dkms(&mut self, kernel: &KernelRelease, made: i64) -> BTreeSet<String> {
+        let adopted = self.plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Adopt { cell } if cell.kernel == *kernel => Some(cell.clone()),
+            _ => None,
+        });
+        let cells: Vec<Cell> = adopted.filter(|cell| self.view(cell).is_some_and(|v| v.installed)).collect();
+        let mut names = BTreeSet::new();
+        for cell in cells {
+            match self.system.adoptions.get(&cell) {
+                None => drop(self.plan.questions.insert(Question::Adopt(cell))),
+                Some(found) if found.newest.is_some_and(|newest| made <= newest) => {
+                    names.extend(found.modules.iter().cloned());
+                }
+                Some(_) => {}
+            }
+        }
+        names
+    }
+
+    /// The names of a cell's module files: of its build, of the one to come, and of those that are installed of
+    /// it or of another version.
+    fn names_of(&mut self, cell: &Cell) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let installed =
+            |record: &Record| record.installed.iter().map(|f| f.module().to_owned()).collect::<Vec<_>>();
+        if let Some(view) = self.view(cell) {
+            if let Now::Judged { facts, .. } = &view.now {
+                names.extend(facts.modules.iter().cloned());
+            }
+            if let Some(record) = &view.record {
+                names.extend(record.facts.modules.iter().cloned());
+                names.extend(installed(record));
+            }
+            if view.installed && view.record.is_none() {
+                match self.system.adoptions.get(cell) {
+                    Some(found) => names.extend(found.modules.iter().cloned()),
+                    None => drop(self.plan.questions.insert(Question::Adopt(cell.clone()))),
+                }
+            }
+        }
+        names
+            .extend(self.system.installs.get(cell).into_iter().flat_map(|found| found.built.keys().cloned()));
+        let other = self.installed(&cell.module.name, &cell.kernel, &cell.arch);
+        names.extend(other.and_then(|known| known.view.record.as_ref()).into_iter().flat_map(installed));
+        if names.is_empty() {
+            // Most packages have one module, of their own name.
+            names.insert(cell.module.name.to_string());
+        }
+        names
     }
 }

@@ -20,12 +20,14 @@ impl Planner<'_> {
     ) -> Option<usize> {
         let mut force = force || self.options.force_install;
         let mut when = Condition::Always;
+        let mut post_install = false;
         match self.system.installs.get(cell) {
             None => {
                 self.plan.questions.insert(Question::Install(cell.clone()));
             }
             Some(found) => {
                 force |= found.force;
+                post_install = found.post_install;
                 if !force && !self.options.any_version && !found.any_version {
                     let than = match build {
                         // What it says about itself is known when it is built.
@@ -46,7 +48,7 @@ impl Planner<'_> {
             }
         }
         let needs = needs.into_iter().chain(build).collect();
-        Some(self.step_if(Action::Install { cell: cell.clone(), force }, reason, needs, when))
+        Some(self.step_if(Action::Install { cell: cell.clone(), force, post_install }, reason, needs, when))
     }
 }
 

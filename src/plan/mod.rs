@@ -113,6 +113,8 @@ pub enum Action {
         cell: Cell,
         /// Whatever the version checks say.
         force: bool,
+        /// Its POST_INSTALL runs then, after a depmod of its own.
+        post_install: bool,
     },
     /// Remove what was installed, and put back what was there before.
     Uninstall {
@@ -145,9 +147,9 @@ pub enum Action {
     Initramfs {
         /// The kernel.
         kernel: KernelRelease,
-        /// Make it whatever it holds; otherwise only if it holds one of `modules`.
+        /// Whatever it holds.
         always: bool,
-        /// Names of the modules that changed.
+        /// Names of the modules for which it is made: those that change, and are in it or belong into it.
         modules: Vec<String>,
     },
     /// Load the modules that the machine's devices ask for, now that there are new ones.
@@ -201,7 +203,10 @@ impl fmt::Display for Action {
             Self::Adopt { cell } => on(f, "take over", cell),
             Self::Keep { cell } => on(f, "keep", cell),
             Self::Resign { cell, .. } => on(f, "sign", cell),
-            Self::Install { cell, .. } => on(f, "install", cell),
+            Self::Install { cell, post_install, .. } => {
+                on(f, "install", cell)?;
+                f.write_str(if *post_install { ", then depmod and its POST_INSTALL" } else { "" })
+            }
             Self::Uninstall { cell } => on(f, "uninstall", cell),
             Self::Unbuild { cell } => on(f, "delete the build of", cell),
             Self::Forget { module } => write!(f, "remove {module} from the tree"),

@@ -103,6 +103,13 @@ pub enum Note {
         /// Why not.
         why: String,
     },
+    /// depmod cannot be led to the tree that modules are installed to, so there is no index of them.
+    NoIndex {
+        /// The kernel.
+        kernel: KernelRelease,
+        /// The tree.
+        tree: std::path::PathBuf,
+    },
     /// `/etc/dkms/no-autoinstall` is there.
     AutoinstallDisabled,
     /// Nothing to do: it is built.
@@ -385,6 +392,7 @@ impl Note {
             Self::Removed { .. }
             | Self::NoBootEntry { .. }
             | Self::AutoinstallDisabled
+            | Self::NoIndex { .. }
             | Self::AlreadyBuilt { .. }
             | Self::AlreadyInstalled { .. }
             | Self::NotInstalled { .. }
@@ -421,6 +429,10 @@ impl Note {
             Self::NoBootEntry { kernel } => format!(
                 "{kernel}: its boot entry was removed (`kernel-install remove`); nothing is installed for it. \
                  To use it again: `kernel-install add {kernel} /lib/modules/{kernel}/vmlinuz`"
+            ),
+            Self::NoIndex { kernel, tree } => format!(
+                "no depmod for {kernel}: it finds modules only in a directory lib/modules, not in {}",
+                tree.display()
             ),
             Self::AutoinstallDisabled => {
                 "Automatic installation of modules is switched off by /etc/dkms/no-autoinstall.".to_owned()

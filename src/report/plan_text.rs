@@ -12,7 +12,8 @@ pub fn render(plan: &Plan) -> String {
     }
     for step in &plan.steps {
         let when = match step.when {
-            Condition::Always => String::new(),
+            // The reason says it.
+            Condition::Always | Condition::Changed { .. } => String::new(),
             ref when => format!(", {when}"),
         };
         text.push_str(&format!("would {}{when}: {}\n", step.action, step.reason));

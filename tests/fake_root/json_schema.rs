@@ -45,7 +45,7 @@ fn actions() -> Vec<Action> {
         Action::Adopt { cell: cell.clone() },
         Action::Keep { cell: cell.clone() },
         Action::Resign { cell: cell.clone(), reinstall: true },
-        Action::Install { cell: cell.clone(), force: false },
+        Action::Install { cell: cell.clone(), force: false, post_install: true },
         Action::Uninstall { cell: cell.clone() },
         Action::Unbuild { cell },
         Action::Forget { module },
@@ -194,6 +194,7 @@ fn notes() -> Vec<Note> {
         Note::MissingDepends { cell: cell.clone(), names: vec!["spl".into()], known: true },
         Note::NothingBuilt { name: "zfs".into() },
         Note::CannotSign { cell: cell.clone(), why },
+        Note::NoIndex { kernel: self::kernel(), tree: "/srv/odd".into() },
         Note::AutoinstallDisabled,
         Note::AlreadyBuilt { cell: cell.clone() },
         Note::AlreadyInstalled { cell: cell.clone() },
@@ -231,7 +232,8 @@ fn notes() -> Vec<Note> {
             Note::NoBootEntry { .. } | Note::OtherArchitecture { .. } => {}
             Note::Waiting { .. } | Note::UnknownKernel { .. } | Note::Removed { .. } => {}
             Note::MissingDepends { .. } | Note::NothingBuilt { .. } | Note::CannotSign { .. } => {}
-            Note::AutoinstallDisabled | Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}
+            Note::NoIndex { .. } | Note::AutoinstallDisabled => {}
+            Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}
             Note::NotInstalled { .. } | Note::NotBuilt { .. } | Note::AlreadyAdded { .. } => {}
             Note::Blind { .. } | Note::NoKernel { .. } | Note::OtherTree { .. } => {}
         }
@@ -257,10 +259,13 @@ fn conditions() -> Vec<Condition> {
     let all = vec![
         Condition::Always,
         Condition::NotOlder { than: vec![rival("2", None), rival("", Some("0123"))] },
+        Condition::Changed { modules: Vec::new() },
+        Condition::InInitramfs { modules: vec!["zfs".into(), "spl".into()] },
     ];
     for condition in &all {
         match condition {
             Condition::Always | Condition::NotOlder { .. } => {}
+            Condition::Changed { .. } | Condition::InInitramfs { .. } => {}
         }
     }
     all
@@ -280,7 +285,7 @@ fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
         |action: Action, reason: Reason| Step { action, reason, needs: vec![0], when: Condition::Always };
     let with_reasons = reasons().into_iter().map(|reason| steps(Action::Sweep { kernel: kernel() }, reason));
     let with_conditions = conditions().into_iter().map(|when| {
-        let step = steps(Action::Install { cell: cell(), force: false }, Reason::Asked);
+        let step = steps(Action::Install { cell: cell(), force: false, post_install: false }, Reason::Asked);
         Step { when, ..step }
     });
     let all = actions().into_iter().map(|action| steps(action, Reason::Asked));

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use dkms_hook::plan::{self, Action, Options, Plan};
+use dkms_hook::plan::{self, Action, Condition, Options, Plan, Step};
 
 use crate::machine::{
     Active, Build, Conf, Due, K, Kernel, M, Machine, Made, Name, Note, Registered, Thing, Verdict, Written,
     every_duty,
 };
-use crate::observe::{headers_package, k_of, learn, m_of};
+use crate::observe::{headers_package, k_of, learn, m_of, name_of};
 
 /// How a run went.
 #[derive(Debug, Default)]
@@ -22,12 +22,21 @@ pub fn carry_out(machine: &mut Machine, plan: &Plan, options: &Options, cut: Opt
     let mut went = Went::default();
     for (index, step) in plan.steps.iter().enumerate().take(cut.unwrap_or(usize::MAX)) {
         let possible = step.needs.iter().all(|need| !went.failed.contains(need));
+        if possible && !(Doing { machine, options }).holds(step) {
+            continue;
+        }
         if !possible || !(Doing { machine, options }).step(&step.action) {
             went.failed.insert(index);
         }
     }
     if cut.is_some_and(|cut| cut < plan.steps.len()) {
         return went;
+    }
+    for (cell, _) in &plan.refused {
+        let at = (m_of(&cell.module), k_of(&cell.kernel));
+        if let Some(written) = machine.builds.get_mut(&at).and_then(|b| b.written.as_mut()) {
+            written.refused = true;
+        }
     }
     for (release, duty) in &plan.settled {
         let note = note(machine, k_of(release));
@@ -79,6 +88,26 @@ impl Doing<'_> {
         let note = note(self.machine, k);
         (note.depmod_due, note.depmod_left) = (true, None);
         self.lags(name, k);
+    }
+
+    /// Whether what a step depends on is so.
+    fn holds(&mut self, step: &Step) -> bool {
+        let k = step.action.kernel().map(k_of).unwrap_or_default();
+        match (&step.when, &step.action) {
+            (Condition::Always, _) => true,
+            (Condition::NotOlder { .. }, Action::Install { .. }) => true,
+            (Condition::Changed { .. }, Action::Depmod { .. }) => self.kernel(k).note.depmod_due,
+            (Condition::Changed { modules }, Action::Initramfs { .. }) => {
+                let note = &mut self.kernel(k).note;
+                let named = |due: &Due| due.modules.iter().any(|n| modules.contains(&name_of(*n)));
+                let holds = note.initramfs.as_ref().is_some_and(|due| modules.is_empty() || named(due));
+                if !holds {
+                    note.initramfs = None;
+                }
+                holds
+            }
+            (other, action) => panic!("{action} depends on {other:?}"),
+        }
     }
 
     /// True when it worked.
@@ -218,9 +247,25 @@ impl Doing<'_> {
         assert!(build.written.is_none() && build.fits_kernel && (build.loaded || !build.outdated));
         made.key = made.key.filter(|key| build.bears == Some(*key));
         build.made = made.clone();
+        let since = self.machine.active.get(&(m.0, k)).filter(|a| files && a.m == m).map(|a| a.since);
+        let build = self.machine.builds.get_mut(&(m, k)).expect("there is a build");
         build.written = Some(Written { files, without_image, ..Written::default() });
         learn(self.machine, &made);
+        let old = |made: i64| since.is_some_and(|since| made <= since);
+        if self.machine.kernels[usize::from(k)].initramfs.is_some_and(old) {
+            self.left_behind(m.0, k);
+        }
         true
+    }
+
+    /// DKMS makes no initramfs when it installs.
+    fn left_behind(&mut self, name: Name, k: K) {
+        self.machine.clock += 1;
+        let since = self.machine.clock;
+        let empty = Due { since, always: false, modules: BTreeSet::new() };
+        let due = self.kernel(k).note.initramfs.get_or_insert(empty);
+        due.since = since;
+        due.modules.insert(name);
     }
 
     fn resign(&mut self, m: M, k: K, reinstall: bool) -> bool {
@@ -261,7 +306,7 @@ impl Doing<'_> {
         if !machine.kernels[usize::from(k)].dir {
             return false;
         }
-        let newer_there = machine.kernel_has.contains(&(m.0, k)) && !force;
+        let newer_there = machine.keeps_its_own(m.0, k) && !force;
         let build = machine.builds.get_mut(&(m, k)).expect("what is installed was built");
         assert!(build.fits_kernel, "a module of another kernel");
         if newer_there {
@@ -275,7 +320,7 @@ impl Doing<'_> {
         }
         let token = build.token;
         self.files_change(m.0, k);
-        self.machine.active.insert((m.0, k), Active { m, token, whole: true });
+        self.machine.active.insert((m.0, k), Active { m, token, whole: true, since: self.machine.clock });
         true
     }
 }

@@ -40,6 +40,8 @@ pub enum Event {
     /// The kernel gets a newer module of that name of its own.
     KernelHas(M, K, bool),
     Failing(Option<u64>),
+    /// A module is to be in every initramfs, or no longer.
+    Early(M, bool),
     /// DKMS builds it, and installs it perhaps.
     Foreign {
         m: M,
@@ -180,6 +182,8 @@ impl Event {
                 }
             }
             Self::Failing(which) => machine.failing = *which,
+            Self::Early(m, true) => drop(machine.early.insert(m.0)),
+            Self::Early(m, false) => drop(machine.early.remove(&m.0)),
             Self::Foreign { m, k, fits, loaded, install } => {
                 build(machine, *m, *k, *install && *fits, |build| {
                     (build.fits_kernel, build.loaded, build.written) = (*fits, *loaded, None);
@@ -274,7 +278,7 @@ fn build(machine: &mut Machine, m: M, k: K, install: bool, edit: impl FnOnce(&mu
     machine.unseen.remove(&Thing::Build(m, k));
     machine.unseen.remove(&Thing::Verdict(m, k));
     if install && !machine.kernel_has.contains(&(m.0, k)) {
-        machine.active.insert((m.0, k), Active { m, token, whole: true });
+        machine.active.insert((m.0, k), Active { m, token, whole: true, since: machine.clock });
     } else if let Some(written) = machine.builds.get_mut(&(m, k)).and_then(|b| b.written.as_mut()) {
         written.files &= machine.active.get(&(m.0, k)).is_some_and(|a| a.m == m);
     }

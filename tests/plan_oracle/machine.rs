@@ -116,6 +116,8 @@ pub struct Active {
     pub token: u64,
     /// Nobody touched the files since.
     pub whole: bool,
+    /// When the files were put there.
+    pub since: i64,
 }
 
 /// Why there is no build.
@@ -226,6 +228,8 @@ pub struct Machine {
     pub abi: bool,
     /// Kernels with a newer module of that name of their own.
     pub kernel_has: BTreeSet<(Name, K)>,
+    /// Modules that belong into every initramfs, or are in it.
+    pub early: BTreeSet<Name>,
     /// Which builds fail: those whose print has this remainder.
     pub failing: Option<u64>,
     /// The program's fingerprint of each build, by ours.
@@ -342,6 +346,12 @@ impl Machine {
             Some(active) if listed => active.whole && active.token == build.token,
             _ => true,
         }
+    }
+
+    /// A module of the kernel's own is kept, and one of ours not installed in its place. Where ours is
+    /// installed in whatever version, that is settled.
+    pub fn keeps_its_own(&self, name: Name, k: K) -> bool {
+        self.kernel_has.contains(&(name, k)) && !self.active.contains_key(&(name, k))
     }
 
     /// Whether a build from this fails, whatever the compiler.

@@ -10,8 +10,8 @@ use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::{
     Facts, FailureNote, InitramfsDue, InstalledFile, Kept, KernelNote, Overrides, Record, Verdict,
 };
+use dkms_hook::model::rival::{Labels, Rival};
 use dkms_hook::model::system;
-use dkms_hook::model::system::CellView;
 use dkms_hook::model::system::FromArchive;
 use dkms_hook::model::system::InstallTree;
 use dkms_hook::model::system::Now;
@@ -19,9 +19,10 @@ use dkms_hook::model::system::Signature;
 use dkms_hook::model::system::Source;
 use dkms_hook::model::system::System;
 use dkms_hook::model::system::TreePlace;
+use dkms_hook::model::system::{Adopting, CellView, Contents, Installing};
 
 use crate::machine::{
-    Build, Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Registered, Thing, Tree, VERSIONS,
+    Build, Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Name, Registered, Thing, Tree, VERSIONS,
     has_symbol_versions, same_symbols,
 };
 
@@ -100,19 +101,44 @@ pub fn observe(machine: &Machine, named: Option<&[K]>) -> System {
         ..System::default()
     };
     let all: Vec<K> = (0..KERNELS.len() as K).collect();
+    let contents =
+        Contents { held: Some(machine.early.iter().map(|n| name_of(*n)).collect()), ..Contents::default() };
     for k in named.unwrap_or(&all).iter().copied().filter(|k| machine.knows(*k)) {
         system.kernels.insert(release(k), kernel(machine, k));
+        system.contents.insert(release(k), contents.clone());
         for m in machine.modules.keys() {
             system
                 .cells
                 .insert(Cell { module: id(*m), kernel: release(k), arch: arch() }, view(machine, *m, k));
+            let cell = Cell { module: id(*m), kernel: release(k), arch: arch() };
+            system.installs.insert(cell.clone(), installing(machine, *m, k));
+            if let Some(active) = machine.active.get(&(m.0, k)).filter(|active| active.m == *m) {
+                let found = Adopting { modules: vec![name_of(m.0)], newest: Some(active.since) };
+                system.adoptions.insert(cell.clone(), found);
+            }
             if let Some(build) = machine.builds.get(&(*m, k)) {
-                let cell = Cell { module: id(*m), kernel: release(k), arch: arch() };
                 system.signatures.insert(cell, signature(machine, build, k));
             }
         }
     }
     system
+}
+
+/// The name of a module, and of its one file.
+pub fn name_of(name: Name) -> String {
+    NAMES[usize::from(name)].to_owned()
+}
+
+/// A module of the kernel's own has version 2, all of ours version 1.
+fn installing(machine: &Machine, m: M, k: K) -> Installing {
+    let labels = |version: &str| Labels { version: version.to_owned(), ..Labels::default() };
+    let rival =
+        Rival { module: name_of(m.0), path: "/lib/modules/its/kernel/own.ko".into(), labels: labels("2") };
+    Installing {
+        rivals: machine.keeps_its_own(m.0, k).then_some(rival).into_iter().collect(),
+        built: machine.builds.get(&(m, k)).map(|_| (name_of(m.0), Some(labels("1")))).into_iter().collect(),
+        ..Installing::default()
+    }
 }
 
 /// Something that could not be looked at.
@@ -187,7 +213,7 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
         stamp: String::new(),
         facts: facts(&build.made.conf, k),
         installed: if written.files {
-            vec![InstalledFile::planned("/lib/modules/x.ko".into(), "x.ko")]
+            vec![InstalledFile::planned("/lib/modules/x.ko".into(), &format!("{}.ko", name_of(m.0)))]
         } else {
             Vec::new()
         },

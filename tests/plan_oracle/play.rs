@@ -67,14 +67,15 @@ fn said(plan: &Plan) -> Expected {
             Action::Adopt { cell } => Act::Adopt(at(cell).0, at(cell).1),
             Action::Keep { cell } => Act::Keep(at(cell).0, at(cell).1),
             Action::Resign { cell, reinstall } => Act::Resign(at(cell).0, at(cell).1, *reinstall),
-            Action::Install { cell, force } => Act::Install(at(cell).0, at(cell).1, *force),
+            Action::Install { cell, force, .. } => Act::Install(at(cell).0, at(cell).1, *force),
             Action::Uninstall { cell } => Act::Uninstall(at(cell).0, at(cell).1),
             Action::Unbuild { cell } => Act::Unbuild(at(cell).0, at(cell).1),
             Action::Forget { module } => Act::Forget(m_of(module)),
             Action::Wait { kernel, .. } => Act::Wait(k_of(kernel)),
-            Action::Depmod { kernel } => Act::Depmod(k_of(kernel)),
+            Action::Depmod { kernel } => Act::Depmod(k_of(kernel), !step.when.is_always()),
             Action::Initramfs { kernel, always, modules } => {
-                Act::Initramfs(k_of(kernel), *always, modules.iter().map(|n| name_of(n)).collect())
+                let certain = step.when.is_always();
+                Act::Initramfs(k_of(kernel), *always, certain, modules.iter().map(|n| name_of(n)).collect())
             }
             Action::Sweep { kernel } => Act::Sweep(k_of(kernel)),
             other => panic!("nobody asked for this: {other:?}"),
@@ -215,6 +216,7 @@ fn check_run(machine: &mut Machine, run: &Run) {
     }
     let made = planned(machine, run.ask, &options);
     assert_eq!(made, planned(machine, run.ask, &options), "the same machine, the same plan");
+    assert!(made.questions.is_empty(), "everything was looked at");
     let spec = expected(machine, run.ask, &options);
     let said = said(&made);
     let missing: Vec<&Act> = spec.acts.difference(&said.acts).collect();

@@ -9,9 +9,7 @@ use crate::apply::build::{self, Failure, Job};
 use crate::apply::resign::Resigning;
 use crate::apply::sign::Signed;
 use crate::apply::tree;
-use crate::boot;
 use crate::conf::model::Conf;
-use crate::elf::module_stem;
 use crate::fs::atomic;
 use crate::model::blind::Cause;
 use crate::model::error::{Error, Result};
@@ -22,6 +20,7 @@ use crate::model::system::CellView;
 use crate::model::system::Now;
 use crate::model::system::Signature;
 use crate::observe::Observer;
+use crate::observe::installing::derive_installed;
 use crate::tree::layout::Layout;
 use crate::tree::notes;
 use crate::tree::state;
@@ -199,7 +198,6 @@ impl Executor<'_> {
         let layout = self.observer.layout;
         let Some(view) = self.system.cell(cell) else { return Ok(()) };
         let Now::Judged { facts, inputs, stamp } = &view.now else { return Ok(()) };
-        let installer = self.installer(&[]);
         let mut inputs = (**inputs).clone();
         // DKMS may have signed with a key that has gone since, or not at all.
         inputs.signing = match self.observer.signature(cell) {
@@ -215,7 +213,7 @@ impl Executor<'_> {
             stamp: stamp.clone(),
             facts: facts.clone(),
             installed: if view.installed {
-                installer.derive_installed(cell, conf.as_ref())
+                derive_installed(layout, self.observer.distribution, cell, conf.as_ref())
             } else {
                 Vec::new()
             },
@@ -227,13 +225,12 @@ impl Executor<'_> {
             self.record_directives(&self.observer, cell, conf);
         }
         state::save_record(layout, cell, &record)?;
-        // DKMS makes no initramfs after an install: one that is older may lack the module.
-        let made = boot::oldest(layout, &cell.kernel);
-        let newest = record.installed.iter().map(|f| f.mtime.max(f.built_mtime)).max();
-        if let (Some(made), Some(newest)) = (made, newest)
-            && made <= newest
+        // As the plan found it.
+        let made = self.system.kernels.get(&cell.kernel).and_then(|kernel| kernel.initramfs);
+        if let (Some(made), Some(found)) = (made, self.system.adoptions.get(cell))
+            && found.newest.is_some_and(|newest| made <= newest)
         {
-            let names: Vec<&str> = record.installed.iter().filter_map(|f| module_stem(&f.built)).collect();
+            let names: Vec<&str> = found.modules.iter().map(String::as_str).collect();
             notes::initramfs_lags(layout, &cell.kernel, &names, false)?;
         }
         Ok(())

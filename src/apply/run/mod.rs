@@ -49,6 +49,8 @@ pub enum Done {
     Failed(Error),
     /// Left out because this step, which it needs, did not succeed.
     Without(usize),
+    /// Not wanted: its condition does not hold.
+    Unmet,
 }
 
 /// Carries plans out.
@@ -86,11 +88,13 @@ impl<'a> Executor<'a> {
 impl Executor<'_> {
     /// Runs every step that can be run; the result has one entry per step.
     pub fn run(&self, plan: &Plan) -> Vec<Done> {
+        debug_assert!(plan.questions.is_empty(), "nobody looked: {:?}", plan.questions);
         let mut done: Vec<Done> = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
-            let missing = step.needs.iter().find(|n| done.get(**n) != Some(&Done::Yes));
+            let missing = step.needs.iter().find(|n| !matches!(done.get(**n), Some(Done::Yes | Done::Unmet)));
             let result = match missing {
                 Some(need) => Done::Without(*need),
+                None if !self.holds(step) => self.unmet(&step.action),
                 None => {
                     let doing = match &step.action {
                         Action::Build { cell, .. } => Some(("Building", cell)),
@@ -111,6 +115,38 @@ impl Executor<'_> {
         self.share();
         self.settle(plan);
         done
+    }
+
+    /// Whether the condition of a step holds now: nothing else is asked before a step is carried out.
+    fn holds(&self, step: &Step) -> bool {
+        let note = || step.action.kernel().map(|kernel| notes::kernel_note(self.observer.layout, kernel));
+        match (&step.when, &step.action) {
+            // Of each module, the installation asks itself.
+            (Condition::Always | Condition::NotOlder { .. }, _) => true,
+            // Whatever changes files writes that down before.
+            (Condition::Changed { .. }, Action::Depmod { .. }) => note().is_some_and(|note| note.depmod_due),
+            (Condition::Changed { modules }, Action::Initramfs { .. }) => {
+                let due = note().and_then(|note| note.initramfs_due);
+                due.is_some_and(|due| {
+                    modules.is_empty() || due.modules.iter().any(|module| modules.contains(module))
+                })
+            }
+            (Condition::Changed { .. }, action) => {
+                let changed = self.shared.borrow();
+                action.kernel().is_some_and(|kernel| changed.contains_key(kernel))
+            }
+            // Such a plan is none to be carried out.
+            (Condition::InInitramfs { .. }, _) => true,
+        }
+    }
+
+    /// What becomes of a step whose condition does not hold.
+    fn unmet(&self, action: &Action) -> Done {
+        let forgotten = match action {
+            Action::Initramfs { kernel, .. } => initramfs::forget(self.observer.layout, kernel),
+            _ => Ok(()),
+        };
+        forgotten.map_or_else(Done::Failed, |()| Done::Unmet)
     }
 
     /// Cells that lost a module which they shared with another kernel, and can have one of their own.
@@ -182,7 +218,7 @@ impl Executor<'_> {
             Action::Adopt { cell } => self.adopt(cell),
             Action::Keep { cell } => self.keep(cell),
             Action::Resign { cell, reinstall } => self.resign(cell, *reinstall),
-            Action::Install { cell, force } => {
+            Action::Install { cell, force, .. } => {
                 let rivals = match when {
                     Condition::NotOlder { than } => than.as_slice(),
                     _ => &[],
@@ -198,18 +234,9 @@ impl Executor<'_> {
             Action::Wait { kernel, package } => {
                 notes::update(layout, kernel, |note| note.waiting = Some(package.clone()))
             }
-            // Every step that changed files left the duty behind; if all of them failed before
-            // they changed anything, there is none.
-            Action::Depmod { kernel }
-                if notes::kernel_note(layout, kernel).depmod_due
-                    || !layout.kernel(kernel).join("modules.dep").exists() =>
-            {
-                depmod::run(layout, kernel, self.report)
-            }
-            Action::Depmod { .. } => Ok(()),
-            // Which modules changed is in the journal, also for those of an earlier run.
-            Action::Initramfs { kernel, always, .. } => {
-                initramfs::mend(layout, self.observer.distribution, kernel, *always, self.report)
+            Action::Depmod { kernel } => depmod::run(layout, kernel, self.report),
+            Action::Initramfs { kernel, .. } => {
+                initramfs::make(layout, self.observer.distribution, kernel, self.report)
             }
             Action::Modprobe { .. } => {
                 modprobe::run(layout, self.report);

@@ -159,6 +159,7 @@ impl Worker {
             Note::Broken { .. } if autoinstall => {
                 self.report.warning(&note.text());
             }
+            Note::NoIndex { .. } => self.report.warning(&note.text()),
             _ => {
                 if let Some(error) = note.error() {
                     let (module, kernel) = whose(note);

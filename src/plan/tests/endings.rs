@@ -3,7 +3,8 @@
 use super::world::{World, kernel, needs, reason, steps};
 use crate::model::record::InitramfsDue;
 use crate::model::request::Request;
-use crate::plan::{Action, Duty, InitramfsDuty, Options, Plan, plan};
+use crate::model::system::{Adopting, Contents, Question};
+use crate::plan::{Action, Condition, Duty, InitramfsDuty, Note, Options, Plan, plan};
 
 const RECONCILE: Request = Request::Reconcile { kernels: None, retry: false };
 
@@ -130,4 +131,89 @@ fn an_index_that_was_taken_away_is_made_again_where_modules_of_ours_are() {
     let mut empty = World::new(&["6.1"]);
     empty.kernel("6.1").indexed = false;
     assert!(empty.reconcile().is_empty());
+}
+
+/// What is looked at of the initramfs of 6.1: it holds these.
+fn holds(world: &mut World, held: &[&str]) {
+    let held = Some(held.iter().map(|name| (*name).to_owned()).collect());
+    world.0.contents.insert(kernel("6.1"), Contents { held, ..Contents::default() });
+}
+
+fn condition(plan: &Plan, step: &str) -> Condition {
+    plan.steps.iter().find(|s| s.action.to_string() == step).unwrap().when.clone()
+}
+
+#[test]
+fn an_index_is_due_if_something_changes() {
+    let mut world = World::new(&["6.1"]).with(&["zfs/2"]);
+    let plan = world.reconcile();
+    assert_eq!(condition(&plan, "depmod 6.1"), Condition::any_change());
+    world.kernel("6.1").note.depmod_due = true;
+    assert!(condition(&world.reconcile(), "depmod 6.1").is_always());
+    world.kernel("6.1").note.depmod_due = false;
+    world.kernel("6.1").indexed = false;
+    assert!(condition(&world.reconcile(), "depmod 6.1").is_always());
+}
+
+#[test]
+fn where_depmod_cannot_go_there_is_no_index() {
+    let mut world = World::new(&["6.1"]).with(&["zfs/2"]);
+    world.0.without_index = Some("/srv/odd".into());
+    let plan = world.reconcile();
+    assert!(!steps(&plan).contains(&"depmod 6.1".to_owned()));
+    assert!(plan.notes.iter().any(|note| matches!(note, Note::NoIndex { .. })));
+    assert!(plan.settled.contains(&(kernel("6.1"), Duty::Depmod)));
+    assert!(world.installed("zfs/2", "6.1").reconcile().notes.is_empty());
+}
+
+#[test]
+fn an_initramfs_is_made_for_the_modules_that_it_holds() {
+    const STEP: &str = "rebuild the initramfs of 6.1";
+    let mut world = World::new(&["6.1"]).with(&["spl/1", "zfs/2"]);
+    let unseen = world.reconcile();
+    assert!(unseen.questions.contains(&Question::Initramfs(kernel("6.1"))));
+    assert!(matches!(condition(&unseen, STEP), Condition::InInitramfs { modules } if modules.len() == 2));
+
+    holds(&mut world, &["zfs", "ext4"]);
+    let plan = world.reconcile();
+    assert_eq!(condition(&plan, STEP), Condition::Changed { modules: vec!["zfs".into()] });
+    assert_eq!(initramfs(&plan), (false, vec!["zfs".to_owned()]));
+
+    holds(&mut world, &["ext4"]);
+    let plan = world.reconcile();
+    assert!(!steps(&plan).contains(&STEP.to_owned()));
+    assert!(
+        plan.settled.contains(&(kernel("6.1"), Duty::Initramfs)),
+        "and what installing leaves due is done"
+    );
+    for contents in world.0.contents.values_mut() {
+        contents.wanted.insert("spl".into());
+    }
+    assert_eq!(initramfs(&world.reconcile()).1, ["spl"], "its settings name it");
+
+    let mut world = due(Some(100), false);
+    holds(&mut world, &["spl"]);
+    assert!(condition(&world.reconcile(), STEP).is_always(), "an earlier run changed it");
+    holds(&mut world, &[]);
+    assert!(world.reconcile().is_empty());
+}
+
+#[test]
+fn what_dkms_installed_after_the_initramfs_was_made_belongs_into_it() {
+    let mut world = World::new(&["6.1"]).with(&["zfs/2"]).installed("zfs/2", "6.1");
+    let view = world.view("zfs/2", "6.1");
+    (view.record, view.vermagic_matches) = (None, true);
+    holds(&mut world, &["zfs_mod"]);
+    let cell = super::world::cell("zfs/2", "6.1");
+    assert_eq!(world.reconcile().questions, [Question::Adopt(cell.clone())].into());
+    let mut with = |newest: i64| {
+        let found = Adopting { modules: vec!["zfs-mod".into()], newest: Some(newest) };
+        world.0.adoptions.insert(cell.clone(), found);
+        world.reconcile()
+    };
+    assert_eq!(steps(&with(99)), ["take over zfs/2 for 6.1"]);
+    let plan = with(100);
+    assert_eq!(steps(&plan), ["take over zfs/2 for 6.1", "rebuild the initramfs of 6.1"]);
+    assert_eq!(initramfs(&plan), (false, vec!["zfs-mod".to_owned()]));
+    assert_eq!(reason(&plan, "rebuild the initramfs of 6.1"), "it is older than the modules");
 }

@@ -9,20 +9,56 @@ use crate::plan;
 #[derive(Serialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub(super) enum Action<'a> {
-    Add { module: Module<'a> },
-    Build { cell: Cell<'a>, force: bool },
-    Adopt { cell: Cell<'a> },
-    Keep { cell: Cell<'a> },
-    Resign { cell: Cell<'a>, reinstall: bool },
-    Install { cell: Cell<'a>, force: bool },
-    Uninstall { cell: Cell<'a> },
-    Unbuild { cell: Cell<'a> },
-    Forget { module: Module<'a> },
-    Wait { kernel: &'a str, package: &'a str },
-    Depmod { kernel: &'a str },
-    Initramfs { kernel: &'a str, always: bool, modules: &'a [String] },
-    Modprobe { kernel: &'a str },
-    Sweep { kernel: &'a str },
+    Add {
+        module: Module<'a>,
+    },
+    Build {
+        cell: Cell<'a>,
+        force: bool,
+    },
+    Adopt {
+        cell: Cell<'a>,
+    },
+    Keep {
+        cell: Cell<'a>,
+    },
+    Resign {
+        cell: Cell<'a>,
+        reinstall: bool,
+    },
+    Install {
+        cell: Cell<'a>,
+        force: bool,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        post_install: bool,
+    },
+    Uninstall {
+        cell: Cell<'a>,
+    },
+    Unbuild {
+        cell: Cell<'a>,
+    },
+    Forget {
+        module: Module<'a>,
+    },
+    Wait {
+        kernel: &'a str,
+        package: &'a str,
+    },
+    Depmod {
+        kernel: &'a str,
+    },
+    Initramfs {
+        kernel: &'a str,
+        always: bool,
+        modules: &'a [String],
+    },
+    Modprobe {
+        kernel: &'a str,
+    },
+    Sweep {
+        kernel: &'a str,
+    },
 }
 
 impl<'a> From<&'a plan::Action> for Action<'a> {
@@ -35,7 +71,9 @@ impl<'a> From<&'a plan::Action> for Action<'a> {
             plan::Action::Resign { cell, reinstall } => {
                 Self::Resign { cell: cell.into(), reinstall: *reinstall }
             }
-            plan::Action::Install { cell, force } => Self::Install { cell: cell.into(), force: *force },
+            plan::Action::Install { cell, force, post_install } => {
+                Self::Install { cell: cell.into(), force: *force, post_install: *post_install }
+            }
             plan::Action::Uninstall { cell } => Self::Uninstall { cell: cell.into() },
             plan::Action::Unbuild { cell } => Self::Unbuild { cell: cell.into() },
             plan::Action::Forget { module } => Self::Forget { module: module.into() },

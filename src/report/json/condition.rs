@@ -19,6 +19,8 @@ pub(super) struct When<'a> {
 #[serde(tag = "if", rename_all = "kebab-case")]
 enum Condition<'a> {
     NotOlder { than: Vec<Rival<'a>> },
+    Changed { modules: &'a [String] },
+    InInitramfs { modules: &'a [String] },
 }
 
 /// [`rival::Rival`].
@@ -39,6 +41,8 @@ impl<'a> When<'a> {
             plan::Condition::NotOlder { than } => {
                 Condition::NotOlder { than: than.iter().map(Into::into).collect() }
             }
+            plan::Condition::Changed { modules } => Condition::Changed { modules },
+            plan::Condition::InInitramfs { modules } => Condition::InInitramfs { modules },
         };
         Some(Self { condition, text: when.to_string() })
     }

@@ -66,6 +66,10 @@ pub(super) enum Note<'a> {
         cell: Cell<'a>,
         why: &'a str,
     },
+    NoIndex {
+        kernel: &'a str,
+        tree: &'a Path,
+    },
     AutoinstallDisabled,
     AlreadyBuilt {
         cell: Cell<'a>,
@@ -121,6 +125,7 @@ impl<'a> From<&'a plan::Note> for Note<'a> {
             }
             plan::Note::NothingBuilt { name } => Self::NothingBuilt { name },
             plan::Note::CannotSign { cell, why } => Self::CannotSign { cell: cell.into(), why },
+            plan::Note::NoIndex { kernel, tree } => Self::NoIndex { kernel: kernel.as_str(), tree },
             plan::Note::AutoinstallDisabled => Self::AutoinstallDisabled,
             plan::Note::AlreadyBuilt { cell } => Self::AlreadyBuilt { cell: cell.into() },
             plan::Note::AlreadyInstalled { cell } => Self::AlreadyInstalled { cell: cell.into() },

@@ -52,7 +52,7 @@ impl Spec<'_> {
         // Without kernel/ there is nothing to index, but for what a person takes out.
         let indexes = kernel.image || self.asked && kernel.indexed.is_some() && !indexed.is_empty();
         if self.options.depmod && indexes && !follows && !swept && !settled && stale_index {
-            out.acts.insert(Act::Depmod(k));
+            out.acts.insert(Act::Depmod(k, !kernel.note.depmod_due && kernel.indexed.is_some()));
         }
 
         let later = self.options.initramfs == InitramfsDuty::Later
@@ -60,15 +60,35 @@ impl Spec<'_> {
         if later || follows || swept {
             return;
         }
+        // What DKMS installed after the initramfs was made.
+        let left: BTreeSet<Name> = out
+            .acts
+            .iter()
+            .filter_map(|act| match act {
+                Act::Adopt(m, at) if *at == k && self.installed(*m) => Some(m.0),
+                _ => None,
+            })
+            .filter(|name| {
+                kernel.initramfs.is_some_and(|made| made <= self.machine.active[&(*name, k)].since)
+            })
+            .collect();
         let due = kernel.note.initramfs.as_ref();
         let old = due.filter(|due| kernel.initramfs.is_some_and(|made| made <= due.since));
         let boots = kernel.image && kernel.initramfs.is_some() && !kernel.note.no_boot_entry;
         let changes = !names.is_empty();
-        if boots && (old.is_some() || changes) {
-            let always = self.options.kernel_event && changes || old.is_some_and(|due| due.always);
-            names.extend(old.iter().flat_map(|due| &due.modules));
-            out.acts.insert(Act::Initramfs(k, always, names));
-        } else if (changes || due.is_some()) && !in_doubt {
+        let always = self.options.kernel_event && changes || old.is_some_and(|due| due.always);
+        let left_off: BTreeSet<Name> = old.iter().flat_map(|due| due.modules.clone()).collect();
+        names.extend(left.iter().chain(&left_off));
+        // A module that is not in it and does not belong into it is nothing to an initramfs.
+        let mut early = names.clone();
+        early.retain(|name| self.machine.early.contains(name));
+        let due_now = boots && (old.is_some() || changes || !left.is_empty());
+        if due_now && always {
+            out.acts.insert(Act::Initramfs(k, true, old.is_some(), names));
+        } else if due_now && !early.is_empty() {
+            let certain = early.iter().any(|name| left_off.contains(name));
+            out.acts.insert(Act::Initramfs(k, false, certain, early));
+        } else if (changes || due.is_some() || !left.is_empty()) && !in_doubt {
             out.settled.insert((k, Duty::Initramfs));
         }
     }

@@ -123,7 +123,9 @@ impl Spec<'_> {
             };
             match newest {
                 Some((m, known, build)) if by_itself(known, build) => {
-                    out.acts.insert(Act::Install(m, self.k, false));
+                    if !self.machine.keeps_its_own(name, self.k) {
+                        out.acts.insert(Act::Install(m, self.k, false));
+                    }
                 }
                 _ => waits |= !versions.is_empty(),
             }

@@ -52,9 +52,10 @@ pub enum Act {
     Unbuild(M, K),
     Forget(M),
     Wait(K),
-    Depmod(K),
-    /// Whether whatever it holds, and for which modules.
-    Initramfs(K, bool, BTreeSet<Name>),
+    /// Only if something has changed by then, when true.
+    Depmod(K, bool),
+    /// Whether whatever it holds; whatever has changed by then; and for which modules.
+    Initramfs(K, bool, bool, BTreeSet<Name>),
     Sweep(K),
 }
 

@@ -54,6 +54,10 @@ impl Spec<'_> {
                 if !install || self.installed(m) && self.machine.intact(m, self.k) && !moved && !force {
                     return;
                 }
+                // It says so itself.
+                if self.machine.keeps_its_own(m.0, self.k) && !force {
+                    return;
+                }
                 match self.machine.now(m, self.k).filter(|_| adopt) {
                     Some(now) => Serving::There { print: Some(now.print()), anew: false },
                     None => self.as_it_is(m),

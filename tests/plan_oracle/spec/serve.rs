@@ -207,6 +207,9 @@ impl Spec<'_> {
         let mut install = !self.installed(m) || !self.machine.intact(m, self.k);
         let Some((build, written)) = build.zip(written) else {
             out.acts.insert(Act::Adopt(m, self.k));
+            if install && self.machine.keeps_its_own(m.0, self.k) {
+                return Serving::Missing;
+            }
             if install {
                 out.acts.insert(Act::Install(m, self.k, false));
             }
@@ -225,7 +228,7 @@ impl Spec<'_> {
         }
         out.wanted.insert((m.0, self.k), build.made.clone());
         if install {
-            if !self.retry && written.refused {
+            if !self.retry && written.refused || self.machine.keeps_its_own(m.0, self.k) {
                 out.wanted.remove(&(m.0, self.k));
                 return Serving::Missing;
             }
