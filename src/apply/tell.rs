@@ -41,7 +41,7 @@ mod tests {
     use crate::fs::root::Root;
     use crate::model::error::Kind;
     use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
-    use crate::model::inputs::{Headers, Inputs};
+    use crate::model::inputs::Inputs;
     use crate::model::record::Facts;
     use crate::model::record::{FailureNote, Verdict};
 
@@ -55,17 +55,7 @@ mod tests {
             arch: Arch::new("x86_64").unwrap(),
         };
         let verdict = Verdict {
-            inputs: Inputs {
-                source: String::new(),
-                conf: String::new(),
-                overrides: String::new(),
-                headers: Headers { version: None, content: String::new() },
-                compiler: String::new(),
-                rustc: None,
-                compression: String::new(),
-                signing: None,
-                depends: Default::default(),
-            },
+            inputs: Inputs::default(),
             stamp: String::new(),
             facts: Facts::default(),
             failure: Some(FailureNote {

@@ -5,7 +5,6 @@ use crate::conf::Strictness;
 use crate::conf::model::Conf;
 use crate::model::directive::{DirectiveChange, Directives};
 use crate::model::ids::Cell;
-use crate::model::inputs::Change;
 use crate::model::system::CellView;
 use crate::model::system::Now;
 use crate::tree::state;
@@ -14,7 +13,7 @@ impl Observer<'_> {
     /// Which directive changed, if that is the first thing that did.
     pub(super) fn directive_change(&self, cell: &Cell, view: &CellView) -> Option<DirectiveChange> {
         let (Now::Judged { inputs, .. }, Some(record)) = (&view.now, &view.record) else { return None };
-        if !matches!(inputs.change_since(&record.inputs), Some(Change::Conf { .. })) {
+        if !inputs.change_since(&record.inputs).is_some_and(|change| change.is_conf()) {
             return None;
         }
         let old = state::known(state::directives(self.layout, cell))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Observer, facts_of};
 use crate::conf::Strictness;
 use crate::model::ids::{Cell, KernelRelease};
-use crate::model::inputs::{Headers, Inputs};
+use crate::model::inputs::Inputs;
 use crate::model::system::CellView;
 use crate::model::system::Kernel;
 use crate::model::system::Now;
@@ -41,9 +41,11 @@ impl Observer<'_> {
 
     fn unbuilt(&self, cell: &Cell) -> CellView {
         let now = match self.conf(cell, &self.context(cell), Strictness::Other) {
-            Ok(conf) => {
-                Now::Judged { facts: facts_of(&conf), inputs: Arc::new(unknown()), stamp: String::new() }
-            }
+            Ok(conf) => Now::Judged {
+                facts: facts_of(&conf),
+                inputs: Arc::new(Inputs::default()),
+                stamp: String::new(),
+            },
             Err(error) => Now::Unreadable(error.into()),
         };
         CellView {
@@ -60,20 +62,5 @@ impl Observer<'_> {
             now,
             vermagic_matches: false,
         }
-    }
-}
-
-/// Inputs that nothing was built from.
-fn unknown() -> Inputs {
-    Inputs {
-        source: String::new(),
-        conf: String::new(),
-        overrides: String::new(),
-        headers: Headers { version: None, content: String::new() },
-        compiler: String::new(),
-        rustc: None,
-        compression: String::new(),
-        signing: None,
-        depends: std::collections::BTreeMap::new(),
     }
 }

@@ -5,7 +5,6 @@ use super::planner::{BuildOf, Planner, Provision, Standing};
 use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason, Subject};
 use crate::model::ids::{Cell, ModuleName};
-use crate::model::inputs::Change;
 use crate::model::request::Goal;
 use crate::model::system::CellView;
 use crate::model::system::Now;
@@ -132,10 +131,11 @@ impl<'a> Planner<'a> {
         force: bool,
     ) -> Option<(Option<(usize, BuildOf<'a>)>, bool)> {
         let standing = self.standing(view);
-        let unchanged = matches!(
-            standing,
-            Standing::Fresh | Standing::Adoptable | Standing::Stale(Change::Signing { .. })
-        );
+        let unchanged = match &standing {
+            Standing::Fresh | Standing::Adoptable => true,
+            Standing::Stale(change) => change.is_signature(),
+            _ => false,
+        };
         let (facts, inputs) = match &view.now {
             Now::Judged { facts, inputs, .. } => (facts.clone(), inputs),
             // A build that is there can be installed without headers or source.

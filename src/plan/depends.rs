@@ -6,7 +6,7 @@ use super::Note;
 use super::index::Place;
 use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleName};
-use crate::model::inputs::{Change, Inputs};
+use crate::model::inputs::Inputs;
 use crate::model::record::Facts;
 
 /// What a cell's dependencies will be when it is built.
@@ -87,9 +87,7 @@ impl<'a> Planner<'a> {
         self.chosen(place, arch).is_some_and(|(view, _)| {
             let sound = match self.standing(view) {
                 Standing::Fresh | Standing::Adoptable => true,
-                Standing::Stale(change) => {
-                    matches!(change, Change::Dependency { .. } | Change::Signing { .. })
-                }
+                Standing::Stale(change) => change.keeps_code(),
                 _ => false,
             };
             view.installed && view.intact && sound

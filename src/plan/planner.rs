@@ -273,7 +273,7 @@ impl<'a> Planner<'a> {
 
     /// Why a build is stale, with what is known beside the input that changed.
     pub(super) fn stale(view: &CellView, change: &Change) -> Reason {
-        if let (Change::Conf { .. }, Some(change)) = (change, &view.directive) {
+        if let (true, Some(change)) = (change.is_conf(), &view.directive) {
             return Reason::Directive { change: change.clone() };
         }
         match (change, &view.fit) {

@@ -264,7 +264,7 @@ impl<'a> Planner<'a> {
             // What it depends on may change in this very run: that is compared below.
             Standing::Stale(change @ Change::Dependency { .. }) => (Standing::Fresh, Some(change)),
             // Nothing need be compiled for that.
-            Standing::Stale(Change::Signing { .. }) => (Standing::Fresh, None),
+            Standing::Stale(change) if change.is_signature() => (Standing::Fresh, None),
             other => (other, None),
         };
         let Dependencies { steps: needs, builds } = match self.depends(cell, facts, retry) {
@@ -398,8 +398,7 @@ pub(super) fn adopted(view: &CellView) -> Reason {
 /// True when something changed since an excluded package was built that can have excluded it: what
 /// it depends on cannot, nor can the signing key.
 fn refuses_anew(standing: &Standing) -> bool {
-    matches!(standing, Standing::Stale(change)
-        if !matches!(change, Change::Dependency { .. } | Change::Signing { .. }))
+    matches!(standing, Standing::Stale(change) if !change.keeps_code())
 }
 
 /// A module that nothing is done about.

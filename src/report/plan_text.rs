@@ -28,7 +28,7 @@ pub fn render(plan: &Plan) -> String {
 mod tests {
     use super::*;
     use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
-    use crate::model::inputs::Change;
+    use crate::model::inputs::Inputs;
     use crate::plan::{Action, Reason, Step};
 
     #[test]
@@ -38,8 +38,9 @@ mod tests {
             kernel: KernelRelease::new("6.12").unwrap(),
             arch: Arch::new("x86_64").unwrap(),
         };
-        let reason =
-            Reason::Stale { change: Change::Source { old: "0123456789".into(), new: "9876543210".into() } };
+        let of = |source: &str| Inputs { source: source.into(), ..Inputs::default() };
+        let change = of("9876543210").change_since(&of("0123456789")).unwrap();
+        let reason = Reason::Stale { change };
         let step = Step {
             action: Action::Build { cell, force: false },
             reason,

@@ -2,7 +2,7 @@
 
 use crate::model::fit::Fit;
 use crate::model::ids::{Cell, ModuleId};
-use crate::model::inputs::{Change, Inputs, compression_name, short_digest};
+use crate::model::inputs::Change;
 use crate::model::request::Wanted;
 use crate::model::system::CellView;
 use crate::model::system::Kernel;
@@ -49,8 +49,8 @@ fn answer(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> Vec<Str
     if !steps.is_empty() {
         let mut lines: Vec<String> = steps.into_iter().chain(would_be_kept(plan, cell, view)).collect();
         if let (Some(record), Now::Judged { inputs, .. }) = (&view.record, &view.now) {
-            lines.push(format!("built from {}", shown(&record.inputs)));
-            lines.push(format!("now it is  {}", shown(inputs)));
+            lines.push(format!("built from {}", record.inputs));
+            lines.push(format!("now it is  {}", inputs));
         }
         return lines;
     }
@@ -64,7 +64,7 @@ fn answer(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> Vec<Str
         lines.extend(newer_left_out(plan, cell));
     }
     if let Some(record) = &view.record {
-        lines.push(format!("built from {}", shown(&record.inputs)));
+        lines.push(format!("built from {}", record.inputs));
     }
     lines
 }
@@ -163,32 +163,4 @@ fn of_kernel(kernel: &Kernel, view: &CellView) -> Option<String> {
 
 fn installs(plan: &Plan, cell: &Cell) -> bool {
     plan.steps.iter().any(|step| matches!(&step.action, Action::Install { cell: c, .. } if c == cell))
-}
-
-/// Inputs as a person compares them: by name where they have one, by the beginning of a digest otherwise.
-fn shown(inputs: &Inputs) -> String {
-    let headers = match &inputs.headers.version {
-        Some(version) => format!("{version} ({})", short_digest(&inputs.headers.content)),
-        None => short_digest(&inputs.headers.content).to_owned(),
-    };
-    let compression = compression_name(&inputs.compression);
-    let mut text = format!(
-        "source {}, dkms.conf {}, headers {headers}, compiler {}, compression {compression}",
-        short_digest(&inputs.source),
-        short_digest(&inputs.conf),
-        inputs.compiler,
-    );
-    if !inputs.overrides.is_empty() {
-        text.push_str(&format!(", files of /etc/dkms {}", short_digest(&inputs.overrides)));
-    }
-    if let Some(rustc) = &inputs.rustc {
-        text.push_str(&format!(", {rustc}"));
-    }
-    if let Some(certificate) = &inputs.signing {
-        text.push_str(&format!(", signed by {}", short_digest(certificate)));
-    }
-    for (name, print) in &inputs.depends {
-        text.push_str(&format!(", {name} {}", short_digest(print)));
-    }
-    text
 }

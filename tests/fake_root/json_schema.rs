@@ -11,7 +11,7 @@ use dkms_hook::model::directive::DirectiveChange;
 use dkms_hook::model::error::Error;
 use dkms_hook::model::fit::{Misfit, SymbolChange};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
-use dkms_hook::model::inputs::{Change, Headers};
+use dkms_hook::model::inputs::{Change, Field, Headers, INPUTS, Input, Inputs};
 use dkms_hook::model::record::FailureNote;
 use dkms_hook::model::rival::{Labels, Rival};
 use dkms_hook::model::system::{System, TreePlace};
@@ -71,27 +71,26 @@ fn headers(version: Option<&str>) -> Headers {
     Headers { version: version.map(str::to_owned), content: "0123".to_owned() }
 }
 
+/// A change of every input that there is.
 fn changes() -> Vec<Change> {
-    let text = |text: &str| text.to_owned();
-    let all = vec![
-        Change::Source { old: text("a"), new: text("b") },
-        Change::Conf { old: text("a"), new: text("b") },
-        Change::Overrides { old: text("a"), new: text("b") },
-        Change::Headers { old: headers(Some("#1 SMP")), new: headers(None) },
-        Change::Compiler { old: text("a"), new: text("b") },
-        Change::Compression { old: text("a"), new: text("b") },
-        Change::Signing { old: text("a"), new: text("b") },
-        Change::Dependency { name: text("spl") },
-    ];
-    for change in &all {
-        match change {
-            Change::Source { .. } | Change::Conf { .. } | Change::Overrides { .. } => {}
-            Change::Headers { .. } | Change::Compiler { .. } | Change::Compression { .. } => {}
-            Change::Signing { .. } => {}
-            Change::Dependency { .. } => {}
+    let change = |input: &Input| {
+        let mut old = Inputs { signing: Some("a".into()), ..Inputs::default() };
+        let mut new = old.clone();
+        match input.field {
+            Field::Text(_, field) => (*field(&mut old), *field(&mut new)) = ("a".into(), "b 1".into()),
+            Field::Maybe(_, field) => *field(&mut new) = Some("b 1".into()),
+            Field::Headers(_, field) => {
+                (*field(&mut old), *field(&mut new)) = (headers(Some("#1 SMP")), headers(None));
+            }
+            Field::Builds(_, field) => *field(&mut new) = [("spl".into(), "b".into())].into(),
         }
-    }
-    all
+        match new.change_since(&old).unwrap() {
+            // Of a tool, a change counts only where there is a version.
+            Change::Value { input, old, .. } => Change::Value { input, old, new: "b".into() },
+            other => other,
+        }
+    };
+    INPUTS.iter().map(change).collect()
 }
 
 fn misfits() -> Vec<Misfit> {

@@ -1,10 +1,11 @@
 //! Parts of actions, reasons and notes.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
+use crate::model::inputs::{INPUTS, Value};
 use crate::model::{directive, fit, ids, inputs, record};
 
 /// [`ids::Cell`].
@@ -34,36 +35,21 @@ impl<'a> From<&'a ids::ModuleId> for Module<'a> {
     }
 }
 
-/// [`inputs::Inputs`].
-#[derive(Serialize)]
-pub(super) struct Inputs<'a> {
-    source: &'a str,
-    conf: &'a str,
-    overrides: &'a str,
-    headers: Headers<'a>,
-    compiler: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rustc: Option<&'a str>,
-    compression: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signing: Option<&'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    depends: &'a BTreeMap<String, String>,
-}
+/// [`inputs::Inputs`]: a name and a value for each row of [`INPUTS`] that has one.
+pub(super) struct Inputs<'a>(pub(super) &'a inputs::Inputs);
 
-impl<'a> From<&'a inputs::Inputs> for Inputs<'a> {
-    fn from(inputs: &'a inputs::Inputs) -> Self {
-        Self {
-            source: &inputs.source,
-            conf: &inputs.conf,
-            overrides: &inputs.overrides,
-            headers: (&inputs.headers).into(),
-            compiler: &inputs.compiler,
-            rustc: inputs.rustc.as_deref(),
-            compression: &inputs.compression,
-            signing: inputs.signing.as_deref(),
-            depends: &inputs.depends,
+impl Serialize for Inputs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for input in &INPUTS {
+            match input.value(self.0) {
+                Value::Text(text) => map.serialize_entry(input.name, text)?,
+                Value::Headers(headers) => map.serialize_entry(input.name, &Headers::from(headers))?,
+                Value::Builds(builds) if !builds.is_empty() => map.serialize_entry(input.name, builds)?,
+                Value::None | Value::Builds(_) => {}
+            }
         }
+        map.end()
     }
 }
 
@@ -83,29 +69,21 @@ impl<'a> From<&'a inputs::Headers> for Headers<'a> {
 
 /// [`inputs::Change`].
 #[derive(Serialize)]
-#[serde(tag = "input", rename_all = "kebab-case")]
+#[serde(untagged)]
 pub(super) enum Change<'a> {
-    Source { old: &'a str, new: &'a str },
-    Conf { old: &'a str, new: &'a str },
-    Overrides { old: &'a str, new: &'a str },
-    Headers { old: Headers<'a>, new: Headers<'a> },
-    Compiler { old: &'a str, new: &'a str },
-    Compression { old: &'a str, new: &'a str },
-    Signing { old: &'a str, new: &'a str },
-    Dependency { name: &'a str },
+    Value { input: &'static str, old: &'a str, new: &'a str },
+    Headers { input: &'static str, old: Headers<'a>, new: Headers<'a> },
+    Dependency { input: &'static str, name: &'a str },
 }
 
 impl<'a> From<&'a inputs::Change> for Change<'a> {
-    fn from(value: &'a inputs::Change) -> Self {
-        match value {
-            inputs::Change::Source { old, new } => Self::Source { old, new },
-            inputs::Change::Conf { old, new } => Self::Conf { old, new },
-            inputs::Change::Overrides { old, new } => Self::Overrides { old, new },
-            inputs::Change::Headers { old, new } => Self::Headers { old: old.into(), new: new.into() },
-            inputs::Change::Compiler { old, new } => Self::Compiler { old, new },
-            inputs::Change::Compression { old, new } => Self::Compression { old, new },
-            inputs::Change::Signing { old, new } => Self::Signing { old, new },
-            inputs::Change::Dependency { name } => Self::Dependency { name },
+    fn from(change: &'a inputs::Change) -> Self {
+        match change {
+            inputs::Change::Value { input, old, new } => Self::Value { input: input.change, old, new },
+            inputs::Change::Headers { old, new } => {
+                Self::Headers { input: "headers", old: old.into(), new: new.into() }
+            }
+            inputs::Change::Dependency { name } => Self::Dependency { input: "dependency", name },
         }
     }
 }

@@ -74,8 +74,8 @@ fn inputs<'a>(system: &'a System, action: &plan::Action) -> Option<Comparison<'a
     let (Build { cell, .. } | Keep { cell } | Adopt { cell }) = action else { return None };
     let view = system.cell(cell)?;
     let Now::Judged { inputs: new, .. } = &view.now else { return None };
-    let old = view.record.as_ref().map(|record| (&*record.inputs).into());
-    Some(Comparison { old, new: (&**new).into() })
+    let old = view.record.as_ref().map(|record| Inputs(&record.inputs));
+    Some(Comparison { old, new: Inputs(new) })
 }
 
 pub(super) fn notes(plan: &plan::Plan) -> Vec<Told<'_>> {

@@ -1,27 +1,72 @@
 //! What a build is made from, and what dkms.conf said: parts of records and verdicts.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::inputs as model;
+use crate::model::inputs::{Field, INPUTS, Value};
 use crate::model::record as facts;
 
-/// [`model::Inputs`].
-#[derive(Serialize, Deserialize)]
-pub(super) struct Inputs {
-    source: String,
-    conf: String,
-    overrides: String,
-    headers: Headers,
-    compiler: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rustc: Option<String>,
-    compression: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    signing: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    depends: BTreeMap<String, String>,
+/// [`model::Inputs`]: a name and a value for each row of [`INPUTS`] that has one.
+pub(super) struct Inputs(pub(super) model::Inputs);
+
+impl Serialize for Inputs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for input in &INPUTS {
+            match input.value(&self.0) {
+                Value::Text(text) => map.serialize_entry(input.name, text)?,
+                Value::Headers(headers) => map.serialize_entry(input.name, &Headers::from(headers))?,
+                Value::Builds(builds) if !builds.is_empty() => map.serialize_entry(input.name, builds)?,
+                Value::None | Value::Builds(_) => {}
+            }
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Inputs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Inputs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the inputs of a build")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Inputs, A::Error> {
+        let mut inputs = model::Inputs::default();
+        let mut found = [false; INPUTS.len()];
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            let Some(row) = INPUTS.iter().position(|input| input.name == name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            found[row] = true;
+            match INPUTS[row].field {
+                Field::Text(_, field) => *field(&mut inputs) = map.next_value()?,
+                Field::Maybe(_, field) => *field(&mut inputs) = map.next_value()?,
+                Field::Headers(_, field) => *field(&mut inputs) = map.next_value::<Headers>()?.into(),
+                Field::Builds(_, field) => *field(&mut inputs) = map.next_value()?,
+            }
+        }
+        for (input, found) in INPUTS.iter().zip(found) {
+            if !found && matches!(input.field, Field::Text(..) | Field::Headers(..)) {
+                return Err(A::Error::missing_field(input.name));
+            }
+        }
+        Ok(Inputs(inputs))
+    }
 }
 
 /// [`model::Headers`].
@@ -45,33 +90,6 @@ pub(super) struct Facts {
     exclusion: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     modules: Vec<String>,
-}
-
-impl From<&model::Inputs> for Inputs {
-    fn from(inputs: &model::Inputs) -> Self {
-        let model::Inputs {
-            source,
-            conf,
-            overrides,
-            headers,
-            compiler,
-            rustc,
-            compression,
-            signing,
-            depends,
-        } = inputs.clone();
-        let headers = Headers::from(&headers);
-        Self { source, conf, overrides, headers, compiler, rustc, compression, signing, depends }
-    }
-}
-
-impl From<Inputs> for model::Inputs {
-    fn from(inputs: Inputs) -> Self {
-        let Inputs { source, conf, overrides, headers, compiler, rustc, compression, signing, depends } =
-            inputs;
-        let headers = headers.into();
-        Self { source, conf, overrides, headers, compiler, rustc, compression, signing, depends }
-    }
 }
 
 impl From<&model::Headers> for Headers {

@@ -73,7 +73,7 @@ impl super::OnDisk for OnDisk {
 
     fn into_model(self) -> Result<model::Record, String> {
         Ok(model::Record {
-            inputs: Arc::new(self.inputs.into()),
+            inputs: Arc::new(self.inputs.0),
             kept: self.kept.map(|kept| model::Kept { headers: kept.headers.into(), symbols: kept.symbols }),
             stamp: self.stamp,
             facts: self.facts.into(),
@@ -91,7 +91,7 @@ impl From<&model::Record> for OnDisk {
         let plain = record.overrides.is_plain();
         Self {
             format: FORMAT,
-            inputs: Inputs::from(&*record.inputs),
+            inputs: Inputs((*record.inputs).clone()),
             kept: kept.map(|kept| Kept { headers: Headers::from(&kept.headers), symbols: kept.symbols }),
             stamp: record.stamp.clone(),
             facts: Facts::from(&record.facts),

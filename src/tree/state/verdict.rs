@@ -51,7 +51,7 @@ impl super::OnDisk for OnDisk {
 
     fn into_model(self) -> Result<model::Verdict, String> {
         Ok(model::Verdict {
-            inputs: self.inputs.into(),
+            inputs: self.inputs.0,
             stamp: self.stamp,
             facts: self.facts.into(),
             failure: self.failure.map(Into::into),
@@ -63,7 +63,7 @@ impl From<&model::Verdict> for OnDisk {
     fn from(verdict: &model::Verdict) -> Self {
         Self {
             format: FORMAT,
-            inputs: Inputs::from(&verdict.inputs),
+            inputs: Inputs(verdict.inputs.clone()),
             stamp: verdict.stamp.clone(),
             facts: Facts::from(&verdict.facts),
             failure: verdict.failure.clone().map(Into::into),
