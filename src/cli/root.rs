@@ -33,7 +33,7 @@ fn find_root(given: Option<&Path>) -> Result<Root> {
         nix::unistd::chroot(&dir)
             .and_then(|()| nix::unistd::chdir("/"))
             .map_err(|e| Error::io("change the root to", &dir, &e.into()))?;
-        // They name paths of the world outside; dpkg's tools would look for them in here.
+        // These hold paths outside the new root; dpkg's tools would resolve them inside it.
         crate::process::forget_variables(&["DPKG_ROOT", "DPKG_ADMINDIR", "DKMS_HOOK_ROOT"]);
         return Ok(Root::entered());
     }

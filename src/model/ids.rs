@@ -37,7 +37,7 @@ macro_rules! name_type {
         #[derive(Debug, Clone, Eq)]
         pub struct $name(Arc<str>);
 
-        // Mostly it is the very same name: cells share theirs.
+        // Cells share one `Arc` per name, so the pointers are usually equal.
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
                 Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0

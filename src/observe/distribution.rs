@@ -61,7 +61,7 @@ impl WeakModules {
     }
 }
 
-/// What of kernel packages' names a message can say.
+/// How this distribution names a kernel's headers package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HeadersPackage {
     /// A text; `{}` is the release.

@@ -32,7 +32,7 @@ impl Observer<'_> {
                 Some(Fit::Fits { symbols: kept.symbols })
             }
             Some(_) if !view.installed && self.asked.is_none_or(|asked| *asked.module != cell.module) => None,
-            // Known to fail, it is told of that and of no symbols: then it need not be read by every hook.
+            // The build is known to fail: skip the symbol comparison, or every hook would read the module.
             Some(_)
                 if *self.settings.rebuild == Rebuild::Inputs
                     && view.verdict.as_ref().is_some_and(|v| v.failure.is_some()) =>

@@ -145,7 +145,7 @@ impl Observer<'_> {
         let now = match &overrides {
             Cow::Borrowed(_) => self.now(system, once, cell, record.as_ref(), verdict.as_ref()),
             Cow::Owned(own) => {
-                // What is shared between cells was looked up with other options.
+                // The shared lookups were made under other overrides; use fresh ones.
                 let once = Once::new([&cell.module], [&cell.kernel]);
                 self.with(own).now(system, &once, cell, record.as_ref(), verdict.as_ref())
             }

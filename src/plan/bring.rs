@@ -71,9 +71,9 @@ impl<'a> Planner<'a> {
         if adopt {
             self.step(Action::Adopt { cell: cell.clone() }, adopted(view), Vec::new());
         }
-        // That a build for these headers failed is forgotten with it.
+        // Keeping the build also drops the recorded failure for these headers.
         let kept = build.is_none() && self.keep_step(&cell, view);
-        // One that could not be signed with this key before is as good as it was.
+        // Signing with this key failed before and the build still works: do not retry from a hook.
         let failed = || same_verdict(view).is_some_and(|v| v.failure.is_some());
         let signs = build.is_none() && (kept || !self.options.heed_failures || !failed());
         let key = Self::signing_change(view).filter(|_| signs);

@@ -37,7 +37,7 @@ impl<'a> Planner<'a> {
             let round =
                 place.is_some_and(|it| self.stands_on(it, &cell.module.name, &cell.kernel, &cell.arch));
             if place.is_some_and(|it| round && self.is_held(it, &cell.arch)) {
-                // It cannot come both before and after: it is taken as it is.
+                // A dependency cycle: use the installed build as it is.
                 continue;
             }
             let provision = match place {

@@ -315,7 +315,7 @@ impl<'a> Planner<'a> {
                 retry,
             );
         }
-        // That a build for these headers failed is forgotten with it.
+        // Keeping the build also drops the recorded failure for these headers.
         let kept = self.keep_step(cell, view);
         let mut install = !view.installed || !view.intact;
         if let Some(change) = Self::signing_change(view) {
@@ -342,7 +342,7 @@ impl<'a> Planner<'a> {
         if !install {
             return ready(None, build);
         }
-        // Whatever of an older build is installed: that would be refused again.
+        // The version check would refuse this install again, even over files of an older build.
         if let Some(why) = view.record.as_ref().and_then(|r| r.refused.clone()).filter(|_| !retry) {
             self.note(Note::Refused { cell: cell.clone(), why });
             return Provision::Unavailable;

@@ -152,7 +152,7 @@ fn targets() -> Vec<String> {
     let mut bytes = Vec::new();
     let mut stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        // What was read before an error is as good as it was.
+        // The lines read before an error still count.
         let _ = stdin.read_to_end(&mut bytes);
     }
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()

@@ -100,7 +100,7 @@ impl Worker {
     fn outcome(&self, request: &Request, ran: &Ran) -> Outcome {
         let mut outcome = Outcome::default();
         for (action, error) in ran.errors() {
-            // What is there is as good as it was: to DKMS it is simply built.
+            // A failed re-signing leaves a working build, so it is a warning, not the command's failure.
             if matches!(action, Action::Resign { .. }) {
                 self.report.warning(&error.to_string());
                 continue;
