@@ -28,7 +28,7 @@ _dkms_hook() {
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in incoming | resign | status | why) command=$word ;; esac
+        case $word in incoming | resign | settings | status | why) command=$word ;; esac
     done
     case $prev in
     -k | --kernel) words=$(_dkms_hook_kernels) ;;
@@ -42,8 +42,8 @@ _dkms_hook() {
         words='--rebuild --root --verbose --help'
         case $command:$cur in
         :-*) words+=' --kernel --dry-run --json --version' ;;
-        :*) words+=' incoming resign status why --kernel --dry-run --json --version' ;;
-        status:*) words+=' --json' ;;
+        :*) words+=' incoming resign settings status why --kernel --dry-run --json --version' ;;
+        settings:* | status:*) words+=' --json' ;;
         resign:-*) words+=' --kernel --dry-run' ;;
         why:-*) words+=' --kernel' ;;
         resign:* | why:*) words=$(_dkms_hook_modules) ;;

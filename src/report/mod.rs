@@ -4,6 +4,7 @@ pub mod incoming;
 pub mod json;
 pub mod overview;
 pub mod plan_text;
+pub mod settings_text;
 pub mod signing;
 pub mod status;
 pub mod summary;

@@ -43,6 +43,7 @@ mod mktarball;
 mod races;
 mod rpm_events;
 mod secure_boot;
+mod settings;
 mod signing;
 mod sources;
 mod tarball_safety;

@@ -246,6 +246,7 @@ fn bash_completes_what_is_there() {
     assert_eq!(dkms(&["status", "--dkmstree", "var/li"]), ["var/lib"]);
 
     assert_eq!(hook(&["st"]), ["status"]);
+    assert_eq!(hook(&["settings", "--j"]), ["--json"]);
     assert_eq!(hook(&["--kernel", ""]), ["6.1-a", "6.2-b"]);
     assert_eq!(hook(&["--rebuild", "=", "a"]), ["abi"]);
     assert_eq!(hook(&["why", ""]), ["hello/1.0"]);

@@ -21,7 +21,7 @@ use crate::model::record::Overrides;
 use crate::model::request::{Request, Wanted};
 use crate::plan::{Note, Options, Plan};
 use crate::progress::{Console, Report};
-use crate::report::{json, overview, plan_text, why};
+use crate::report::{json, overview, plan_text, settings_text, why};
 use crate::settings::Given;
 
 mod events;
@@ -89,6 +89,12 @@ enum Command {
         kernel: Vec<String>,
     },
     Incoming(incoming::Incoming),
+    /// Show every setting, its value and where that comes from
+    Settings {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
     #[command(flatten)]
     Event(events::Event),
     /// What the maintainer scripts of module packages call
@@ -152,6 +158,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
+        Some(Command::Settings { json }) => settings(&machine, *json),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, &input, report).map(|()| 0),
         Some(Command::ModulePostinst { args }) => {
@@ -176,6 +183,15 @@ fn status(machine: &Machine, json: bool) -> Result<u8> {
         print(&text);
     }
     Ok(u8::from(failed))
+}
+
+fn settings(machine: &Machine, json: bool) -> Result<u8> {
+    if json {
+        print(&to_json(&json::settings(&machine.settings))?);
+    } else {
+        print(&settings_text::render(&machine.settings));
+    }
+    Ok(0)
 }
 
 fn rebuild(text: &str) -> Result<Rebuild, String> {

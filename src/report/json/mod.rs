@@ -8,10 +8,12 @@ mod note;
 mod parts;
 mod plan;
 mod reason;
+mod settings;
 mod status;
 
 pub use incoming::incoming;
 pub use plan::plan;
+pub use settings::settings;
 pub use status::status;
 
 /// The number of the form of all JSON that this program prints. It rises when a name that was there is
