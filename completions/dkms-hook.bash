@@ -41,8 +41,8 @@ _dkms_hook() {
     *)
         words='--rebuild --root --verbose --help'
         case $command:$cur in
-        :-*) words+=' --kernel --dry-run --json --version' ;;
-        :*) words+=' incoming resign settings status why --kernel --dry-run --json --version' ;;
+        :-*) words+=' --kernel --dry-run --json --purge-missing --version' ;;
+        :*) words+=' incoming resign settings status why --kernel --dry-run --json --purge-missing --version' ;;
         settings:* | status:*) words+=' --json' ;;
         resign:-*) words+=' --kernel --dry-run' ;;
         why:-*) words+=' --kernel' ;;

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::adapters::{dpkg, in_line};
 use crate::apply::tell;
+use crate::kernel::image;
 use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::model::ids::KernelRelease;
@@ -63,7 +64,8 @@ pub fn kernel_event(
             // The new version is about to be configured.
             Some("upgrade" | "failed-upgrade") => Ok(()),
             Some("remove" | "purge" | "disappear") | None => {
-                let image = machine.layout.kernel(kernel).join("kernel").is_dir();
+                // Where that cannot be looked at, dpkg's word is kept for later.
+                let image = image(&machine.layout, kernel).unwrap_or(true);
                 if image
                     && word != Some("purge")
                     && !dpkg::image_package_present(&machine.layout.root, kernel)

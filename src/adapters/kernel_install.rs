@@ -7,6 +7,7 @@ use crate::adapters::{dpkg, in_line};
 use crate::apply::tell;
 use crate::boot;
 use crate::boot::plugins::Plugins;
+use crate::kernel::image;
 use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::model::ids::KernelRelease;
@@ -73,7 +74,8 @@ pub fn event(
     if verb == Verb::Remove && other_entry_stays(machine, kernel, around) {
         return Ok(());
     }
-    let image = machine.layout.kernel(kernel).join("kernel").is_dir();
+    // Where that cannot be looked at, what was said is kept for later.
+    let image = image(&machine.layout, kernel).unwrap_or(true);
     let gone = verb == Verb::Remove && image;
     in_line::or_warn(machine.mark_boot_entry(kernel, gone, report), report);
     let plugins = Plugins::of(&machine.layout.root, around.plugins.as_deref());

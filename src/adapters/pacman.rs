@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::adapters::{in_line, incoming};
 use crate::apply::tell;
+use crate::fs::look;
 use crate::machine::Machine;
 use crate::model::error::Result;
 use crate::model::ids::{ModuleId, is_component};
@@ -87,7 +88,7 @@ fn sources(targets: &[String]) -> impl Iterator<Item = &str> {
 fn without_source(machine: &Machine, dir: &str) -> Vec<ModuleId> {
     let layout = &machine.layout;
     let source = Path::new("/usr/src").join(dir);
-    if layout.root.path(source.join("dkms.conf")).exists() {
+    if look::exists(&layout.root.path(source.join("dkms.conf"))) != Ok(false) {
         return Vec::new();
     }
     let leads_there = |id: &ModuleId| {

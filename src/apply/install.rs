@@ -6,6 +6,7 @@ use crate::apply::original;
 use crate::conf::model::Conf;
 use crate::elf::module_stem;
 use crate::fs::atomic;
+use crate::fs::look;
 use crate::fs::look::mtime;
 use crate::fs::same::same_content;
 use crate::kernel::Listing;
@@ -36,6 +37,8 @@ pub struct Installer<'a> {
     pub rivals: &'a [Rival],
     /// Whether the initramfs must be made again whatever it holds (a kernel event).
     pub kernel_event: bool,
+    /// A kernel that is not on disk is gone: what was set aside for it goes, too.
+    pub gone: bool,
     /// Where findings go.
     pub report: &'a dyn Report,
 }
@@ -64,7 +67,7 @@ impl Installer<'_> {
     pub fn install(&self, cell: &Cell, conf: Option<&Conf>) -> Result<()> {
         let layout = self.layout;
         let kernel_dir = layout.kernel(&cell.kernel);
-        if !kernel_dir.is_dir() {
+        if !look::is_dir(&kernel_dir)? {
             let text = format!("{} does not exist", layout.shown(&kernel_dir).display());
             return Err(Error::new(Kind::NotInstallable, text)
                 .hint(format!("install kernel {} first, or check the release", cell.kernel)));
@@ -277,12 +280,15 @@ impl Installer<'_> {
 
     /// A build that DKMS made and nobody took over has no record, and needs none.
     fn change_record(&self, cell: &Cell, change: impl FnOnce(&mut Record)) -> Result<()> {
-        match state::record(self.layout, cell)? {
-            Some(mut record) => {
+        match state::record(self.layout, cell) {
+            Ok(Some(mut record)) => {
                 change(&mut record);
                 state::save_record(self.layout, cell, &record)
             }
-            None => Ok(()),
+            Ok(None) => Ok(()),
+            // It stays as it is: whoever had this done asked for it by name.
+            Err(blind) if blind.is_damaged() => Ok(()),
+            Err(blind) => Err(blind.into()),
         }
     }
 
@@ -325,7 +331,7 @@ impl Installer<'_> {
             let record = conf?.records.iter().find(|record| record.dest_name == stem)?;
             Some(PathBuf::from(record.dest_location.trim_matches('/')))
         };
-        for path in original::restore(layout, cell, &place)? {
+        for path in original::restore(layout, cell, &place, self.gone)? {
             self.report.line(&format!("Restoring {}", layout.shown(&path).display()));
         }
         atomic::delete(&layout.active_link(&cell.module.name, &cell.kernel, &cell.arch))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::elf::module_stem;
 use crate::fs::atomic;
+use crate::kernel;
 use crate::model::error::{Error, Result};
 use crate::model::ids::Cell;
 use crate::tree::layout::Layout;
@@ -29,7 +30,8 @@ pub fn archive(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
 
 /// Puts everything back that was set aside for a cell, unless its kernel is gone. What has no note of
 /// its place (DKMS before 3.1 made none) goes into the directory below `/lib/modules/K` that `place`
-/// gives for its name (without `.ko`).
+/// gives for its name (without `.ko`). `gone`: a kernel that is not on disk is gone; otherwise what was set
+/// aside for it stays.
 ///
 /// # Errors
 /// When a file cannot be put back; it then stays set aside.
@@ -37,11 +39,15 @@ pub fn restore(
     layout: &Layout,
     cell: &Cell,
     place: &dyn Fn(&str) -> Option<PathBuf>,
+    gone: bool,
 ) -> Result<Vec<PathBuf>> {
     let dir = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
     let kernel_dir = layout.kernel(&cell.kernel);
-    let kernel_lives = kernel_dir.join("kernel").is_dir();
+    let kernel_lives = kernel::image(layout, &cell.kernel)?;
     let mut restored = Vec::new();
+    if !kernel_lives && !gone {
+        return Ok(restored);
+    }
     for (archived, note) in set_aside(&dir) {
         let target = match &note {
             Some(note) => {
@@ -143,13 +149,13 @@ mod tests {
         assert_eq!(listing.find("e1000", "/updates/dkms", None), None);
         archive(&layout, &cell, &there).unwrap();
         assert!(!there.exists());
-        assert_eq!(restore(&layout, &cell, &|_| None).unwrap(), std::slice::from_ref(&there));
+        assert_eq!(restore(&layout, &cell, &|_| None, true).unwrap(), std::slice::from_ref(&there));
         assert_eq!(std::fs::read_to_string(&there).unwrap(), "original");
 
         // A newer one that the kernel's package brought meanwhile wins.
         archive(&layout, &cell, &there).unwrap();
         std::fs::write(&there, "newer").unwrap();
-        assert!(restore(&layout, &cell, &|_| None).unwrap().is_empty());
+        assert!(restore(&layout, &cell, &|_| None, true).unwrap().is_empty());
         assert_eq!(std::fs::read_to_string(&there).unwrap(), "newer");
         assert!(!layout.module(&cell.module.name).join("original_module").exists());
     }

@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::apply::tarball;
 use crate::fs::atomic;
 use crate::fs::atomic::TEMPORARY;
-use crate::kernel::{DEPMOD_FILES, only_residue};
+use crate::fs::look;
+use crate::kernel::{self, DEPMOD_FILES, only_residue};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::KernelNote;
@@ -83,19 +84,19 @@ pub fn forget(layout: &Layout, id: &ModuleId) -> Result<()> {
 ///
 /// # Errors
 /// When something of it cannot be deleted.
-pub fn sweep(layout: &Layout, kernel: &KernelRelease, cells: &[Cell]) -> Result<()> {
-    for cell in cells.iter().filter(|c| c.kernel == *kernel) {
+pub fn sweep(layout: &Layout, release: &KernelRelease, cells: &[Cell]) -> Result<()> {
+    for cell in cells.iter().filter(|c| c.kernel == *release) {
         drop_verdict(layout, cell)?;
         let originals = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
         atomic::prune_empty(Some(&originals), &layout.module(&cell.module.name));
     }
-    drop_dangling_links(layout, kernel)?;
-    let dir = layout.kernel(kernel);
-    let image = dir.join("kernel").is_dir();
+    drop_dangling_links(layout, release)?;
+    let dir = layout.kernel(release);
+    let image = kernel::image(layout, release)?;
     if dir.is_dir() && !image && only_residue(&dir) {
         remove_residue(&dir)?;
     }
-    notes::update(layout, kernel, |note| {
+    notes::update(layout, release, |note| {
         *note = KernelNote { removed: note.removed && image, ..KernelNote::default() };
     })
 }
@@ -103,11 +104,11 @@ pub fn sweep(layout: &Layout, kernel: &KernelRelease, cells: &[Cell]) -> Result<
 /// Links to installed versions whose build somebody deleted by hand.
 fn drop_dangling_links(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
     let beginning = format!("kernel-{kernel}-");
-    for module in std::fs::read_dir(layout.tree()).into_iter().flatten().flatten() {
-        for entry in std::fs::read_dir(module.path()).into_iter().flatten().flatten() {
+    for module in look::read_dir(&layout.tree()) {
+        for entry in look::read_dir(&module.path()) {
             let ours = entry.file_name().to_str().is_some_and(|n| n.starts_with(&beginning));
             let link = entry.file_type().is_ok_and(|t| t.is_symlink());
-            if ours && link && !entry.path().exists() {
+            if ours && link && look::exists(&entry.path()) == Ok(false) {
                 atomic::delete(&entry.path())?;
             }
         }
@@ -120,10 +121,10 @@ fn drop_dangling_links(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
 ///
 /// # Errors
 /// When a file cannot be deleted.
-pub fn drop_empty_index(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
-    let dir = layout.kernel(kernel);
+pub fn drop_empty_index(layout: &Layout, release: &KernelRelease) -> Result<()> {
+    let dir = layout.kernel(release);
     let empty = std::fs::metadata(dir.join("modules.dep")).is_ok_and(|m| m.len() == 0);
-    if !empty || dir.join("kernel").is_dir() {
+    if !empty || kernel::image(layout, release)? {
         return Ok(());
     }
     for name in DEPMOD_FILES {

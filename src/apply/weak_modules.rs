@@ -127,7 +127,13 @@ impl Sharing<'_> {
                     changed.iter().find(|(_, paths)| paths.iter().any(|path| self.is(kernel, path, link)));
                 let Some((cell, _)) = of else { continue };
                 let module = self.layout.install_tree.join(kernel).join(&link.target);
-                let module = self.layout.root.resolve(module).ok().filter(|path| path.is_file());
+                let module = match self.layout.root.resolve(module) {
+                    Ok(path) => Some(path),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                    // It may fit: the link stays.
+                    Err(_) => continue,
+                };
+                let module = module.filter(|path| path.is_file());
                 let fit = module.map(|path| fit(&path, symbols.as_ref()));
                 if fit == Some(Fit::Fits) {
                     continue;

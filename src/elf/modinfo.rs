@@ -42,6 +42,14 @@ pub enum ModInfoError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// It begins like one, and is damaged.
+    #[error("{path} is damaged: {why}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// It is not an ELF file that a kernel could load.
     #[error("{path} is not a kernel module: {why}")]
     NotAModule {
@@ -61,7 +69,11 @@ pub fn modinfo(path: &Path) -> Result<ModInfo, ModInfoError> {
     let unreadable = |source| ModInfoError::Unreadable { path: path.to_path_buf(), source };
     let bytes = std::fs::read(path).map_err(unreadable)?;
     let bytes = Compression::of(path).unwrap_or(Compression::None).unpack(bytes).map_err(unreadable)?;
-    modinfo_of_bytes(&bytes).map_err(|why| ModInfoError::NotAModule { path: path.to_path_buf(), why })
+    let path = path.to_path_buf();
+    modinfo_of_bytes(&bytes).map_err(|why| match bytes.starts_with(b"\x7fELF") {
+        true => ModInfoError::Damaged { path, why },
+        false => ModInfoError::NotAModule { path, why },
+    })
 }
 
 /// Reads the uncompressed content of a module file.

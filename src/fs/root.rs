@@ -5,6 +5,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::fs::look;
+use crate::model::blind::Blind;
+
 /// A directory that stands for `/`.
 ///
 /// Paths *inside* the root are written the way they look from within it (`/lib/modules/…`).
@@ -88,6 +91,23 @@ impl Root {
             return self.path(inside).is_dir();
         }
         self.resolve(inside).is_ok_and(|path| path.is_dir())
+    }
+
+    /// Whether `inside` is a directory, or leads to one by links followed from inside the root. A link that
+    /// leads nowhere is no directory.
+    ///
+    /// # Errors
+    /// When it could not be looked at.
+    pub fn look_for_dir(&self, inside: impl AsRef<Path>) -> Result<bool, Blind> {
+        let shown = inside.as_ref();
+        if self.is_slash() {
+            return Ok(look::metadata(&self.path(shown))?.is_some_and(|meta| meta.is_dir()));
+        }
+        match self.resolve(shown) {
+            Ok(path) => Ok(look::metadata(&path)?.is_some_and(|meta| meta.is_dir())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Blind::os(&self.path(shown), &error)),
+        }
     }
 
     /// Follows symbolic links as they would be followed from inside the root (an absolute target

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::fs::stamp;
+use crate::fs::{look, stamp};
 use crate::model::error::Result;
 use crate::model::inputs::{Hasher, Headers};
 
@@ -39,10 +39,10 @@ pub fn identity(dir: &Path) -> Result<Headers> {
     for part in PARTS {
         let path = dir.join(part);
         hash.part(part);
-        if path.is_dir() {
-            hash.part(stamp::content_tree(&path)?);
-        } else if path.exists() {
-            stamp::content(&mut hash, &path)?;
+        match look::metadata(&path)? {
+            Some(meta) if meta.is_dir() => hash.part(stamp::content_tree(&path)?),
+            Some(_) => stamp::content(&mut hash, &path)?,
+            None => {}
         }
     }
     Ok(Headers { version: uts_version(dir), content: hash.finish() })

@@ -17,7 +17,10 @@ pub use compression::compression;
 pub use index::depmod_base;
 pub use kernel_config::KernelConfig;
 pub use listing::Listing;
-pub use releases::{DEPMOD_FILES, headers_present, only_residue, releases};
+pub use releases::{
+    DEPMOD_FILES, Releases, any_image, headers_present, image, look_for_headers, look_for_releases,
+    only_residue, releases,
+};
 pub use signing::{
     Checked, KernelFiles, Pair, PairState, Recipe, Unsigned, check, check_file, enforced, pair, recipe,
     signing_files, signing_identity,

@@ -192,7 +192,9 @@ impl Machine {
         report: &dyn Report,
     ) -> Result<Ran> {
         let (system, plan) = self.glance(request, options, overrides);
-        let idle = plan.is_idle() && self.outdated(&system).next().is_none();
+        let idle = plan.is_idle()
+            && self.outdated(&system).next().is_none()
+            && self.unremembered_tree(request, &system, &plan).is_none();
         if idle && !lock::was_killed(&self.layout) {
             return Ok(Ran { system, plan, done: Vec::new() });
         }
@@ -207,9 +209,12 @@ impl Machine {
         let done = executor.run(&plan);
         if plan.is_empty() {
             self.refresh(&system);
+            self.remember_tree(request, &system, &plan);
         } else {
             // What the run left is looked at here, so that the next one has nothing to write down.
-            self.refresh(&self.glance(request, options, overrides).0);
+            let (left, next) = self.glance(request, options, overrides);
+            self.refresh(&left);
+            self.remember_tree(request, &left, &next);
         }
         let wanting = executor.take_wanting();
         let mut ran = Ran { system, plan, done };

@@ -4,8 +4,13 @@ use super::Machine;
 use crate::model::ids::Cell;
 use crate::model::inputs::Inputs;
 use crate::model::record::Verdict;
+use crate::model::request::Request;
+use crate::model::settings::Origin;
 use crate::model::system::Now;
 use crate::model::system::System;
+use crate::model::system::{InstallTree, Kernel, TreePlace};
+use crate::observe::install_tree_place;
+use crate::plan::Plan;
 use crate::tree::registry;
 use crate::tree::state;
 
@@ -21,10 +26,14 @@ impl Machine {
     /// only built when asked for): looked at again, they would cost time at every run.
     pub(super) fn outdated<'a>(&'a self, system: &'a System) -> impl Iterator<Item = (&'a Cell, Refresh)> {
         system.cells.iter().filter_map(|(cell, view)| {
+            if view.blind.is_some() || view.unread_verdict.is_some() {
+                return None;
+            }
             let Now::Judged { facts, inputs, stamp } = &view.now else { return None };
             let same = |old: &Inputs| inputs.change_since(old).is_none();
             // For other kernels everything is purged, what is written down too.
-            let kernel = system.kernels.get(&cell.kernel).filter(|k| k.image && !k.note.removed);
+            let known = |k: &&Kernel| k.image && k.blind.is_none() && !k.note.removed;
+            let kernel = system.kernels.get(&cell.kernel).filter(known);
             match (&view.record, &view.verdict) {
                 (Some(record), _) if record.stamp != *stamp && same(&record.judged()) => {
                     Some((cell, Refresh::Record(stamp.clone())))
@@ -50,6 +59,39 @@ impl Machine {
         })
     }
 
+    /// Which directory holds the kernels, if that is not what is written down: only where no
+    /// kernel is in doubt; and another one than before only where all of them were looked at.
+    pub(super) fn unremembered_tree(
+        &self,
+        request: &Request,
+        system: &System,
+        plan: &Plan,
+    ) -> Option<TreePlace> {
+        // One that the command line names says nothing about the next run.
+        let given = matches!(self.settings.install_tree.origin, Origin::CommandLine(_));
+        if system.modules.is_empty() || given {
+            return None;
+        }
+        let certain = matches!(system.install_tree, InstallTree::Sound | InstallTree::Other { .. });
+        let any = || system.kernels.values().any(|kernel| kernel.image);
+        if !certain || plan.in_doubt || !any() {
+            return None;
+        }
+        let now = install_tree_place(&self.layout).ok().flatten()?;
+        let known = state::install_tree(&self.layout);
+        let all = matches!(request, Request::Reconcile { kernels: None, .. });
+        (known == Ok(None) || all && known != Ok(Some(now.clone()))).then_some(now)
+    }
+
+    /// Writes down what [`Self::unremembered_tree`] found. Without it, the next run has less to go by.
+    pub(super) fn remember_tree(&self, request: &Request, system: &System, plan: &Plan) {
+        if let Some(tree) = self.unremembered_tree(request, system, plan)
+            && let Err(error) = state::save_install_tree(&self.layout, &tree)
+        {
+            log::info!("{error}");
+        }
+    }
+
     /// Writes down what [`Self::outdated`] found. Failing to is a slower next run, no more.
     pub(super) fn refresh(&self, system: &System) {
         for (cell, refresh) in self.outdated(system) {
@@ -73,7 +115,7 @@ impl Machine {
                     // One that is not understood is left as it is.
                     let same =
                         state::verdict(&self.layout, cell).is_ok_and(|now| now == system.cells[cell].verdict);
-                    if same && !registry::is_built(&self.layout, cell) {
+                    if same && registry::look_for_build(&self.layout, cell) == Ok(false) {
                         state::save_verdict(&self.layout, cell, &verdict)
                     } else {
                         Ok(())

@@ -25,6 +25,8 @@ pub struct Rival {
     pub path: PathBuf,
     /// What it says about itself.
     pub labels: Labels,
+    /// Why it could not be read: then nobody knows which of the two is newer.
+    pub unread: Option<String>,
 }
 
 impl Rival {
@@ -32,6 +34,9 @@ impl Rival {
     /// same to the letter (dkms(8), `--force-version-override`).
     pub fn beats(&self, built: &Labels) -> Option<String> {
         let (shown, old, new) = (self.path.display(), &self.labels, built);
+        if let Some(why) = &self.unread {
+            return Some(format!("{shown} is kept, as versions cannot be compared: {why}"));
+        }
         match version::compare(&old.version, &new.version) {
             Ordering::Greater => Some(format!(
                 "{shown} has version {}, newer than {}; it is kept",
@@ -70,8 +75,12 @@ mod tests {
             (labels("", None, "a"), labels("", None, "b"), false),
         ];
         for (old, new, kept) in rows {
-            let rival =
-                Rival { module: "m".into(), path: "/lib/modules/6.1/kernel/m.ko".into(), labels: old };
+            let rival = Rival {
+                module: "m".into(),
+                path: "/lib/modules/6.1/kernel/m.ko".into(),
+                labels: old,
+                unread: None,
+            };
             assert_eq!(rival.beats(&new).is_some(), kept, "{rival:?} and {new:?}");
         }
     }

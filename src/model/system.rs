@@ -95,6 +95,15 @@ pub struct TreePlace {
     pub id: Option<String>,
 }
 
+impl TreePlace {
+    /// True when this and another are certainly two trees. An identity that only one of them has says
+    /// nothing.
+    pub fn is_another(&self, other: &Self) -> bool {
+        let place = |tree: &Self| (tree.path.clone(), tree.mounted.clone(), tree.kind.clone());
+        place(self) != place(other) || matches!((&self.id, &other.id), (Some(a), Some(b)) if a != b)
+    }
+}
+
 /// A kernel release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kernel {

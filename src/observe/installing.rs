@@ -9,7 +9,7 @@ use super::contents::contents;
 use super::forced::Forced;
 use crate::conf::Strictness;
 use crate::conf::model::Conf;
-use crate::elf::{self, module_stem};
+use crate::elf::{self, ModInfoError, module_stem};
 use crate::fs::digest::file_digest;
 use crate::fs::look;
 use crate::fs::same::same_content;
@@ -161,9 +161,13 @@ impl Observer<'_> {
     ) -> Option<Rival> {
         let there =
             listing.find(name, &below(self.layout, cell, destination), except.map(PathBuf::as_path))?;
-        // One that cannot be read is set aside like an older one.
-        let labels = labels(&there)?;
-        Some(Rival { module: name.to_owned(), path: self.layout.shown(&there), labels })
+        let (labels, unread) = match elf::modinfo(&there) {
+            // What is no module has no version: it is set aside like an older one.
+            Err(ModInfoError::NotAModule { .. }) => return None,
+            Err(error) => (Labels::default(), Some(error.to_string())),
+            Ok(_) => (labels(&there)?, None),
+        };
+        Some(Rival { module: name.to_owned(), path: self.layout.shown(&there), labels, unread })
     }
 }
 

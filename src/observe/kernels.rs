@@ -2,31 +2,38 @@
 
 use std::path::Path;
 
+use super::or_blind;
 use crate::boot;
-use crate::fs::look::{mtime, read_dir};
-use crate::kernel::{headers_present, only_residue};
+use crate::fs::look::{self, mtime, read_dir};
+use crate::kernel::{self, only_residue};
+use crate::model::blind::Blind;
 use crate::model::ids::KernelRelease;
 use crate::model::system::Kernel;
 use crate::observe::distribution::Distribution;
 use crate::tree::layout::Layout;
-use crate::tree::state;
+use crate::tree::{notes, state};
 
 /// What is on disk of one release.
 pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRelease) -> Kernel {
     let dir = layout.kernel(release);
-    let image = dir.join("kernel").is_dir();
-    let note = state::known(state::note(layout, release).map(Some)).unwrap_or_default();
-    let index = || std::fs::metadata(dir.join("modules.dep")).ok().map(|m| mtime(&m));
+    let mut blind = None;
+    let image = or_blind(kernel::image(layout, release), &mut blind);
+    let headers = or_blind(kernel::look_for_headers(layout, release), &mut blind);
+    let index = or_blind(look::metadata(&dir.join("modules.dep")), &mut blind);
+    let (note, unread_note) = match state::note(layout, release) {
+        Ok(note) => (note, None),
+        Err(unread) => (notes::every_duty(), Some(unread)),
+    };
     let package_base = boot::package_base(layout, release);
     Kernel {
         image,
-        headers: headers_present(layout, release),
-        indexed: dir.join("modules.dep").exists(),
+        headers,
+        indexed: index.is_some(),
         headers_package: distribution.headers_package(release.as_str(), package_base.as_deref()),
-        indexed_at: note.depmod_left_at.and_then(|_| index()),
+        indexed_at: note.depmod_left_at.and(index).map(|meta| mtime(&meta)),
         note,
-        unread_note: None,
-        blind: None,
+        unread_note,
+        blind: blind.map(|blind: Blind| Blind { path: layout.shown(&blind.path), ..blind }),
         residue: !image && is_filled(&dir) && only_residue(&dir),
         // Its generator would have to run inside; in a root that is reached by a prefix, whoever
         // makes the image makes the initramfs.

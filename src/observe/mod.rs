@@ -12,10 +12,11 @@ use std::sync::{Arc, OnceLock};
 use crate::conf::model::{Conf, ConfError, Context};
 use crate::conf::{self, Strictness};
 use crate::elf;
-use crate::fs::stamp;
-use crate::kernel;
+use crate::fs::{look, stamp};
 use crate::kernel::headers;
+use crate::kernel::{self, Releases};
 use crate::kernel::{compression, signing_identity, toolchain};
+use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Hasher, Inputs};
@@ -23,6 +24,7 @@ use crate::model::record::{Facts, InstalledFile, Overrides, Record, Verdict};
 use crate::model::settings::Settings;
 use crate::model::system::CellView;
 use crate::model::system::FromArchive;
+use crate::model::system::InstallTree;
 use crate::model::system::Now;
 use crate::model::system::Source;
 use crate::model::system::System;
@@ -40,6 +42,7 @@ mod expected;
 mod fit;
 pub mod forced;
 mod foreign;
+mod install_tree;
 pub mod installing;
 pub mod kernels;
 mod overrides;
@@ -47,6 +50,7 @@ mod signatures;
 mod stat;
 pub mod status;
 
+pub use install_tree::place as install_tree_place;
 pub use overrides::Asked;
 use stat::Once;
 
@@ -71,14 +75,17 @@ pub struct Observer<'a> {
 impl Observer<'_> {
     /// Observes `kernels` (all when `None`), every registered module, and the cells of both.
     pub fn observe(&self, kernels: Option<&[KernelRelease]>) -> System {
-        let registered = registry::registered(self.layout);
+        let registry::Registered { versions: registered, blind } = registry::look(self.layout);
         let on_disk: Vec<Cell> =
             registered.iter().flat_map(|(id, _)| registry::cells(self.layout, id)).collect();
         let verdicts = registry::verdicts(self.layout);
         let judged = self.judged_kernels(&registered, &verdicts);
-        let releases: BTreeSet<KernelRelease> = match kernels {
-            Some(named) => named.iter().cloned().collect(),
-            None => kernel::releases(self.layout, on_disk.iter().map(|c| &c.kernel).chain(&judged).cloned()),
+        let releases = match kernels {
+            Some(named) => Releases { found: named.iter().cloned().collect(), ..Releases::default() },
+            None => {
+                let known = on_disk.iter().map(|c| &c.kernel).chain(&judged).cloned();
+                kernel::look_for_releases(self.layout, known)
+            }
         };
         let mut system = System {
             autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
@@ -87,16 +94,26 @@ impl Observer<'_> {
             arch: Some(self.arch.clone()),
             modules: registered.into_iter().collect(),
             without_index: kernel::depmod_base(self.layout).err(),
+            blind,
             ..System::default()
         };
-        for release in &releases {
+        let unlisted = releases.blind_notes.map(|blind| (None, self.shown(blind)));
+        system.blind.extend(unlisted);
+        for release in &releases.found {
             let kernel = kernels::observe(self.layout, self.distribution, release);
-            let exists = self.layout.kernel(release).is_dir() || !kernel.note.is_empty();
+            let exists = self.layout.kernel(release).is_dir()
+                || !kernel.note.is_empty()
+                || kernel.blind.is_some()
+                || kernel.unread_note.is_some();
             let has_cells = on_disk.iter().any(|c| c.kernel == *release) || judged.contains(release);
             if exists || has_cells || kernels.is_none() || self.overrides.kernel_source_dir.is_some() {
                 system.kernels.insert(release.clone(), kernel);
             }
         }
+        system.install_tree = match releases.blind {
+            Some(blind) => InstallTree::Blind(self.shown(blind)),
+            None => install_tree::look_at(self.layout, &system.kernels),
+        };
         let mut cells: BTreeSet<Cell> =
             on_disk.into_iter().filter(|c| system.kernels.contains_key(&c.kernel)).collect();
         for id in system.modules.keys() {
@@ -117,8 +134,9 @@ impl Observer<'_> {
     fn judged_kernels(
         &self,
         registered: &[(ModuleId, Source)],
-        verdicts: &BTreeSet<PathBuf>,
+        verdicts: &Result<BTreeSet<PathBuf>, Blind>,
     ) -> Vec<KernelRelease> {
+        let Ok(verdicts) = verdicts else { return Vec::new() };
         let suffix = format!("-{}.json", self.arch);
         let dirs: BTreeSet<PathBuf> = registered.iter().map(|(id, _)| self.layout.verdict_dir(id)).collect();
         verdicts
@@ -129,9 +147,11 @@ impl Observer<'_> {
     }
 
     fn cell(&self, system: &System, once: &Once, cell: &Cell) -> CellView {
-        let built = registry::is_built(self.layout, cell);
-        let installed = built && registry::is_active(self.layout, cell);
-        let mut record = if built { state::known(state::record(self.layout, cell)) } else { None };
+        let mut blind = None;
+        let built = or_blind(registry::look_for_build(self.layout, cell), &mut blind);
+        let installed = built && or_blind(registry::look_at_active(self.layout, cell), &mut blind);
+        let record = if built { state::record(self.layout, cell) } else { Ok(None) };
+        let mut record: Option<Record> = or_blind(record, &mut blind);
         if let Some(record) = &mut record
             && record.refused.is_some()
             && Forced::of(self.layout).any_version(&cell.module.name)
@@ -139,10 +159,17 @@ impl Observer<'_> {
             record.refused = None;
         }
         let file = self.layout.verdict(cell);
-        let recorded = once.verdicts.contains(&file);
-        let verdict = if recorded { state::known(state::verdict(self.layout, cell)) } else { None };
+        // Where they could not be listed, each is looked at by its name.
+        let is_on_file = once.verdicts.as_ref().map_or(true, |on_file| on_file.contains(&file));
+        let mut unread_verdict = None;
+        let verdict = if is_on_file { state::verdict(self.layout, cell) } else { Ok(None) };
+        let verdict: Option<Verdict> = or_blind(verdict, &mut unread_verdict);
         let overrides = self.overrides_of(cell, record.as_ref());
         let now = match &overrides {
+            // Nothing is decided by it, so no dkms.conf need be read, unless a person asks for this one.
+            _ if blind.is_some() && self.asked.is_none_or(|asked| *asked.module != cell.module) => {
+                Now::Unreadable(blind.clone().map_or_else(no_source, Error::from))
+            }
             Cow::Borrowed(_) => self.now(system, once, cell, record.as_ref(), verdict.as_ref()),
             Cow::Owned(own) => {
                 // The shared lookups were made under other overrides; use fresh ones.
@@ -150,14 +177,14 @@ impl Observer<'_> {
                 self.with(own).now(system, &once, cell, record.as_ref(), verdict.as_ref())
             }
         };
-        let foreign = built && record.is_none();
+        let foreign = built && record.is_none() && blind.is_none();
         let vermagic_matches = foreign && self.made_for(cell);
         let headers = system.kernels[&cell.kernel].headers || self.overrides.kernel_source_dir.is_some();
         let loaded = (foreign && self.layout.loaded_mark(cell).exists())
             .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
         let intact = match &record {
-            Some(record) => self.is_intact(cell, record),
-            None => !installed || self.is_installed_whole(cell),
+            Some(record) => or_blind(self.is_intact(cell, record), &mut blind),
+            None => !installed || blind.is_some() || self.is_installed_whole(cell),
         };
         let mut view = CellView {
             built,
@@ -165,8 +192,8 @@ impl Observer<'_> {
             intact,
             record,
             verdict,
-            unread_verdict: None,
-            blind: None,
+            unread_verdict,
+            blind: blind.map(|blind| self.shown(blind)),
             loaded,
             now,
             vermagic_matches,
@@ -200,15 +227,30 @@ impl Observer<'_> {
                 };
                 self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
             }
-            _ => Now::Unreadable(Error::new(Kind::ConfMissing, "its source is not here")),
+            Some(Source::Blind(blind)) => Now::Unreadable(Error::from(blind.clone())),
+            _ => Now::Unreadable(no_source()),
         }
     }
 
     /// The installed files are those of the build, and none is left of a run that ended before it had
     /// installed them all.
-    fn is_intact(&self, cell: &Cell, record: &Record) -> bool {
-        !record.installed.iter().any(InstalledFile::is_planned)
-            && installed::by_record(self.layout, cell, &record.installed).next().is_none()
+    ///
+    /// # Errors
+    /// When a file that seems to be missing could not be looked at.
+    fn is_intact(&self, cell: &Cell, record: &Record) -> Result<bool, Blind> {
+        let files = &record.installed;
+        if files.iter().any(InstalledFile::is_planned) {
+            return Ok(false);
+        }
+        match installed::by_record(self.layout, cell, files).next() {
+            None => Ok(true),
+            Some(_) => installed::look_at_all(self.layout, cell, files).map(|()| false),
+        }
+    }
+
+    /// With the path as it looks from inside the root.
+    fn shown(&self, blind: Blind) -> Blind {
+        Blind { path: self.layout.shown(&blind.path), ..blind }
     }
 
     fn asks_for_autoinstall(&self, cell: &Cell) -> bool {
@@ -261,6 +303,11 @@ impl Observer<'_> {
     pub fn conf(&self, cell: &Cell, context: &Context, strictness: Strictness) -> Result<Conf, ConfError> {
         let overrides = conf::override_files(self.layout, &cell.module, &cell.kernel, &cell.arch);
         conf::load(&self.layout.root, &self.conf_file(&cell.module), &overrides, context, strictness)
+    }
+
+    /// True when a module certainly has no dkms.conf: its source is gone, or there never was one.
+    pub fn is_without_conf(&self, id: &ModuleId) -> bool {
+        look::exists(&self.conf_file(id)) == Ok(false)
     }
 
     fn conf_file(&self, id: &ModuleId) -> PathBuf {
@@ -327,7 +374,10 @@ impl Observer<'_> {
         let headers = &once.kernels[&cell.kernel].headers;
         let headers = headers.get_or_init(|| headers::identity(&context.kernel_source_dir)).clone()?;
         let etc = self.layout.etc().join(&cell.module.name);
-        let overrides = if etc.is_dir() { stamp::content_tree(&etc)? } else { String::new() };
+        let overrides = match look::metadata(&etc)? {
+            Some(meta) if meta.is_dir() => stamp::content_tree(&etc)?,
+            _ => String::new(),
+        };
         let mut values = Hasher::new();
         for (name, elements) in &conf.values {
             for (index, value) in elements {
@@ -338,7 +388,7 @@ impl Observer<'_> {
         }
         if let Some(file) = self.build_environment() {
             let file = self.layout.root.path(file);
-            if file.exists() {
+            if look::exists(&file)? {
                 stamp::content(&mut values, &file)?;
             }
         }
@@ -379,7 +429,8 @@ impl Observer<'_> {
                 kernel: cell.kernel.clone(),
                 arch: cell.arch.clone(),
             };
-            if let Some(record) = state::known(state::record(self.layout, &dependency)) {
+            // One that cannot be read counts as one that has gone: nothing is built for that.
+            if let Ok(Some(record)) = state::record(self.layout, &dependency) {
                 out.insert(name.clone(), record.inputs.fingerprint());
             }
         }
@@ -408,6 +459,18 @@ pub fn has_rust(dir: &Path) -> bool {
     let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
     let mut rust = entries.filter(|entry| entry.path().extension().is_some_and(|ext| ext == "rs"));
     rust.any(|entry| std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("kernel::prelude")))
+}
+
+fn no_source() -> Error {
+    Error::new(Kind::ConfMissing, "its source is not here")
+}
+
+/// What was seen; the first thing that could not be looked at is kept.
+fn or_blind<T: Default>(seen: Result<T, Blind>, first: &mut Option<Blind>) -> T {
+    seen.unwrap_or_else(|blind| {
+        first.get_or_insert(blind);
+        T::default()
+    })
 }
 
 fn facts_of(conf: &Conf) -> Facts {

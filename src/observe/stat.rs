@@ -11,13 +11,14 @@ use crate::fs::look;
 use crate::fs::stamp;
 use crate::kernel::headers;
 use crate::kernel::{KernelFiles, Symvers, signing_files};
+use crate::model::blind::Blind;
 use crate::model::error::Result;
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Hasher, Headers};
 
 /// Things looked up once, or once per kernel or module, however many cells they occur in.
 pub(super) struct Once {
-    pub(super) verdicts: BTreeSet<PathBuf>,
+    pub(super) verdicts: Result<BTreeSet<PathBuf>, Blind>,
     pub(super) tools: OnceCell<String>,
     /// Names of the files in `/etc/dkms`.
     pub(super) etc: OnceCell<BTreeSet<OsString>>,
@@ -48,7 +49,7 @@ impl Once {
         kernels: impl IntoIterator<Item = &'a KernelRelease>,
     ) -> Self {
         Self {
-            verdicts: BTreeSet::new(),
+            verdicts: Ok(BTreeSet::new()),
             tools: OnceCell::new(),
             etc: OnceCell::new(),
             modules: modules.into_iter().map(|id| (id.clone(), ModuleOnce::default())).collect(),

@@ -196,6 +196,7 @@ impl<'a> Planner<'a> {
             }
         };
         let reason = match standing {
+            _ if view.blind.is_some() => Reason::Asked,
             Standing::Stale(change) => Self::stale(view, &change),
             Standing::Unfit(misfit) => Reason::NotAdopted { misfit },
             Standing::WrongKernel => Reason::WrongKernel,

@@ -18,7 +18,7 @@ impl Planner<'_> {
         }
         for (kernel, changed) in kernels {
             let Some(known) = self.system.kernels.get(&kernel) else { continue };
-            if known.blind.is_some() {
+            if self.is_undecided(&kernel) {
                 continue;
             }
             // Another signature is nothing to an index of names and symbols.

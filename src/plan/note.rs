@@ -242,17 +242,23 @@ fn blind_error(about: &Subject, blind: &Blind) -> Error {
         }
     };
     let hint = match (about, &blind.cause) {
-        (Subject::KernelNote { .. }, Cause::Damaged(_) | Cause::Format(_)) => {
+        (_, Cause::Format(_)) => {
+            format!("install the version of dkms-hook that wrote it; or move {path} away to go on without it")
+        }
+        (Subject::KernelNote { .. }, Cause::Damaged(_)) => {
             "the next run that changes it keeps the damaged file beside it, with `.damaged` added to its name"
                 .to_owned()
         }
-        (Subject::Build { cell }, Cause::Damaged(_) | Cause::Format(_)) => format!(
+        (Subject::Build { cell }, Cause::Damaged(_)) => format!(
             "to rebuild it: `dkms build {0} -k {1} --force`, then `dkms install {0} -k {1}`; the damaged file \
              is kept beside it",
             cell.module, cell.kernel
         ),
-        (Subject::Verdict { cell }, Cause::Damaged(_) | Cause::Format(_)) => {
+        (Subject::Verdict { cell }, Cause::Damaged(_)) => {
             format!("to retry it: `dkms install {} -k {}`", cell.module, cell.kernel)
+        }
+        (Subject::Kernels { .. }, Cause::Damaged(_)) => {
+            "if these kernels are gone for good, delete that file and run `dkms-hook` again".to_owned()
         }
         (Subject::Kernels { .. } | Subject::Kernel { .. }, _) => {
             "mount or repair the file system that holds it, or correct install_tree in \

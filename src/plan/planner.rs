@@ -11,6 +11,7 @@ use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::{Change, Inputs};
 use crate::model::request::Request;
 use crate::model::system::CellView;
+use crate::model::system::InstallTree;
 use crate::model::system::Now;
 use crate::model::system::Source;
 use crate::model::system::System;
@@ -350,15 +351,30 @@ impl<'a> Planner<'a> {
     /// Notes what of a kernel could not be looked at. True when nothing can be decided for it.
     pub(super) fn is_blind_kernel(&mut self, kernel: &KernelRelease) -> bool {
         let Some(known) = self.system.kernels.get(kernel) else { return false };
-        if let Some(blind) = &known.unread_note {
+        let undecided = self.is_undecided(kernel);
+        // Where none of them can be read, that was said of all of them.
+        if let Some(blind) = known.unread_note.as_ref().filter(|_| !undecided || known.blind.is_some()) {
             let about = Subject::KernelNote { kernel: kernel.clone() };
             self.note(Note::Blind { about, blind: blind.clone() });
         }
-        if let Some(blind) = &known.blind {
-            let about = Subject::Kernel { kernel: kernel.clone() };
-            self.note(Note::Blind { about, blind: blind.clone() });
+        match (&known.blind, &self.system.install_tree) {
+            // The whole directory cannot be looked at: one message for all kernels.
+            (Some(_), InstallTree::Blind(_)) => drop(self.doubtful.insert(kernel.clone())),
+            (Some(blind), _) => {
+                let about = Subject::Kernel { kernel: kernel.clone() };
+                self.note(Note::Blind { about, blind: blind.clone() });
+            }
+            (None, _) => {}
         }
-        known.blind.is_some()
+        undecided
+    }
+
+    /// True when nothing can be decided for a kernel: it could not be looked at, or nothing that is kept of
+    /// any kernel could.
+    pub(super) fn is_undecided(&self, kernel: &KernelRelease) -> bool {
+        let Some(known) = self.system.kernels.get(kernel) else { return false };
+        let all = || self.system.blind.iter().any(|(module, _)| module.is_none());
+        known.blind.is_some() || known.unread_note.is_some() && all()
     }
 }
 

@@ -8,8 +8,9 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use crate::elf::is_module;
-use crate::fs::look::{mtime, read_dir};
+use crate::fs::look::{self, mtime, read_dir};
 use crate::fs::same::{same_content, same_place};
+use crate::model::blind::Blind;
 use crate::model::ids::Cell;
 use crate::model::record::InstalledFile;
 use crate::model::status::Trouble;
@@ -43,6 +44,19 @@ pub fn by_record(layout: &Layout, cell: &Cell, files: &[InstalledFile]) -> impl 
         let placed = regular(layout, &file.path);
         (!placed.is_some_and(|placed| is_the_built_one(&built, &placed))).then_some(Trouble::Different)
     })
+}
+
+/// Whether the files that a record of ours names could be looked at, there or not.
+///
+/// # Errors
+/// When one could not.
+pub fn look_at_all(layout: &Layout, cell: &Cell, files: &[InstalledFile]) -> Result<(), Blind> {
+    let dir = layout.built_modules(cell);
+    for file in files {
+        look::metadata(&dir.join(&file.built))?;
+        look::symlink_metadata(&layout.root.path(&file.path))?;
+    }
+    Ok(())
 }
 
 /// The same for a build without a record, all of whose files should be installed. `place` is where one belongs

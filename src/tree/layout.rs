@@ -144,6 +144,11 @@ impl Layout {
         self.state().join("kernels").join(format!("{kernel}.json"))
     }
 
+    /// Which directory held the kernels at the last run that looked at all of them.
+    pub fn install_tree_file(&self) -> PathBuf {
+        self.state().join("install-tree.json")
+    }
+
     /// Why there is no build in a cell: excluded, or failed; keyed by the inputs it was judged on.
     pub fn verdict(&self, cell: &Cell) -> PathBuf {
         self.verdict_dir(&cell.module).join(format!("{}-{}.json", cell.kernel, cell.arch))

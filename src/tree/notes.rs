@@ -17,7 +17,7 @@ pub fn kernel_note(layout: &Layout, kernel: &KernelRelease) -> KernelNote {
 }
 
 /// What a note that nobody can read may have said.
-fn every_duty() -> KernelNote {
+pub fn every_duty() -> KernelNote {
     let initramfs = InitramfsDue { since: now_nanos(), always: true, modules: Vec::new() };
     KernelNote { depmod_due: true, initramfs_due: Some(initramfs), ..KernelNote::default() }
 }
@@ -29,7 +29,8 @@ fn every_duty() -> KernelNote {
 pub fn update(layout: &Layout, kernel: &KernelRelease, change: impl FnOnce(&mut KernelNote)) -> Result<()> {
     let path = layout.kernel_note(kernel);
     let old = match state::note(layout, kernel) {
-        Err(blind) if matches!(blind.cause, Cause::Damaged(_)) => {
+        // A directory, say, can be set aside as well.
+        Err(blind) if matches!(blind.cause, Cause::Damaged(_) | Cause::NotAFile) => {
             state::set_aside(&path)?;
             every_duty()
         }
@@ -142,5 +143,28 @@ mod tests {
         assert_eq!(due.modules, ["spl", "zfs"]);
         update(&layout, &k, |n| *n = KernelNote::default()).unwrap();
         assert!(!layout.kernel_note(&k).exists());
+    }
+
+    #[test]
+    fn a_damaged_note_holds_every_duty_and_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let k = KernelRelease::new("6.1").unwrap();
+        let path = layout.kernel_note(&k);
+        for damage in ["", "{\"depmod-due\": tr", "null"] {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, damage).unwrap();
+            assert!(kernel_note(&layout, &k).depmod_due);
+            depmod_done(&layout, &k).unwrap();
+            let note = kernel_note(&layout, &k);
+            assert!(!note.depmod_due && note.initramfs_due.is_some_and(|due| due.always));
+            assert_eq!(std::fs::read_to_string(state::aside(&path)).unwrap(), damage);
+        }
+        // A directory in its place.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::remove_file(state::aside(&path)).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        depmod_lags(&layout, &k).unwrap();
+        assert!(kernel_note(&layout, &k).depmod_due && state::aside(&path).is_dir());
     }
 }

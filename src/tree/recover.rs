@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::remove_tree;
+use crate::fs::look;
 use crate::model::ids::ModuleId;
 use crate::process::PARENT_VARIABLE;
 use crate::tree::layout::{DIRECTIVES, LOADED, Layout, ORIGINALS};
@@ -41,7 +42,9 @@ fn remove_unfinished_builds(layout: &Layout, began: SystemTime) {
     };
     for (id, _) in registry::registered(layout) {
         for cell in registry::cells(layout, &id) {
-            let unrecorded = !layout.record(&cell).exists() && since(&layout.built_modules(&cell));
+            // One whose record cannot be looked at may be a good one.
+            let unrecorded =
+                look::exists(&layout.record(&cell)) == Ok(false) && since(&layout.built_modules(&cell));
             if unrecorded && let Err(error) = remove_tree(&layout.cell(&cell)) {
                 log::info!("the unfinished build of {cell} could not be removed: {error}");
             }

@@ -197,22 +197,39 @@ fn a_file_where_a_directory_should_be() {
 }
 
 #[test]
-fn damaged_state_files_cost_time_and_nothing_else() {
-    for text in ["", "{", "[]", "{\"format\": 99}", "\u{0}\u{0}", "{\"format\": 1, \"inputs\": 7}"] {
+fn damaged_state_files_stop_nothing_and_are_kept() {
+    for text in ["", "{", "null", "{\"format\": 99}", "\u{0}\u{0}", "{\"format\": 1, \"inputs\": 7}"] {
         let root = FakeRoot::new();
         ToyKernel::new(K).install(&root);
         ToyModule::new("good", "1").register(&root);
         root.hook(&[]).expect(0);
         let installed = root.snapshot_of(format!("/usr/lib/modules/{K}/updates"));
         root.take_make_calls();
-        root.write(format!("/var/lib/dkms/good/1/{K}/x86_64/.dkms-hook.json"), text);
-        root.write(format!("/var/lib/dkms/.dkms-hook/kernels/{K}.json"), text);
-        root.write(format!("/var/lib/dkms/.dkms-hook/verdicts/good/1/{K}-x86_64.json"), text);
-        root.hook(&[]).expect(0);
-        assert!(root.take_make_calls().is_empty(), "{text:?}: what is there fits and is taken over");
+        let record = format!("/var/lib/dkms/good/1/{K}/x86_64/.dkms-hook.json");
+        root.write(&record, text);
+        let note = format!("/var/lib/dkms/.dkms-hook/kernels/{K}.json");
+        root.write(&note, text);
+        let verdict = format!("/var/lib/dkms/.dkms-hook/verdicts/good/1/{K}-x86_64.json");
+        root.write(&verdict, text);
+        root.hook(&[]).expect(11).says(&record);
+        root.deb("trigger", "", "triggered").expect(0).says(&record);
+        root.hook(&["status"]).expect(1);
+        assert!(root.take_make_calls().is_empty(), "{text:?}: a good build is not replaced for that");
         assert!(installed == root.snapshot_of(format!("/usr/lib/modules/{K}/updates")));
+        assert_eq!(root.read(&record), text);
+        if text.contains("99") {
+            // No damage: a newer version wrote them, and only a person moves them away.
+            root.dkms(&["build", "good/1", "-k", K, "--force"]).expect(1).says("format 99");
+            for file in [&record, &note, &verdict] {
+                assert_eq!(root.read(file), text);
+                fs::remove_file(root.path(file)).unwrap();
+            }
+        } else {
+            root.dkms(&["build", "good/1", "-k", K, "--force"]).expect(0);
+            assert_eq!(root.read(record + ".damaged"), text);
+        }
+        root.hook(&[]).expect(0);
         assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n", "{text:?}");
-        root.hook(&["status"]).expect(0);
     }
 }
 

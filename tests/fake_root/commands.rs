@@ -90,7 +90,11 @@ fn install_alone_does_everything_and_several_kernels_are_all_worked_on() {
     assert!(!root.exists("/var/lib/dkms/hello"));
     assert!(!root.exists(format!("/lib/modules/{K2}/updates")));
     assert_eq!(root.names("/var/lib/dkms"), [".dkms-hook"]);
-    assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["lock"], "notes of a removed module stay");
+    assert_eq!(
+        root.names("/var/lib/dkms/.dkms-hook"),
+        ["install-tree.json", "lock"],
+        "notes of a removed module stay"
+    );
 }
 
 #[test]

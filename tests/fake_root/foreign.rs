@@ -120,7 +120,7 @@ fn a_build_of_dkms_can_be_removed_without_being_taken_over_first() {
     let kernel = ToyKernel::new(K);
     kernel.remove_image(&root);
     kernel.remove_headers(&root);
-    root.hook(&[]).expect(0);
+    root.hook(&["--purge-missing"]).expect(0);
     assert!(!root.exists(format!("/lib/modules/{K}")));
 }
 
@@ -161,7 +161,7 @@ fn originals_of_a_kernel_that_is_gone_are_deleted_with_it() {
     root.hook(&[]).expect(0);
     kernel.remove_image(&root);
     kernel.remove_headers(&root);
-    root.hook(&[]).expect(0);
+    root.hook(&["--purge-missing"]).expect(0);
     assert!(!root.exists(format!("/lib/modules/{K}")));
     assert_eq!(root.names("/var/lib/dkms/hello"), ["1.0"]);
 }

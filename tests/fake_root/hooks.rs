@@ -201,7 +201,7 @@ fn removed_before_its_modules_package_is() {
     kernel.remove_headers(&root);
     trigger(&root);
     assert!(!root.exists(format!("/lib/modules/{K}")));
-    assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["lock"]);
+    assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["install-tree.json", "lock"]);
 }
 
 #[test]

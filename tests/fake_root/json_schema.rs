@@ -247,6 +247,7 @@ fn tree(mounted: &str, id: Option<&str>) -> TreePlace {
 
 fn conditions() -> Vec<Condition> {
     let rival = |version: &str, srcversion: Option<&str>| Rival {
+        unread: None,
         module: "zfs".into(),
         path: "/lib/modules/6.1/kernel/zfs.ko".into(),
         labels: Labels {

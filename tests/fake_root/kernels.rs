@@ -84,7 +84,7 @@ fn somebody_elses_files_keep_the_directory_of_a_kernel_that_is_gone() {
     let root = installed();
     root.write(format!("/lib/modules/{K}/extra/vendor.ko"), "not ours");
     ToyKernel::new(K).remove_image(&root);
-    root.hook(&[]).expect(0);
+    root.hook(&["--purge-missing"]).expect(0);
     assert!(root.exists(format!("/lib/modules/{K}/extra/vendor.ko")));
     assert!(!root.exists(format!("/lib/modules/{K}/updates")));
     in_line(&root);

@@ -14,6 +14,7 @@ mod alpm_events;
 mod alpm_hook_files;
 mod autoinstall;
 mod bad_input;
+mod blind;
 mod build_failures;
 mod build_pipeline;
 mod build_signing;

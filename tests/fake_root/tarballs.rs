@@ -225,7 +225,7 @@ fn a_loaded_build_needs_no_headers() {
         assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
         ToyKernel::new(K).remove_image(&root);
         ToyKernel::new(K).remove_headers(&root);
-        root.hook(&[]).expect(0);
+        root.hook(&["--purge-missing"]).expect(0);
         assert_eq!(status(&root), "hello/1.0: added\n");
     }
 }

@@ -8,11 +8,14 @@ use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const K: &str = "6.12.1-toy";
 
-pub const SCENARIOS: [(&str, fn()); 5] = [
+pub const SCENARIOS: [(&str, fn()); 8] = [
     ("a_build_that_fills_the_disk", a_build_that_fills_the_disk),
     ("a_module_that_does_not_fit", a_module_that_does_not_fit),
     ("an_archive_that_does_not_fit", an_archive_that_does_not_fit),
     ("a_tree_that_is_read_only", a_tree_that_is_read_only),
+    ("a_tree_that_becomes_read_only_during_a_build", a_tree_that_becomes_read_only_during_a_build),
+    ("a_tree_that_goes_away_during_a_build", a_tree_that_goes_away_during_a_build),
+    ("another_file_system_over_the_kernels", another_file_system_over_the_kernels),
     ("nothing_to_do_starts_no_process", nothing_to_do_starts_no_process),
 ];
 
@@ -147,6 +150,98 @@ fn a_tree_that_is_read_only() {
 }
 
 /// Process numbers are handed out in order, and nobody else is in this namespace.
+/// A module with one build installed; its next build begins with a command for a shell, once.
+fn with_a_command(root: &FakeRoot, command: &str) {
+    ToyKernel::new(K).install(root);
+    ToyModule::new("good", "1").register(root);
+    root.hook(&[]).expect(0);
+    root.write_script("/var/log/command", &format!("#!/bin/sh\n{command}\n"));
+    let command = root.path("/var/log/command").display().to_string();
+    let make = format!("sh {command} && make -C $kernel_source_dir M=$dkms_tree/good/1/build");
+    ToyModule::new("good", "1").make(&make).write_source(root);
+}
+
+fn a_tree_that_becomes_read_only_during_a_build() {
+    let root = FakeRoot::new();
+    mount(&root, "/var/lib/dkms", "size=8m");
+    let tree = root.path("/var/lib/dkms").display().to_string();
+    // Over itself: what is written to at this moment cannot become read-only.
+    let cover = format!("mount --bind {tree} {tree}");
+    with_a_command(&root, &format!("{cover} && mount --options-mode ignore -o remount,bind,ro {tree}"));
+    let installed = root.snapshot_of("/usr/lib/modules");
+    let cell = format!("/var/lib/dkms/good/1/{K}");
+    let built = root.snapshot_of(&cell);
+    for _ in 0..2 {
+        let answer = root.hook(&[]);
+        assert_ne!(answer.code, 0, "{}{}", answer.out, answer.err);
+        answer.says("/var/lib/dkms").says("ead-only");
+        root.deb("trigger", "", "triggered").expect(0);
+    }
+    assert!(installed == root.snapshot_of("/usr/lib/modules"), "the module that worked is gone");
+    assert!(built == root.snapshot_of(&cell), "its build is gone");
+    assert!(Command::new("umount").arg(&tree).status().unwrap().success());
+    root.write_script("/var/log/command", "#!/bin/sh\n");
+    root.hook(&[]).expect(0);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}
+
+fn a_tree_that_goes_away_during_a_build() {
+    let root = FakeRoot::new();
+    let (place, tree) = (root.path("/srv/dkms"), root.path("/var/lib/dkms"));
+    std::fs::create_dir_all(&place).unwrap();
+    let bind = || {
+        let mut command = Command::new("mount");
+        assert!(command.arg("--bind").args([&place, &tree]).status().unwrap().success());
+    };
+    bind();
+    with_a_command(&root, &format!("umount -l {}", tree.display()));
+    let installed = root.snapshot_of("/usr/lib/modules");
+    let before = root.snapshot_of(format!("/srv/dkms/good/1/{K}"));
+    let answer = root.hook(&[]);
+    assert_ne!(answer.code, 0, "{}{}", answer.out, answer.err);
+    answer.says("/var/lib/dkms/good/1");
+    // Nothing is registered there now: nothing is known, so nothing is done.
+    root.deb("trigger", "", "triggered").expect(0);
+    root.hook(&[]).expect(0);
+    assert!(installed == root.snapshot_of("/usr/lib/modules"), "the module that worked is gone");
+    assert!(before == root.snapshot_of(format!("/srv/dkms/good/1/{K}")), "its build is gone");
+    bind();
+    root.write_script("/var/log/command", "#!/bin/sh\n");
+    root.hook(&[]).expect(0);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}
+
+fn another_file_system_over_the_kernels() {
+    let root = FakeRoot::new();
+    for k in [K, "6.13.0-toy"] {
+        ToyKernel::new(k).install(&root);
+    }
+    ToyModule::new("one", "1").register(&root);
+    root.hook(&[]).expect(0);
+    let built = root.snapshot_of("/var/lib/dkms/one");
+    let kernels = "/usr/lib/modules";
+    let cover = || {
+        mount(&root, kernels, "size=1m");
+        // An old copy of one kernel is in what should have been covered.
+        std::fs::create_dir_all(root.path(format!("{kernels}/{K}/kernel"))).unwrap();
+    };
+    cover();
+    let why = "now that directory is on tmpfs mounted at /usr/lib/modules";
+    root.hook(&[]).expect(11).says(why).says("the modules of 6.13.0-toy are kept").says("--purge-missing");
+    root.deb("trigger", "", "triggered").expect(0).says(why);
+    root.hook(&["--dry-run"]).expect(1).says(why);
+    assert!(built.changes(&root.snapshot_of("/var/lib/dkms/one")).iter().all(|change| change.contains(K)));
+    assert!(root.exists("/var/lib/dkms/one/1/6.13.0-toy/x86_64/module/one.ko"));
+    assert!(Command::new("umount").arg(root.path(kernels)).status().unwrap().success());
+    root.hook(&[]).expect(0);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+    // A person says that it is meant so; from then on that tree is the one.
+    cover();
+    root.hook(&["--purge-missing"]).expect(0);
+    assert!(!root.exists("/var/lib/dkms/one/1/6.13.0-toy"));
+    root.hook(&[]).expect(0).does_not_say(why);
+}
+
 fn nothing_to_do_starts_no_process() {
     let root = FakeRoot::new();
     for k in [K, "6.13.0-toy"] {

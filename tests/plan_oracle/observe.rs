@@ -132,8 +132,12 @@ pub fn name_of(name: Name) -> String {
 /// A module of the kernel's own has version 2, all of ours version 1.
 fn installing(machine: &Machine, m: M, k: K) -> Installing {
     let labels = |version: &str| Labels { version: version.to_owned(), ..Labels::default() };
-    let rival =
-        Rival { module: name_of(m.0), path: "/lib/modules/its/kernel/own.ko".into(), labels: labels("2") };
+    let rival = Rival {
+        unread: None,
+        module: name_of(m.0),
+        path: "/lib/modules/its/kernel/own.ko".into(),
+        labels: labels("2"),
+    };
     Installing {
         rivals: machine.keeps_its_own(m.0, k).then_some(rival).into_iter().collect(),
         built: machine.builds.get(&(m, k)).map(|_| (name_of(m.0), Some(labels("1")))).into_iter().collect(),

@@ -11,6 +11,8 @@ use crate::apply::sign::Signed;
 use crate::apply::tree;
 use crate::conf::model::Conf;
 use crate::fs::atomic;
+use crate::fs::look;
+use crate::kernel;
 use crate::model::blind::Cause;
 use crate::model::error::{Error, Result};
 use crate::model::fit::Fit;
@@ -28,10 +30,12 @@ use crate::tree::state;
 impl Executor<'_> {
     pub(super) fn build(&self, cell: &Cell, force: bool) -> Result<()> {
         let layout = self.observer.layout;
-        let old = match state::record(layout, cell) {
+        let (old, damaged) = match state::record(layout, cell) {
             // The new build gets one that is understood.
-            Err(blind) if matches!(blind.cause, Cause::Damaged(_)) => state::known(Err(blind)),
-            seen => seen?,
+            Err(blind) if matches!(blind.cause, Cause::Damaged(_)) => {
+                (None, look::read(&layout.record(cell)).unwrap_or_default())
+            }
+            seen => (seen?, None),
         };
         let overrides = self.observer.overrides_of(cell, old.as_ref()).into_owned();
         let observer = self.observer.with(&overrides);
@@ -57,7 +61,9 @@ impl Executor<'_> {
             Ok(built) => {
                 // First, as what has a record is finished.
                 self.record_directives(&observer, cell, &conf);
-                self.record_build(&observer, cell, facts, inputs, old, &built.signed)
+                self.record_build(&observer, cell, facts, inputs, old, &built.signed)?;
+                // The new build took the place of all that was there.
+                damaged.map_or(Ok(()), |bytes| atomic::write(&state::aside(&layout.record(cell)), &bytes))
             }
             Err(failure) => {
                 if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {
@@ -89,7 +95,7 @@ impl Executor<'_> {
             facts,
             installed: old.map(|r| r.installed).unwrap_or_default(),
             refused: None,
-            without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
+            without_image: !kernel::image(layout, &cell.kernel).unwrap_or(true),
             overrides: observer.overrides.clone(),
         };
         if let Ok((_, _, _, after, stamp)) = observer.fresh(cell)
@@ -133,6 +139,9 @@ impl Executor<'_> {
             reported: self.flags.interactive,
         };
         let verdict = Verdict { inputs, stamp: String::new(), facts, failure: Some(note) };
+        if state::verdict(layout, cell).is_err() {
+            state::set_aside(&layout.verdict(cell))?;
+        }
         state::save_verdict(layout, cell, &verdict)?;
         if !self.flags.interactive {
             atomic::write(&layout.unreported(), b"")?;
@@ -175,7 +184,7 @@ impl Executor<'_> {
                 return Err(error);
             }
         }
-        if reinstall { self.installer(&[]).renew(cell) } else { Ok(()) }
+        if reinstall { self.installer(cell, &[]).renew(cell) } else { Ok(()) }
     }
 
     /// Writes down that a build fits the headers that are there now.
@@ -206,7 +215,7 @@ impl Executor<'_> {
         };
         // Those that it depends on may have been taken over a step before.
         inputs.depends = self.observer.dependencies(cell, &facts.depends);
-        let conf = self.conf(cell).1;
+        let conf = self.conf(cell).1.unwrap_or_default();
         let record = Record {
             inputs: inputs.into(),
             kept: None,
@@ -218,7 +227,7 @@ impl Executor<'_> {
                 Vec::new()
             },
             refused: None,
-            without_image: !layout.kernel(&cell.kernel).join("kernel").is_dir(),
+            without_image: !kernel::image(layout, &cell.kernel).unwrap_or(true),
             overrides: Overrides::default(),
         };
         if let Some(conf) = &conf {

@@ -16,6 +16,7 @@ use crate::conf::model::{Conf, Context};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::rival::Rival;
+use crate::model::system::InstallTree;
 use crate::model::system::System;
 use crate::observe::Observer;
 use crate::plan::{Action, Condition, Duty, Options, Plan, Step};
@@ -178,7 +179,7 @@ impl Executor<'_> {
 
     fn is_shared(&self, cell: &Cell) -> bool {
         !*self.observer.settings.no_weak_modules
-            && !self.conf(cell).1.is_some_and(|conf| conf.no_weak_modules)
+            && !self.conf(cell).1.is_ok_and(|conf| conf.is_some_and(|conf| conf.no_weak_modules))
     }
 
     fn changed(&self, cell: &Cell, paths: Vec<PathBuf>) {
@@ -199,7 +200,7 @@ impl Executor<'_> {
             }
         }
         for (cell, why) in &plan.refused {
-            if let Err(error) = self.installer(&[]).write_refusal(cell, why) {
+            if let Err(error) = self.installer(cell, &[]).write_refusal(cell, why) {
                 log::warn!("{error}");
             }
         }
@@ -227,7 +228,7 @@ impl Executor<'_> {
             }
             Action::Uninstall { cell } => self.uninstall(cell),
             Action::Unbuild { cell } => {
-                self.installer(&[]).clear_unfinished(cell)?;
+                self.installer(cell, &[]).clear_unfinished(cell)?;
                 tree::unbuild(layout, cell)
             }
             Action::Forget { module } => tree::forget(layout, module),
@@ -253,30 +254,60 @@ impl Executor<'_> {
         tree::add(self.observer.layout, module)
     }
 
-    fn installer<'s>(&'s self, rivals: &'s [Rival]) -> Installer<'s> {
+    fn installer<'s>(&'s self, cell: &Cell, rivals: &'s [Rival]) -> Installer<'s> {
         Installer {
             layout: self.observer.layout,
             distribution: self.observer.distribution,
             symlink_modules: *self.observer.settings.symlink_modules,
             rivals,
             kernel_event: self.options.kernel_event,
+            gone: self.is_gone(&cell.kernel),
             report: self.report,
         }
     }
 
-    /// What a conf is read with and, where it can be had, what it says: installing and uninstalling a
-    /// build must not depend on it.
-    fn conf(&self, cell: &Cell) -> (Context, Option<Conf>) {
+    /// Whether a kernel that is not on disk can be taken to be gone. A person may have something removed
+    /// although that is not certain.
+    fn is_gone(&self, kernel: &KernelRelease) -> bool {
+        let known = self.system.kernels.get(kernel);
+        let sound = self.system.install_tree == InstallTree::Sound && known.is_none_or(|k| k.blind.is_none());
+        sound || self.options.purge_missing || self.options.kernel_left
+    }
+
+    /// What a conf is read with and, where there is one, what it says: a build whose source is gone can be
+    /// installed and uninstalled. One that is there and cannot be read is not the same as none: it may
+    /// have scripts.
+    fn conf(&self, cell: &Cell) -> (Context, Result<Option<Conf>>) {
         let record = state::known(state::record(self.observer.layout, cell));
         let overrides = self.observer.overrides_of(cell, record.as_ref());
         let observer = self.observer.with(&overrides);
         let context = observer.context(cell);
-        let conf = observer.conf(cell, &context, Strictness::Other).ok();
+        let conf = match observer.conf(cell, &context, Strictness::Other) {
+            Ok(conf) => Ok(Some(conf)),
+            Err(_) if observer.is_without_conf(&cell.module) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
         (context, conf)
     }
 
     fn install(&self, cell: &Cell, force: bool, rivals: &[Rival]) -> Result<()> {
         let (context, conf) = self.conf(cell);
+        let conf = match conf {
+            Ok(conf) => conf,
+            Err(error) if force => {
+                let text =
+                    format!("{error}\nPRE_INSTALL and POST_INSTALL of {}, if any, are not run", cell.module);
+                self.report.warning(&text);
+                None
+            }
+            // PRE_INSTALL can refuse the installation.
+            Err(error) => {
+                let hint = error.hint.clone();
+                let why = format!("{} is not installed, as it may have a PRE_INSTALL", cell.module);
+                let hint = hint.unwrap_or_else(|| "--force installs it without its scripts".to_owned());
+                return Err(error.context(why).hint(hint));
+            }
+        };
         let scripts = conf.as_ref().map(|c| c.scripts.clone()).unwrap_or_default();
         if let Some(text) = &scripts.pre_install {
             let status = self.script("PRE_INSTALL", text, cell, &context);
@@ -286,7 +317,7 @@ impl Executor<'_> {
                     .hint("its messages are above; --force installs the modules anyway"));
             }
         }
-        let installer = self.installer(rivals);
+        let installer = self.installer(cell, rivals);
         installer.install(cell, conf.as_ref())?;
         self.changed(cell, installer.installed_paths(cell, conf.as_ref()));
         match &scripts.post_install {
@@ -311,7 +342,12 @@ impl Executor<'_> {
 
     fn uninstall(&self, cell: &Cell) -> Result<()> {
         let (context, conf) = self.conf(cell);
-        let installer = self.installer(&[]);
+        let conf = conf.unwrap_or_else(|error| {
+            let text = format!("{error}\nPOST_REMOVE of {}, if it has one, is not run", cell.module);
+            self.report.warning(&text);
+            None
+        });
+        let installer = self.installer(cell, &[]);
         let paths = installer.installed_paths(cell, conf.as_ref());
         if self.is_shared(cell) {
             self.sharing().remove(&cell.kernel, &paths);

@@ -42,6 +42,10 @@ struct Cli {
     /// Print the plan as JSON; implies --dry-run
     #[arg(long)]
     json: bool,
+    /// Also delete what was built for missing kernels when nothing proves that they are gone for good: no
+    /// kernel is on disk at all, or the directory of the kernels is another one than at the last run
+    #[arg(long)]
+    purge_missing: bool,
     /// When only a kernel's headers changed: `inputs` rebuilds, `abi` keeps modules whose imported
     /// symbols are the same. Only for this run; the default is in framework.conf
     #[arg(long, value_name = "POLICY", global = true, value_parser = rebuild)]
@@ -133,6 +137,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn run(cli: &Cli, report: &Console) -> Result<u8> {
+    if cli.command.is_some() && cli.purge_missing {
+        return Err(Error::new(Kind::Misuse(2), "--purge-missing goes with no command"));
+    }
     if cli.command.is_some() && (cli.dry_run || cli.json || !cli.kernel.is_empty()) {
         let text = "put these options after the command: --kernel, --dry-run, --json";
         return Err(Error::new(Kind::Misuse(2), text).hint(
@@ -206,7 +213,7 @@ fn kernels(names: &[String]) -> Result<Option<Vec<KernelRelease>>> {
 
 fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
     let request = Request::Reconcile { kernels: kernels(&cli.kernel)?, retry: false };
-    let options = Options { kernel_event: true, ..Options::default() };
+    let options = Options { kernel_event: true, purge_missing: cli.purge_missing, ..Options::default() };
     if cli.json {
         let (system, plan) = machine.plan(&request, &options, &Overrides::default());
         print(&to_json(&json::plan(&system, &plan))?);
@@ -217,7 +224,11 @@ fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
 
 fn code_of_plan(plan: &Plan) -> u8 {
     let unknown = plan.notes.iter().any(|n| matches!(n, Note::UnknownKernel { .. }));
-    if unknown { Kind::UnknownKernel.exit_status() } else { 0 }
+    match unknown {
+        true => Kind::UnknownKernel.exit_status(),
+        false if plan.notes.iter().any(Note::is_blind) => Kind::Unseen.exit_status(),
+        false => 0,
+    }
 }
 
 /// Does what is asked and tells about it, or tells what would be done.
@@ -270,5 +281,5 @@ fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {
             .hint("`dkms status` lists the modules that are")
     })?;
     print(&text);
-    Ok(0)
+    Ok(code_of_plan(&plan))
 }

@@ -85,7 +85,7 @@ impl Worker {
     fn tombstone(&self, request: &Request) -> Result<()> {
         match request {
             Request::KernelRemoved { kernel } => {
-                let image = self.machine.layout.kernel(kernel).join("kernel").is_dir();
+                let image = kernel::image(&self.machine.layout, kernel).unwrap_or(true);
                 self.machine.mark_removed(kernel, image, &self.report)
             }
             Request::Autoinstall { kernel, .. }

@@ -5,9 +5,11 @@
 //! stand at the functions, and `tests.rs` has a table for each.
 
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
-use crate::fs::look::read_dir;
+use crate::fs::look::{self, Seen};
+use crate::model::blind::{Blind, Cause};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName, Version};
 use crate::model::system::Source;
 use crate::tree::layout::{Layout, ORIGINALS};
@@ -18,13 +20,69 @@ mod tests;
 /// Directories of `T/m/v` that are no kernels (DKMS's own list).
 const NOT_KERNELS: [&str; 6] = ["build", "tarball", "driver_disk", "rpm", "deb", "source"];
 
-/// Every module version that has a directory in the tree, with the state of its source.
-pub fn registered(layout: &Layout) -> Vec<(ModuleId, Source)> {
-    let names = entries(layout, &layout.tree()).into_iter().filter_map(|name| ModuleName::new(name).ok());
-    let versions = names.flat_map(|name| versions(layout, &name));
-    let mut out: Vec<_> = versions.filter_map(|id| source(layout, &id).map(|source| (id, source))).collect();
-    out.sort_by(|a, b| a.0.cmp(&b.0));
+/// What is registered, as far as it could be looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// Every module version that has a directory in the tree, with the state of its source.
+    pub versions: Vec<(ModuleId, Source)>,
+    /// What could not be looked at: of one module where it is named, of any where it is not.
+    pub blind: Vec<(Option<ModuleName>, Blind)>,
+}
+
+/// Looks at everything that is registered.
+pub fn look(layout: &Layout) -> Registered {
+    let mut out = Registered::default();
+    let modules = match modules(layout, &mut out) {
+        Ok(modules) => modules,
+        Err(blind) => {
+            out.blind.push((None, shown(layout, blind)));
+            return out;
+        }
+    };
+    for name in modules {
+        match look_for_versions(layout, &name) {
+            Ok(versions) => {
+                let known = versions.into_iter().filter_map(|id| Some((id.clone(), source(layout, &id)?)));
+                out.versions.extend(known);
+            }
+            Err(blind) => out.blind.push((Some(name), shown(layout, blind))),
+        }
+    }
+    out.versions.sort_by(|a, b| a.0.cmp(&b.0));
     out
+}
+
+/// Names of modules. A link in the place of one that cannot be followed may be a module.
+fn modules(layout: &Layout, out: &mut Registered) -> Result<Vec<ModuleName>, Blind> {
+    let tree = layout.tree();
+    let Some(found) = look::entries(&tree)? else {
+        // There need be none; but a link in its place leads somewhere, and what would hold it is always there.
+        return match look::is_dir(&tree)? || look::parent_is_there(&tree)? {
+            true => Ok(Vec::new()),
+            false => Err(Blind::new(tree, Cause::NoParent)),
+        };
+    };
+    for entry in &found {
+        let name = entry.file_name().into_string().ok().and_then(|name| ModuleName::new(name).ok());
+        if let Some(name) = name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
+            && let Err(blind) = look::is_dir(&entry.path())
+            && blind.cause != Cause::NotADirectory
+        {
+            out.blind.push((Some(name), shown(layout, blind)));
+        }
+    }
+    let names = names(layout, &tree, &found)?;
+    Ok(names.into_iter().filter_map(|name| ModuleName::new(name).ok()).collect())
+}
+
+fn shown(layout: &Layout, blind: Blind) -> Blind {
+    Blind { path: layout.shown(&blind.path), ..blind }
+}
+
+/// Every module version that has a directory in the tree, with the state of its source. What could not be
+/// looked at is left out: for those who decide nothing by its absence.
+pub fn registered(layout: &Layout) -> Vec<(ModuleId, Source)> {
+    look(layout).versions
 }
 
 /// Every version of a module that has a directory in the tree, in C order.
@@ -34,8 +92,17 @@ pub fn registered(layout: &Layout) -> Vec<(ModuleId, Source)> {
 /// it: both names would have the same builds, and what is done to one would be undone for the other. The links
 /// `kernel-K-A` are such.
 pub fn versions(layout: &Layout, name: &ModuleName) -> Vec<ModuleId> {
-    let names = entries(layout, &layout.module(name)).into_iter().filter(|name| is_version_name(name));
-    names.filter_map(|v| Some(ModuleId { name: name.clone(), version: Version::new(v).ok()? })).collect()
+    look_for_versions(layout, name).unwrap_or_default()
+}
+
+/// As [`versions`].
+///
+/// # Errors
+/// When the directory of the module could not be looked at.
+fn look_for_versions(layout: &Layout, name: &ModuleName) -> Result<Vec<ModuleId>, Blind> {
+    let names = entries(layout, &layout.module(name))?.into_iter().filter(|name| is_version_name(name));
+    let id = |v| Some(ModuleId { name: name.clone(), version: Version::new(v).ok()? });
+    Ok(names.filter_map(id).collect())
 }
 
 /// Whether a directory of that name in `T/m` can be a version.
@@ -54,18 +121,22 @@ pub fn is_kernel_name(name: &str) -> bool {
 /// that leads nowhere, and where it is no link although `/usr/src/m-v` is there. With neither of the two
 /// DKMS knows no such module: it lists nothing, and refuses every action but `add`.
 pub fn source(layout: &Layout, id: &ModuleId) -> Option<Source> {
-    if !layout.version(id).is_dir() {
-        return None;
+    look_at_source(layout, id).unwrap_or_else(|blind| Some(Source::Blind(shown(layout, blind))))
+}
+
+fn look_at_source(layout: &Layout, id: &ModuleId) -> Seen<Source> {
+    if look::metadata(&layout.version(id))?.is_none_or(|meta| !meta.is_dir()) {
+        return Ok(None);
     }
     let link = layout.source_link(id);
     let inside = layout.root.inside(&link);
-    Some(match std::fs::read_link(&link) {
-        Ok(_) if layout.root.is_dir(&inside) => Source::Added,
-        Ok(target) => Source::Dangling(target),
+    Ok(Some(match look::read_link(&link)? {
+        Some(_) if layout.root.look_for_dir(&inside)? => Source::Added,
+        Some(target) => Source::Dangling(target),
         // What an `add` leaves that was interrupted, or somebody who deleted the link.
-        Err(_) if layout.root.is_dir(layout.source_inside(id)) => Source::Dangling(inside),
-        Err(_) => Source::BinariesOnly,
-    })
+        None if layout.root.look_for_dir(layout.source_inside(id))? => Source::Dangling(inside),
+        None => Source::BinariesOnly,
+    }))
 }
 
 /// Whether a module version is registered with a source that can be used.
@@ -73,13 +144,14 @@ pub fn is_added(layout: &Layout, id: &ModuleId) -> bool {
     source(layout, id) == Some(Source::Added)
 }
 
-/// The cells of a module version that have a directory, whatever is in it, in C order.
+/// The cells of a module version that have a directory, whatever is in it, in C order. What could not be
+/// looked at is left out: the observer looks at each cell of a known kernel by its own name, too.
 pub fn cells(layout: &Layout, id: &ModuleId) -> Vec<Cell> {
     let dir = layout.version(id);
     let mut out = Vec::new();
-    for kernel in entries(layout, &dir).into_iter().filter(|name| is_kernel_name(name)) {
+    for kernel in entries(layout, &dir).unwrap_or_default().into_iter().filter(|name| is_kernel_name(name)) {
         let Ok(release) = KernelRelease::new(kernel) else { continue };
-        for arch in entries(layout, &dir.join(&release)) {
+        for arch in entries(layout, &dir.join(&release)).unwrap_or_default() {
             if let Ok(arch) = Arch::new(arch) {
                 out.push(Cell { module: id.clone(), kernel: release.clone(), arch });
             }
@@ -98,7 +170,15 @@ pub fn builds(layout: &Layout, id: &ModuleId) -> Vec<Cell> {
 /// Whether there is a build in a cell: its directory has a directory `module`. As in DKMS nothing else is
 /// looked at.
 pub fn is_built(layout: &Layout, cell: &Cell) -> bool {
-    layout.built_modules(cell).is_dir()
+    look_for_build(layout, cell).unwrap_or(false)
+}
+
+/// As [`is_built`].
+///
+/// # Errors
+/// When it could not be looked at, or something else is in its place.
+pub fn look_for_build(layout: &Layout, cell: &Cell) -> Result<bool, Blind> {
+    look::is_dir(&layout.built_modules(cell))
 }
 
 /// Whether there is a build in a cell, and it is the installed one. As in DKMS, whether its files are below
@@ -109,16 +189,33 @@ pub fn is_installed(layout: &Layout, cell: &Cell) -> bool {
 
 /// Whether the version in a cell is the one that [`active`] names, built or not.
 pub fn is_active(layout: &Layout, cell: &Cell) -> bool {
-    active(layout, &cell.module.name, &cell.kernel, &cell.arch).as_ref() == Some(&cell.module.version)
+    look_at_active(layout, cell).unwrap_or(false)
+}
+
+/// As [`is_active`].
+///
+/// # Errors
+/// When the link could not be looked at.
+pub fn look_at_active(layout: &Layout, cell: &Cell) -> Result<bool, Blind> {
+    let active = look_for_active(layout, &cell.module.name, &cell.kernel, &cell.arch)?;
+    Ok(active.as_ref() == Some(&cell.module.version))
 }
 
 /// The verdicts on file, by their paths. Most machines have none.
-pub fn verdicts(layout: &Layout) -> BTreeSet<PathBuf> {
-    let below =
-        |dirs: Vec<PathBuf>| dirs.into_iter().flat_map(|dir| read_dir(&dir)).map(|entry| entry.path());
-    let names = below(vec![layout.state().join("verdicts")]).collect();
-    let versions = below(names).collect();
-    below(versions).collect()
+///
+/// # Errors
+/// When a directory of them could not be looked at: there may be any.
+pub fn verdicts(layout: &Layout) -> Result<BTreeSet<PathBuf>, Blind> {
+    let below = |dirs: Vec<PathBuf>| -> Result<Vec<PathBuf>, Blind> {
+        let mut out = Vec::new();
+        for dir in dirs {
+            out.extend(look::entries(&dir)?.into_iter().flatten().map(|entry| entry.path()));
+        }
+        Ok(out)
+    };
+    let names = below(vec![layout.state().join("verdicts")])?;
+    let versions = below(names)?;
+    Ok(below(versions)?.into_iter().collect())
 }
 
 /// The version of a module that is installed for a kernel: where the link `kernel-K-A` leads.
@@ -127,35 +224,42 @@ pub fn verdicts(layout: &Layout) -> BTreeSet<PathBuf> {
 /// where it leads: an absolute link, or one with `..`, is as good. One that leads to the build for another
 /// kernel says nothing of this one.
 pub fn active(layout: &Layout, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> Option<Version> {
+    look_for_active(layout, name, kernel, arch).unwrap_or_default()
+}
+
+fn look_for_active(layout: &Layout, name: &ModuleName, kernel: &KernelRelease, arch: &Arch) -> Seen<Version> {
     let link = layout.active_link(name, kernel, arch);
-    let target = std::fs::read_link(&link).ok()?;
-    let first = target.components().next()?.as_os_str().to_str()?;
+    let Some(target) = look::read_link(&link)? else { return Ok(None) };
+    let first = target.components().next().and_then(|first| first.as_os_str().to_str());
+    let Some(first) = first else { return Ok(None) };
     if Path::new(first).join(kernel).join(arch) == target {
-        return Version::new(first).ok();
+        return Ok(Version::new(first).ok());
     }
     let real = |path: &Path| layout.root.resolve(layout.root.inside(path)).ok();
-    let found = real(&link)?;
+    let Some(found) = real(&link) else { return Ok(None) };
     let leads_there = |id: &ModuleId| {
         let cell = Cell { module: id.clone(), kernel: kernel.clone(), arch: arch.clone() };
         real(&layout.cell(&cell)).is_some_and(|build| build == found)
     };
-    versions(layout, name).into_iter().find(leads_there).map(|id| id.version)
+    Ok(versions(layout, name).into_iter().find(leads_there).map(|id| id.version))
 }
 
 /// Names of the sub-directories of a directory of the tree, sorted by bytes. What starts with a dot is ours or
 /// temporary; of links only those count that lead out of the directory, see [`versions`].
-fn entries(layout: &Layout, dir: &Path) -> Vec<String> {
-    let counts = |entry: &std::fs::DirEntry| {
-        let kind = entry.file_type();
-        kind.is_ok_and(|kind| {
-            kind.is_dir() || kind.is_symlink() && leads_elsewhere(layout, dir, &entry.path())
-        })
-    };
-    let found = read_dir(dir).filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-    let mut names: Vec<String> =
-        found.filter(counts).filter_map(|entry| entry.file_name().into_string().ok()).collect();
+fn entries(layout: &Layout, dir: &Path) -> Result<Vec<String>, Blind> {
+    names(layout, dir, &look::entries(dir)?.unwrap_or_default())
+}
+
+fn names(layout: &Layout, dir: &Path, found: &[DirEntry]) -> Result<Vec<String>, Blind> {
+    let mut names = Vec::new();
+    for entry in found.iter().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")) {
+        let kind = entry.file_type().map_err(|error| Blind::os(&entry.path(), &error))?;
+        if kind.is_dir() || kind.is_symlink() && leads_elsewhere(layout, dir, &entry.path()) {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
     names.sort_unstable();
-    names
+    Ok(names)
 }
 
 /// Whether a link in `dir` leads to a directory that is not below `dir`, by the same way for this process

@@ -16,15 +16,18 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::fs::atomic;
+use crate::fs::look::{self, Seen};
 use crate::model::blind::{Blind, Cause};
 use crate::model::directive::Directives;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::{KernelNote, Record, Verdict};
+use crate::model::system::TreePlace;
 use crate::tree::layout::Layout;
 
 mod directives;
 mod inputs;
+mod install_tree;
 mod note;
 mod record;
 #[cfg(test)]
@@ -33,9 +36,6 @@ mod upgrades;
 mod verdict;
 
 pub use upgrades::Upgrade;
-
-/// What a look at a file gives: `None` where there is none, an error where nobody can say what is in it.
-pub type Seen<T> = Result<Option<T>, Blind>;
 
 /// The number of today's format of all these files.
 const FORMAT: u64 = 1;
@@ -66,11 +66,7 @@ struct Head {
 
 fn load<T: OnDisk>(layout: &Layout, path: &Path) -> Seen<T::Model> {
     let blind = |cause| Blind::new(layout.shown(path), cause);
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Blind::os(&layout.shown(path), &error)),
-    };
+    let Some(bytes) = look::read(path).map_err(|seen| blind(seen.cause))? else { return Ok(None) };
     let (format, value) = match serde_json::from_slice::<T>(&bytes) {
         Ok(value) => (value.format(), value.into_model()),
         Err(error) => {
@@ -206,15 +202,48 @@ pub fn save_upgrades(layout: &Layout, upgrades: &[Upgrade]) -> Result<()> {
     }
 }
 
+/// Which directory held the kernels at the last run that looked at all of them.
+///
+/// # Errors
+/// When that is there and not understood, or cannot be read.
+pub fn install_tree(layout: &Layout) -> Seen<TreePlace> {
+    load::<install_tree::OnDisk>(layout, &layout.install_tree_file())
+}
+
+/// Writes down which directory holds the kernels. A file that is not understood is set aside.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_install_tree(layout: &Layout, tree: &TreePlace) -> Result<()> {
+    let path = layout.install_tree_file();
+    if install_tree(layout).is_err() {
+        set_aside(&path)?;
+    }
+    save(&path, &install_tree::OnDisk::from(tree))
+}
+
+/// With the path as it looks from inside the root.
+///
+/// # Errors
+/// As before.
+pub fn shown<T>(layout: &Layout, result: Result<T, Blind>) -> Result<T, Blind> {
+    result.map_err(|blind| Blind { path: layout.shown(&blind.path), ..blind })
+}
+
+/// Where a file is kept that is not understood: beside its place, with `.damaged` added to its name.
+pub fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".damaged");
+    name.into()
+}
+
 /// Keeps a file that is not understood beside its place, with `.damaged` added to its name, so that a new one
 /// can be written there.
 ///
 /// # Errors
 /// When it cannot be renamed.
 pub fn set_aside(path: &Path) -> Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".damaged");
-    let aside = PathBuf::from(name);
+    let aside = aside(path);
     match std::fs::rename(path, &aside) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("rename", path, &error)),
         _ => Ok(()),

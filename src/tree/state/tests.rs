@@ -131,7 +131,7 @@ fn missing_damaged_newer_and_unreadable_are_told_apart() {
     assert_eq!(cause("{ \"format\": 7, \"inputs\": [] }"), Cause::Format(7));
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
-    assert!(matches!(record(layout, cell).unwrap_err().cause, Cause::Os(_)));
+    assert!(matches!(record(layout, cell).unwrap_err().cause, Cause::NotAFile));
     std::fs::remove_dir(&file).unwrap();
 
     let note_file = layout.kernel_note(&cell.kernel);

@@ -1,6 +1,7 @@
 //! What happens, beside us and through us.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -35,6 +36,88 @@ pub enum Event {
     Hook(Hook),
     /// It is killed after so many milliseconds.
     Killed(Hook, u64),
+    /// A hook is called while something cannot be looked at.
+    Veiled(Veil, Hook),
+}
+
+/// Something that cannot be looked at for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Veil {
+    /// An empty file system is mounted over the kernels.
+    Empty,
+    /// What holds the kernels is not mounted.
+    Unmounted,
+    /// The directory of all kernels, of one, or of a module cannot be read.
+    Kernels,
+    Kernel(K),
+    Module(usize),
+    /// What was written down of a build, or of a kernel, is damaged.
+    Record(M, K),
+    Note(K),
+}
+
+impl Veil {
+    /// What it lies over.
+    fn place(self) -> String {
+        match self {
+            Self::Empty | Self::Kernels => "/usr/lib/modules".to_owned(),
+            Self::Unmounted => "/usr/lib".to_owned(),
+            Self::Kernel(k) => format!("/usr/lib/modules/{}", KERNELS[k]),
+            Self::Module(name) => format!("/var/lib/dkms/{}", NAMES[name]),
+            Self::Record(m, k) => format!("/var/lib/dkms/{}/{}/{ARCH}/.dkms-hook.json", m.id(), KERNELS[k]),
+            Self::Note(k) => format!("/var/lib/dkms/.dkms-hook/kernels/{}.json", KERNELS[k]),
+        }
+    }
+
+    /// Calls a hook behind it. Nothing that it hides is lost.
+    fn over(self, root: &FakeRoot, hook: Hook, state: &State) {
+        let (path, aside) = (root.path(self.place()), root.path("/aside"));
+        if fs::rename(&path, &aside).is_err() {
+            return hook.call(root);
+        }
+        match self {
+            Self::Empty => fs::create_dir(&path).unwrap(),
+            Self::Unmounted => {}
+            // A link to itself cannot be followed even by root.
+            Self::Kernels | Self::Kernel(_) | Self::Module(_) => symlink(&path, &path).unwrap(),
+            Self::Record(..) | Self::Note(_) => fs::write(&path, "{").unwrap(),
+        }
+        let before = builds(root);
+        hook.call(root);
+        let after = builds(root);
+        let hidden = |build: &&String| match self {
+            Self::Kernel(k) => build.contains(KERNELS[k]),
+            Self::Record(m, k) => build.contains(&format!("{}/{}", m.id(), KERNELS[k])),
+            Self::Note(_) | Self::Module(_) => false,
+            // Of a kernel whose package went, the package manager's word is enough.
+            Self::Empty | Self::Unmounted | Self::Kernels => {
+                !matches!(hook, Hook::Postrm(k) if !state.image[k] && build.contains(KERNELS[k]))
+            }
+        };
+        let lost: Vec<&String> =
+            before.iter().filter(hidden).filter(|build| !after.contains(build)).collect();
+        assert!(lost.is_empty(), "{self:?}, {hook:?}: {lost:?} is lost");
+        let damaged = root.path(format!("{}.damaged", self.place()));
+        if self == Self::Empty {
+            fs::remove_dir_all(&path).unwrap();
+        } else if matches!(self, Self::Note(_)) && !fs::read(&path).is_ok_and(|text| text == b"{") {
+            // What was due counted as due, and the damaged file was kept.
+            if fs::remove_file(damaged).is_ok() {
+                return fs::remove_file(&aside).unwrap();
+            }
+        } else if self != Self::Unmounted {
+            fs::remove_file(&path).unwrap();
+        }
+        fs::rename(&aside, &path).unwrap();
+    }
+}
+
+/// Every build in the module tree.
+fn builds(root: &FakeRoot) -> Vec<String> {
+    let walk =
+        walkdir::WalkDir::new(root.path("/var/lib/dkms")).min_depth(5).max_depth(5).into_iter().flatten();
+    let modules = walk.filter(|entry| entry.file_name() == "module" && entry.file_type().is_dir());
+    modules.map(|entry| entry.path().display().to_string()).collect()
 }
 
 /// The calls that package managers make.
@@ -104,7 +187,9 @@ impl Event {
             Self::Asked(verb, m, k) => drop(root.dkms(&[verb, &m.id(), "-k", KERNELS[k]])),
             Self::Hook(hook) if hook.is_called(state) => hook.call(root),
             Self::Killed(hook, after) if hook.is_called(state) => hook.kill(root, after),
+            Self::Veiled(veil, hook) if hook.is_called(state) => veil.over(root, hook, state),
             Self::Hook(_)
+            | Self::Veiled(..)
             | Self::Killed(..)
             | Self::Image(..)
             | Self::Headers(..)
@@ -209,15 +294,29 @@ impl Random {
         for _ in 0..2 + self.below(6) {
             let (event, hook) = (self.event(), self.hook());
             out.push(event);
-            match self.below(6) {
+            match self.below(7) {
                 // Lost.
                 0 | 1 => {}
                 2 => out.push(Event::Killed(hook, self.below(400) as u64)),
                 3 => out.extend([Event::Hook(hook), Event::Hook(hook)]),
+                4 => out.push(Event::Veiled(self.veil(), hook)),
                 _ => out.push(Event::Hook(hook)),
             }
         }
         out
+    }
+
+    fn veil(&mut self) -> Veil {
+        let (m, k) = (self.m(), self.below(KERNELS.len()));
+        match self.below(8) {
+            0 | 1 => Veil::Empty,
+            2 => Veil::Unmounted,
+            3 => Veil::Kernels,
+            4 => Veil::Kernel(k),
+            5 => Veil::Module(m.0),
+            6 => Veil::Record(m, k),
+            _ => Veil::Note(k),
+        }
     }
 
     fn hook(&mut self) -> Hook {
