@@ -30,7 +30,10 @@ summary() {
 		fi
 	done
 	echo "seconds are those of jobs, $slots at once; all in all it took $((EPOCHSECONDS - BEGAN)) s"
-	for name in "${jobs_chosen[@]}"; do [ "${job_state[$name]}" != failed ] || echo "FAILED: $name (log: $(log_of "$name"))"; done
+	for name in "${jobs_chosen[@]}"; do
+		[ "${job_state[$name]}" = failed ] && [ -z "${job_why[$name]}" ] || continue
+		echo "FAILED: $name (log: $(log_of "$name"))"
+	done
 	if [ ${#without[@]} -gt 0 ]; then
 		printf 'SKIPPED: %s\n' "${without[@]}" >&2
 		# A skipped ring must not look like a tested one where nobody reads the output.
