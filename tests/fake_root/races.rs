@@ -223,25 +223,39 @@ fn a_removal_that_is_killed_is_finished_too() {
     }
 }
 
+/// Waits for something that another process brings about, but not for ever.
+#[track_caller]
+fn until(what: &str, true_now: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !true_now() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn what_a_killed_run_started_does_not_disturb_the_next() {
-    // Its make goes on when nobody waits for it any more.
+    // Its script goes on when nobody waits for it any more.
     let root = FakeRoot::new();
     ToyKernel::new(K).install(&root);
-    let slow = ToyModule::new("slow", "1").executable(
-        "late.sh",
+    let marker = root.path("/var/log/late-pid");
+    let script = format!(
         "#!/bin/sh\ncd \"$(dirname \"$0\")\"\ntest -e again && exit 0\n\
+         echo broken > \"$PWD/slow.c\"\necho $$ > {0}.new && mv {0}.new {0}\n\
          for i in $(seq 100); do sleep 0.02; echo broken > \"$PWD/slow.c\"; done\n",
+        marker.display()
     );
+    let slow = ToyModule::new("slow", "1").executable("late.sh", &script);
     slow.line("PRE_BUILD=late.sh").register(&root);
     let mut run = spawn(&root, Face::Hook, &[]);
-    std::thread::sleep(Duration::from_millis(300));
+    until("the script runs", || marker.exists());
     run.kill().unwrap();
     run.wait().unwrap();
     root.write("/usr/src/slow-1/again", "");
     root.hook(&[]).expect(0);
     no_half_module(&root);
-    std::thread::sleep(Duration::from_millis(1200));
+    let left = format!("/proc/{}", root.read("/var/log/late-pid").trim());
+    until("the script ends", || !std::path::Path::new(&left).exists());
     assert!(!root.exists("/var/lib/dkms/slow/1/build/slow.c"), "it still writes");
 }
 
