@@ -106,7 +106,7 @@ fn context(package: &str, kernel: &str, arch: &str, options: &str, work: &Path) 
         std::fs::write(headers.join(file), options).expect("a file");
     }
     Context {
-        kernel: KernelRelease::new(kernel).expect("a kernel release"),
+        kernel: Some(KernelRelease::new(kernel).expect("a kernel release")),
         arch: Arch::new(arch).expect("an architecture"),
         kernel_config: headers.join("include/config/auto.conf"),
         kernel_source_dir: headers,

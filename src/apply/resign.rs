@@ -11,7 +11,7 @@ use crate::apply::sign::Signer;
 use crate::conf::model::Context;
 use crate::elf::{Compression, without_signature};
 use crate::fs::look::read_dir;
-use crate::kernel::recipe;
+use crate::kernel::{KernelFiles, recipe};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::model::settings::Settings;
@@ -77,7 +77,8 @@ impl Resigning<'_> {
     }
 
     fn signer(&self) -> Result<Signer> {
-        let recipe = recipe(self.layout, self.settings, self.context, self.distro);
+        let kernel = KernelFiles::of(&self.cell.kernel, self.context);
+        let recipe = recipe(self.layout, self.settings, &kernel, self.distro);
         let environment =
             environment(self.layout, self.settings.build_environment.as_deref(), self.cell, Vec::new())?;
         let signer = recipe.and_then(|recipe| Signer::new(recipe, environment, self.may_ask));

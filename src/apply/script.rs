@@ -49,7 +49,7 @@ pub fn run(
         .process
         .env("module", module.name.as_str())
         .env("module_version", module.version.as_str())
-        .env("kernelver", context.kernel.as_str())
+        .env("kernelver", context.kernel.as_ref().map_or("", |kernel| kernel.as_str()))
         .env("arch", context.arch.as_str());
     match process.run(Output::Inherit) {
         Ok(status) => status,

@@ -38,7 +38,8 @@ impl<'a> Exclusive<'a> {
     }
 
     fn reason_at(&self, index: usize) -> Option<String> {
-        let kernel = self.ctx.kernel.as_str();
+        // Where nobody knows the kernel nothing is left out for it.
+        let kernel = self.ctx.kernel.as_ref()?.as_str();
         let get = |name: &str| {
             let value = self.directives.at(name, index);
             (!value.is_empty()).then(|| (written(name, index), value))

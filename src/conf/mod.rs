@@ -98,10 +98,10 @@ pub fn variables(ctx: &Context) -> Vec<(String, Option<Vec<u8>>)> {
     let text = |text: &str| Some(text.as_bytes().to_vec());
     let path = |path: &Path| Some(path.as_os_str().as_bytes().to_vec());
     let values = [
-        text(ctx.kernel.as_str()),
+        ctx.kernel.as_ref().and_then(|kernel| text(kernel.as_str())),
         text(ctx.arch.as_str()),
-        path(&ctx.kernel_source_dir),
-        path(&ctx.kernel_config),
+        path(&ctx.kernel_source_dir).filter(|bytes| !bytes.is_empty()),
+        path(&ctx.kernel_config).filter(|bytes| !bytes.is_empty()),
         path(&ctx.dkms_tree),
         path(&ctx.source_tree),
         path(&ctx.install_tree),
@@ -113,33 +113,32 @@ pub fn variables(ctx: &Context) -> Vec<(String, Option<Vec<u8>>)> {
     CONTEXT.iter().map(|name| (*name).to_owned()).zip(values).collect()
 }
 
-/// Every file that would override the dkms.conf of `module` for this kernel if it existed, in the
-/// order in which they apply (as this process opens them).
+/// Every file that would override the dkms.conf of `module` for this kernel, or where none is known, if it
+/// existed, in the order in which they apply (as this process opens them).
 pub fn override_candidates(
     layout: &Layout,
     module: &ModuleId,
-    kernel: &KernelRelease,
+    kernel: Option<&KernelRelease>,
     arch: &Arch,
 ) -> Vec<PathBuf> {
     let ModuleId { name, version } = module;
-    [
-        format!("{name}.conf"),
-        format!("{name}-{version}.conf"),
-        format!("{name}-{version}-{kernel}.conf"),
-        format!("{name}-{version}-{kernel}-{arch}.conf"),
-        format!("{name}--{kernel}.conf"),
-        format!("{name}--{kernel}-{arch}.conf"),
-    ]
-    .into_iter()
-    .map(|file| layout.etc().join(file))
-    .collect()
+    let mut files = vec![format!("{name}.conf"), format!("{name}-{version}.conf")];
+    if let Some(kernel) = kernel {
+        files.extend([
+            format!("{name}-{version}-{kernel}.conf"),
+            format!("{name}-{version}-{kernel}-{arch}.conf"),
+            format!("{name}--{kernel}.conf"),
+            format!("{name}--{kernel}-{arch}.conf"),
+        ]);
+    }
+    files.into_iter().map(|file| layout.etc().join(file)).collect()
 }
 
 /// Those of [`override_candidates`] that exist.
 pub fn override_files(
     layout: &Layout,
     module: &ModuleId,
-    kernel: &KernelRelease,
+    kernel: Option<&KernelRelease>,
     arch: &Arch,
 ) -> Vec<PathBuf> {
     let mut files = override_candidates(layout, module, kernel, arch);
@@ -168,31 +167,41 @@ mod tests {
             "zfs--6.12.conf",
             "zfs--6.12-x86_64.conf",
         ];
-        assert_eq!(names(override_candidates(&layout, &module, &kernel, &arch)), candidates);
-        assert!(override_files(&layout, &module, &kernel, &arch).is_empty());
+        assert_eq!(names(override_candidates(&layout, &module, Some(&kernel), &arch)), candidates);
+        assert!(override_files(&layout, &module, Some(&kernel), &arch).is_empty());
 
         std::fs::create_dir_all(layout.etc()).unwrap();
         std::fs::write(layout.etc().join("zfs--6.12.conf"), "STRIP=no").unwrap();
         std::fs::write(layout.etc().join("zfs.conf"), "STRIP=yes MAKE=\"make $kernelver\"").unwrap();
-        let files = override_files(&layout, &module, &kernel, &arch);
+        let files = override_files(&layout, &module, Some(&kernel), &arch);
         assert_eq!(names(files.clone()), ["zfs.conf", "zfs--6.12.conf"]);
 
         let conf = dir.path().join("dkms.conf");
         std::fs::write(&conf, "PACKAGE_NAME=zfs PACKAGE_VERSION=2.3 DEST_MODULE_LOCATION=/extra").unwrap();
         let ctx = Context {
-            kernel,
+            kernel: Some(kernel.clone()),
             arch,
             kernel_source_dir: "/build".into(),
             kernel_config: "/build/.config".into(),
             dkms_tree: "/var/lib/dkms".into(),
             source_tree: "/usr/src".into(),
             install_tree: "/lib/modules".into(),
-            module: Some(module),
+            module: Some(module.clone()),
             parallel_jobs: 0,
             directives: Vec::new(),
         };
         let conf = load(&layout.root, &conf, &files, &ctx, Strictness::Build).unwrap();
         assert_eq!(conf.make, "make 6.12");
         assert!(!conf.records[0].strip);
+
+        // Where no kernel is known: neither its files nor its conditions count.
+        assert_eq!(names(override_candidates(&layout, &module, None, &ctx.arch)), candidates[..2]);
+        let conf = dir.path().join("any.conf");
+        let text = "PACKAGE_NAME=zfs PACKAGE_VERSION=2.3 DEST_MODULE_LOCATION=/extra\n\
+                    BUILD_EXCLUSIVE_KERNEL=^9 MAKE=\"make ${kernelver-any} ${kernel_source_dir-any}\"\n";
+        std::fs::write(&conf, text).unwrap();
+        let ctx = Context { kernel: None, kernel_source_dir: PathBuf::new(), ..ctx };
+        let conf = load(&layout.root, &conf, &[], &ctx, Strictness::Build).unwrap();
+        assert_eq!((conf.make.as_str(), conf.exclusion()), ("make any any", None));
     }
 }

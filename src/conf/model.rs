@@ -9,8 +9,9 @@ use crate::model::ids::{Arch, KernelRelease, ModuleId};
 /// The variables that a conf file may use (dkms(8), section DKMS.CONF).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
-    /// `$kernelver`.
-    pub kernel: KernelRelease,
+    /// `$kernelver`; unset while a source is registered and no kernel is known. Then `kernel_source_dir`
+    /// and `kernel_config` are empty, and count as unset, too.
+    pub kernel: Option<KernelRelease>,
     /// `$arch`.
     pub arch: Arch,
     /// `$kernel_source_dir`: normally `/lib/modules/K/build`.

@@ -7,7 +7,7 @@ use crate::apply::run::{Done, Flags};
 use crate::apply::sign::pair;
 use crate::kernel::{self, KernelFiles, Pair, PairState};
 use crate::model::error::{Error, Kind, Result};
-use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::ids::KernelRelease;
 use crate::model::record::Overrides;
 use crate::model::system::System;
 use crate::plan::{Action, Plan};
@@ -24,16 +24,11 @@ impl Machine {
     /// When the settings cannot be read for this kernel.
     pub fn pair(&self, kernel: Option<&KernelRelease>) -> Result<Pair> {
         let overrides = Overrides::default();
-        let context = kernel.map(|k| self.observer(&overrides).context(&self.nothing_for(k)));
-        let files = context.as_ref().map(KernelFiles::from);
+        let places = kernel.map(|kernel| (kernel, self.observer(&overrides).kernel_source(kernel)));
+        let files =
+            places.as_ref().map(|(release, (source, config))| KernelFiles { release, source, config });
         kernel::pair(&self.layout, &self.settings, files.as_ref(), &self.distribution.id)
             .map_err(|unsigned| Error::new(Kind::SigningKey, unsigned.why))
-    }
-
-    /// A cell of the kernel, where only the kernel matters.
-    fn nothing_for(&self, kernel: &KernelRelease) -> Cell {
-        let module = ModuleId::new("none", "0").expect("these are names");
-        Cell { module, kernel: kernel.clone(), arch: Arch::clone(&self.arch) }
     }
 
     /// Makes a key pair where there is none; false when it was there.
@@ -78,8 +73,9 @@ impl Machine {
             if !kernel::headers_present(&self.layout, kernel) {
                 continue;
             }
-            let context = observer.context(&self.nothing_for(kernel));
-            match kernel::recipe(&self.layout, &self.settings, &context, &self.distribution.id) {
+            let (source, config) = observer.kernel_source(kernel);
+            let files = KernelFiles { release: kernel, source: &source, config: &config };
+            match kernel::recipe(&self.layout, &self.settings, &files, &self.distribution.id) {
                 Ok(recipe) => {
                     let name = recipe.pair.shown.1.clone();
                     pairs.entry(name).or_insert((recipe.pair, Vec::new())).1.push(kernel.clone());

@@ -8,7 +8,7 @@ use crate::apply::tree;
 use crate::conf::model::Conf;
 use crate::conf::{self, Strictness};
 use crate::model::error::{Error, Kind, Result};
-use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::ids::{KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::progress::Report;
 use crate::tree::lock;
@@ -23,12 +23,7 @@ impl Machine {
     /// When there is no readable dkms.conf, or the directory is not where a module of that name belongs.
     pub fn register(&self, dir: &Path, report: &dyn Report) -> Result<()> {
         let overrides = Overrides::default();
-        let unnamed = Cell {
-            module: ModuleId::new("none", "0")?,
-            kernel: KernelRelease::new("none")?,
-            arch: self.arch.clone(),
-        };
-        let context = conf::model::Context { module: None, ..self.observer(&overrides).context(&unnamed) };
+        let context = self.observer(&overrides).context_for(None, None, &self.arch);
         let file = self.layout.root.path(dir.join("dkms.conf"));
         let conf = conf::load(&self.layout.root, &file, &[], &context, Strictness::Build)?;
         let id = ModuleId::new(conf.package_name.as_str(), conf.package_version.as_str())?;
@@ -60,9 +55,7 @@ impl Machine {
         report: &dyn Report,
     ) -> Result<()> {
         let Some(text) = &conf.scripts.post_add else { return Ok(()) };
-        let kernel = kernel.cloned().map_or_else(|| KernelRelease::new("none"), Ok)?;
-        let cell = Cell { module: id.clone(), kernel, arch: self.arch.clone() };
-        let context = self.observer(overrides).context(&cell);
+        let context = self.observer(overrides).context_for(Some(id), kernel, &self.arch);
         match script::run(&self.layout, id, "POST_ADD", text, &self.layout.source(id), &context, report) {
             0 => Ok(()),
             status => {

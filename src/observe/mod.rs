@@ -14,7 +14,7 @@ use crate::conf::{self, Strictness};
 use crate::elf;
 use crate::fs::{look, stamp};
 use crate::kernel::headers;
-use crate::kernel::{self, Releases};
+use crate::kernel::{self, KernelFiles, Releases};
 use crate::kernel::{compression, signing_identity, toolchain};
 use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
@@ -301,7 +301,7 @@ impl Observer<'_> {
     /// # Errors
     /// When it is missing or invalid.
     pub fn conf(&self, cell: &Cell, context: &Context, strictness: Strictness) -> Result<Conf, ConfError> {
-        let overrides = conf::override_files(self.layout, &cell.module, &cell.kernel, &cell.arch);
+        let overrides = conf::override_files(self.layout, &cell.module, Some(&cell.kernel), &cell.arch);
         conf::load(&self.layout.root, &self.conf_file(&cell.module), &overrides, context, strictness)
     }
 
@@ -330,7 +330,7 @@ impl Observer<'_> {
     }
 
     /// The headers of a kernel, and its configuration.
-    fn kernel_source(&self, kernel: &KernelRelease) -> (PathBuf, PathBuf) {
+    pub fn kernel_source(&self, kernel: &KernelRelease) -> (PathBuf, PathBuf) {
         let dir = match &self.overrides.kernel_source_dir {
             Some(dir) => dir.clone(),
             None => self.layout.headers(kernel),
@@ -346,17 +346,31 @@ impl Observer<'_> {
 
     /// The variables a conf may use for a cell.
     pub fn context(&self, cell: &Cell) -> Context {
+        self.context_for(Some(&cell.module), Some(&cell.kernel), &cell.arch)
+    }
+
+    /// The variables a conf may use where its module or the kernel is not known.
+    pub fn context_for(
+        &self,
+        module: Option<&ModuleId>,
+        kernel: Option<&KernelRelease>,
+        arch: &Arch,
+    ) -> Context {
         let root = &self.layout.root;
-        let (dir, config) = self.kernel_source(&cell.kernel);
+        let named = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
+        let (dir, config) = match kernel {
+            Some(kernel) => self.kernel_source(kernel),
+            None => (named(&self.overrides.kernel_source_dir), named(&self.overrides.kernel_config)),
+        };
         Context {
-            kernel: cell.kernel.clone(),
-            arch: cell.arch.clone(),
+            kernel: kernel.cloned(),
+            arch: arch.clone(),
             kernel_source_dir: dir,
             kernel_config: config,
             dkms_tree: self.layout.tree(),
             source_tree: root.path(&self.layout.source_tree),
             install_tree: root.path(&self.layout.install_tree),
-            module: Some(cell.module.clone()),
+            module: module.cloned(),
             parallel_jobs: self.jobs(),
             directives: self.overrides.directives.clone(),
         }
@@ -392,6 +406,7 @@ impl Observer<'_> {
                 stamp::content(&mut values, &file)?;
             }
         }
+        let files = KernelFiles::of(&cell.kernel, context);
         Ok(Inputs {
             source,
             conf: values.finish(),
@@ -404,7 +419,7 @@ impl Observer<'_> {
                 .suffix()
                 .trim_start_matches('.')
                 .to_owned(),
-            signing: signing_identity(self.layout, self.settings, context, &self.distribution.id),
+            signing: signing_identity(self.layout, self.settings, &files, &self.distribution.id),
             depends: self.dependencies(cell, &conf.build_depends),
         })
     }

@@ -1,7 +1,7 @@
 //! How built modules are signed. Reads every module file, so it is done only when asked for.
 
 use crate::fs::digest::file_digest;
-use crate::kernel::{Recipe, check_file, recipe};
+use crate::kernel::{KernelFiles, Recipe, check_file, recipe};
 use crate::model::ids::Cell;
 use crate::model::system::Signature;
 use crate::model::system::System;
@@ -18,7 +18,12 @@ impl Observer<'_> {
     /// How the build of one cell is signed, compared with what a build would do now.
     pub fn signature(&self, cell: &Cell) -> Signature {
         let context = self.kept_context(cell);
-        let recipe = match recipe(self.layout, self.settings, &context, &self.distribution.id) {
+        let recipe = match recipe(
+            self.layout,
+            self.settings,
+            &KernelFiles::of(&cell.kernel, &context),
+            &self.distribution.id,
+        ) {
             Ok(recipe) => recipe,
             Err(unsigned) => return Signature::Impossible(unsigned.why),
         };

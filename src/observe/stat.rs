@@ -70,7 +70,7 @@ impl Observer<'_> {
         let etc = once
             .etc
             .get_or_init(|| look::read_dir(&self.layout.etc()).map(|entry| entry.file_name()).collect());
-        for file in conf::override_candidates(self.layout, &cell.module, &cell.kernel, &cell.arch) {
+        for file in conf::override_candidates(self.layout, &cell.module, Some(&cell.kernel), &cell.arch) {
             if file.file_name().is_some_and(|name| etc.contains(name)) {
                 stamp::stat(&mut hash, &file);
             }

@@ -46,7 +46,7 @@ pub fn questions() -> Vec<Question<'static>> {
 /// What a dkms.conf may refer to.
 fn context() -> Context {
     Context {
-        kernel: KernelRelease::new("6.12.107+deb13-amd64").expect("a kernel release"),
+        kernel: Some(KernelRelease::new("6.12.107+deb13-amd64").expect("a kernel release")),
         arch: Arch::new("x86_64").expect("an architecture"),
         kernel_source_dir: "/lib/modules/6.12.107+deb13-amd64/build".into(),
         kernel_config: "/boot/config-6.12.107+deb13-amd64".into(),

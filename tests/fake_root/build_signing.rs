@@ -9,7 +9,7 @@ use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 use dkms_hook::apply::build::Signed;
 use dkms_hook::elf;
 use dkms_hook::fs::digest::file_digest;
-use dkms_hook::kernel::{Checked, check, signing_identity};
+use dkms_hook::kernel::{Checked, KernelFiles, check, signing_identity};
 use dkms_hook::trust::pki::Certificate;
 
 /// A kernel that wants signatures, with the tool where Debian's headers have it.
@@ -28,7 +28,9 @@ fn wanting<'a>(root: &'a FakeRoot) -> Run<'a> {
 }
 
 fn identity(run: &Run) -> Option<String> {
-    signing_identity(&run.root.layout, &run.settings, &run.root.context(&run.cell), "debian")
+    let context = run.root.context(&run.cell);
+    let kernel = KernelFiles::of(&run.cell.kernel, &context);
+    signing_identity(&run.root.layout, &run.settings, &kernel, "debian")
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl FakeRoot {
     pub fn context(&self, cell: &Cell) -> Context {
         let headers = self.layout.headers(&cell.kernel);
         Context {
-            kernel: cell.kernel.clone(),
+            kernel: Some(cell.kernel.clone()),
             arch: cell.arch.clone(),
             kernel_config: headers.join("include/config/auto.conf"),
             kernel_source_dir: headers,

@@ -24,7 +24,7 @@ use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signer};
 use crate::conf::model::{Conf, Context};
 use crate::fs::copy::{copy_file, remove_tree};
-use crate::kernel::{Unsigned, compression, enforced, recipe, toolchain};
+use crate::kernel::{KernelFiles, Unsigned, compression, enforced, recipe, toolchain};
 use crate::model::error::{Error, Kind};
 use crate::model::ids::Cell;
 use crate::model::settings::Settings;
@@ -200,7 +200,8 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
 
 /// Decides about signing, and gets ready for it.
 fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> {
-    let recipe = recipe(job.layout, job.settings, job.context, job.distro);
+    let kernel = KernelFiles::of(&job.cell.kernel, job.context);
+    let recipe = recipe(job.layout, job.settings, &kernel, job.distro);
     let signer = recipe.and_then(|recipe| Signer::new(recipe, environment.clone(), job.may_ask));
     match &signer {
         Ok(signer) if job.verbose => {

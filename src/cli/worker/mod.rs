@@ -7,7 +7,7 @@ use crate::apply::run::{Done, Flags};
 use crate::apply::tarball::{self, Loaded, Pack, Unpacked};
 use crate::apply::tree;
 use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target, already_added};
-use crate::conf::model::{Conf, ConfError, Context};
+use crate::conf::model::{Conf, ConfError};
 use crate::conf::{self, Strictness};
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::copy_tree;
@@ -296,14 +296,9 @@ impl Engine for Worker {
         let layout = &self.machine.layout;
         let overrides = self.overrides(options);
         let observer = self.machine.observer(&overrides);
-        let (kernel, arch) = match target {
-            Some(target) => (target.kernel.clone(), target.arch.clone()),
-            None => (KernelRelease::new("none")?, self.machine.arch.clone()),
-        };
-        // The name only matters for the context's own variable, which is then unset.
-        let module = id.cloned().map_or_else(|| ModuleId::new("none", "0"), Ok)?;
-        let cell = Cell { module, kernel, arch };
-        let context = Context { module: id.cloned(), ..observer.context(&cell) };
+        let kernel = target.map(|target| &target.kernel);
+        let arch = target.map_or(&self.machine.arch, |target| &target.arch);
+        let context = observer.context_for(id, kernel, arch);
         let file = match &options.conf {
             Some(file) => file.clone(),
             None if layout.root.is_slash() => {
@@ -318,7 +313,7 @@ impl Engine for Worker {
             None => source.join("dkms.conf"),
         };
         let files = match id {
-            Some(id) => conf::override_files(layout, id, &cell.kernel, &cell.arch),
+            Some(id) => conf::override_files(layout, id, kernel, arch),
             None => Vec::new(),
         };
         Ok(conf::load(&layout.root, &file, &files, &context, Strictness::Build)?)

@@ -104,7 +104,7 @@ fn make(directives: Directives<'_>, ctx: &Context) -> String {
     };
     for (index, text) in directives.elements("MAKE").filter(|(i, _)| *i < directives.count("MAKE")) {
         let pattern = directives.at("MAKE_MATCH", index);
-        if !text.is_empty() && !pattern.is_empty() && ere::found(pattern, ctx.kernel.as_str()) {
+        if !text.is_empty() && !pattern.is_empty() && ere::found(pattern, release(ctx)) {
             command = text;
         }
     }
@@ -119,6 +119,11 @@ fn make(directives: Directives<'_>, ctx: &Context) -> String {
     format!("make -C {} M={}", ctx.kernel_source_dir.display(), build.display())
 }
 
+/// The kernel's release, or nothing.
+fn release(ctx: &Context) -> &str {
+    ctx.kernel.as_ref().map_or("", |kernel| kernel.as_str())
+}
+
 /// The patches for this kernel. As many indexes are looked at as elements are set (a hole hides the
 /// last ones): packages were tested with that, and a patch never tried may not apply.
 fn patches(directives: Directives<'_>, ctx: &Context) -> Vec<String> {
@@ -127,7 +132,7 @@ fn patches(directives: Directives<'_>, ctx: &Context) -> Vec<String> {
         .filter(|(index, text)| *index < directives.count("PATCH") && !text.is_empty())
         .filter(|(index, _)| {
             let pattern = directives.at("PATCH_MATCH", *index);
-            pattern.is_empty() || ere::found(pattern, ctx.kernel.as_str())
+            pattern.is_empty() || ere::found(pattern, release(ctx))
         })
         .map(|(_, text)| text.to_owned())
         .collect()

@@ -15,7 +15,7 @@ impl Case {
     fn new(kernel: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ctx = Context {
-            kernel: KernelRelease::new(kernel).unwrap(),
+            kernel: Some(KernelRelease::new(kernel).unwrap()),
             arch: Arch::new("x86_64").unwrap(),
             kernel_source_dir: "/lib/modules/K/build".into(),
             kernel_config: dir.path().join("auto.conf"),

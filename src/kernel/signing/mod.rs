@@ -59,9 +59,10 @@ pub struct KernelFiles<'a> {
     pub config: &'a Path,
 }
 
-impl<'a> From<&'a Context> for KernelFiles<'a> {
-    fn from(context: &'a Context) -> Self {
-        Self { release: &context.kernel, source: &context.kernel_source_dir, config: &context.kernel_config }
+impl<'a> KernelFiles<'a> {
+    /// Those of a kernel that a conf is read for.
+    pub fn of(release: &'a KernelRelease, context: &'a Context) -> Self {
+        Self { release, source: &context.kernel_source_dir, config: &context.kernel_config }
     }
 }
 
@@ -95,10 +96,9 @@ pub struct Recipe {
 pub fn recipe(
     layout: &Layout,
     settings: &Settings,
-    context: &Context,
+    kernel: &KernelFiles<'_>,
     distro: &str,
 ) -> Result<Recipe, Unsigned> {
-    let kernel = KernelFiles::from(context);
     let settings = settings_for(layout, settings, kernel.release)?;
     let wish = settings.try_sign_modules.as_deref().unwrap_or_default();
     if wish == "false" {
@@ -117,8 +117,8 @@ pub fn recipe(
         .get("CONFIG_MODULE_SIG_HASH")
         .ok_or_else(|| Unsigned::meant("the kernel was built without support for signed modules"))?
         .to_owned();
-    let tool = tool::find(layout, &settings, &kernel, distro).map_err(Unsigned::meant)?;
-    let pair = Pair::of(layout, &settings, Some(&kernel), distro);
+    let tool = tool::find(layout, &settings, kernel, distro).map_err(Unsigned::meant)?;
+    let pair = Pair::of(layout, &settings, Some(kernel), distro);
     let make_pair = match pair.state(layout) {
         PairState::There => false,
         PairState::Broken(why) => return Err(Unsigned::fault(why)),
@@ -170,10 +170,10 @@ pub fn pair(
 pub fn signing_identity(
     layout: &Layout,
     settings: &Settings,
-    context: &Context,
+    kernel: &KernelFiles<'_>,
     distro: &str,
 ) -> Option<String> {
-    let recipe = recipe(layout, settings, context, distro).ok()?;
+    let recipe = recipe(layout, settings, kernel, distro).ok()?;
     if recipe.make_pair {
         return None;
     }
