@@ -146,7 +146,7 @@ pub fn lacks(new: &Value, old: &Value) -> Vec<String> {
 }
 
 /// Names whose texts are for people.
-const TEXTS: [&str; 4] = ["text", "why", "problems", "warning"];
+const TEXTS: [&str; 5] = ["text", "why", "problems", "warning", "unsigned"];
 
 fn compare(new: &Value, old: &Value, at: &str, faults: &mut Vec<String>) {
     match (new, old) {
