@@ -158,6 +158,7 @@ fn write_records(observer: &Observer<'_>) {
         };
         let record = Record {
             inputs,
+            provenance: dkms_hook::model::record::Provenance::BuiltHere,
             kept: None,
             stamp,
             facts,
@@ -241,6 +242,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
             let old = Arc::new(inputs("old"));
             let record = Record {
                 inputs: Arc::clone(&old),
+                provenance: dkms_hook::model::record::Provenance::BuiltHere,
                 kept: None,
                 stamp: String::new(),
                 facts: facts.clone(),
@@ -266,7 +268,8 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 vermagic_matches: false,
                 fit: None,
                 directive: None,
-                loaded: None,
+                provenance: None,
+                autoinstall: false,
             };
             system
                 .cells

@@ -1,6 +1,7 @@
 //! What we write down beside DKMS's own state: records of builds, verdicts on cells that have none,
 //! notes on kernels. Plain data; `tree::state` reads and writes it, in types of its own.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use crate::model::inputs::{Headers, Inputs};
 /// A build: what it was made from and what of it was installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
+    /// Where it came from.
+    pub provenance: Provenance,
     /// What it was made from. Shared with what is observed while nothing changes.
     pub inputs: Arc<Inputs>,
     /// Headers that came after it and that it was found to fit.
@@ -29,6 +32,34 @@ pub struct Record {
     /// The options of a command line that it was made with: it is judged by them, and made again
     /// with them, until a person asks for it with others.
     pub overrides: Overrides,
+}
+
+/// Where a build came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Provenance {
+    /// This program built it on this machine.
+    #[default]
+    BuiltHere,
+    /// DKMS built it.
+    Dkms,
+    /// `dkms ldtarball`, or a package's archive.
+    Archive,
+    /// A package brought it, built.
+    Package,
+    /// A cache of builds had it.
+    Cache,
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BuiltHere => "built here",
+            Self::Dkms => "built by DKMS",
+            Self::Archive => "loaded from an archive",
+            Self::Package => "installed by a package",
+            Self::Cache => "taken from a cache",
+        })
+    }
 }
 
 /// A build was kept although the headers changed: everything that it imports is what it was.

@@ -14,7 +14,7 @@ use crate::model::error::Error;
 use crate::model::fit::{Fit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::Inputs;
-use crate::model::record::{Facts, KernelNote, Record, Verdict};
+use crate::model::record::{Facts, KernelNote, Provenance, Record, Verdict};
 use crate::model::rival::{Labels, Rival};
 
 /// Everything a plan is made from.
@@ -165,9 +165,12 @@ pub struct CellView {
     pub unread_verdict: Option<Blind>,
     /// Something of the build could not be looked at: what is said of it here may be wrong.
     pub blind: Option<Blind>,
-    /// The build came out of an archive and was not adopted yet: perhaps its kernel is still to come.
-    /// Looked at only where there is a build without a record.
-    pub loaded: Option<FromArchive>,
+    /// Where the build came from; `None` where there is none, or its record cannot be read. Without a record,
+    /// only somebody else can have made it.
+    pub provenance: Option<Provenance>,
+    /// AUTOINSTALL of its source. Looked at only where a build out of an archive was not taken over and there
+    /// are no headers; elsewhere the record has it, or the cell is judged.
+    pub autoinstall: bool,
     /// What it would be made from now.
     pub now: Now,
     /// Every built module was made for this kernel (vermagic). Looked at only where there is a
@@ -181,12 +184,11 @@ pub struct CellView {
     pub directive: Option<DirectiveChange>,
 }
 
-/// What is known of a build that came out of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FromArchive {
-    /// AUTOINSTALL of its source. Looked at only where there are no headers; elsewhere the cell is
-    /// judged.
-    pub autoinstall: bool,
+impl CellView {
+    /// The build came out of an archive and was not taken over yet: perhaps its kernel is still to come.
+    pub fn is_loaded(&self) -> bool {
+        self.record.is_none() && self.provenance == Some(Provenance::Archive)
+    }
 }
 
 /// How the modules of a build are signed.

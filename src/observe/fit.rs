@@ -48,7 +48,7 @@ impl Observer<'_> {
 
     fn fit_of_unrecorded(&self, system: &System, once: &Once, cell: &Cell, view: &CellView) -> Fit {
         // One out of an archive came with its source.
-        if view.loaded.is_none()
+        if !view.is_loaded()
             && let Some(file) = self.newer_source(cell)
         {
             return Fit::Not(Misfit::SourceIsNewer { file });

@@ -20,10 +20,9 @@ use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Hasher, Inputs};
-use crate::model::record::{Facts, InstalledFile, Overrides, Record, Verdict};
+use crate::model::record::{Facts, InstalledFile, Overrides, Provenance, Record, Verdict};
 use crate::model::settings::Settings;
 use crate::model::system::CellView;
-use crate::model::system::FromArchive;
 use crate::model::system::InstallTree;
 use crate::model::system::Now;
 use crate::model::system::Source;
@@ -180,8 +179,10 @@ impl Observer<'_> {
         let foreign = built && record.is_none() && blind.is_none();
         let vermagic_matches = foreign && self.made_for(cell);
         let headers = system.kernels[&cell.kernel].headers || self.overrides.kernel_source_dir.is_some();
-        let loaded = (foreign && self.layout.loaded_mark(cell).exists())
-            .then(|| FromArchive { autoinstall: !headers && self.asks_for_autoinstall(cell) });
+        let known = record.is_some() || foreign;
+        let provenance = known.then(|| self.provenance(cell, record.as_ref()));
+        let loaded = foreign && provenance == Some(Provenance::Archive);
+        let autoinstall = loaded && !headers && self.asks_for_autoinstall(cell);
         let intact = match &record {
             Some(record) => or_blind(self.is_intact(cell, record), &mut blind),
             None => !installed || blind.is_some() || self.is_installed_whole(cell),
@@ -194,7 +195,8 @@ impl Observer<'_> {
             verdict,
             unread_verdict,
             blind: blind.map(|blind| self.shown(blind)),
-            loaded,
+            provenance,
+            autoinstall,
             now,
             vermagic_matches,
             fit: None,
@@ -204,6 +206,18 @@ impl Observer<'_> {
         view.fit = observer.fit(system, once, cell, &view);
         view.directive = observer.directive_change(cell, &view);
         view
+    }
+
+    /// Where a build came from. Records of earlier versions do not say so; the mark of a build out of an archive
+    /// goes when the next one takes its place.
+    fn provenance(&self, cell: &Cell, record: Option<&Record>) -> Provenance {
+        match record.map(|record| record.provenance) {
+            None | Some(Provenance::BuiltHere) if self.layout.loaded_mark(cell).exists() => {
+                Provenance::Archive
+            }
+            None => Provenance::Dkms,
+            Some(provenance) => provenance,
+        }
     }
 
     fn now(

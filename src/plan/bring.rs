@@ -165,7 +165,7 @@ impl<'a> Planner<'a> {
         if unchanged && !again {
             // A build out of an archive whose dependencies are not there yet is not written down: they
             // would seem to have changed since.
-            let complete = view.loaded.is_none() || self.all_installed(cell, &facts.depends);
+            let complete = !view.is_loaded() || self.all_installed(cell, &facts.depends);
             return Some((None, standing == Standing::Adoptable && complete));
         }
         // `install --force`, which packages' scripts use after `build`, is about files in the way.

@@ -82,14 +82,13 @@ impl<'a> Planner<'a> {
     /// The newest version of a module that is built for a kernel, if it is to be installed by itself.
     fn ready_build(&self, place: Place, arch: &Arch, retry: bool) -> Option<Known<'a>> {
         let usable = |view: &CellView| matches!(self.standing(view), Standing::Fresh | Standing::Adoptable);
-        let automatic = |view: &CellView| match (&view.record, &view.loaded) {
-            (Some(record), _) => {
+        let automatic = |view: &CellView| match &view.record {
+            Some(record) => {
                 let facts = &record.facts;
                 facts.autoinstall && facts.exclusion.is_none() && (retry || record.refused.is_none())
             }
-            (None, Some(loaded)) => loaded.autoinstall,
             // DKMS built it, and nobody knows whether for good.
-            (None, None) => false,
+            None => view.is_loaded() && view.autoinstall,
         };
         let mut added = self.index.versions(place, arch).filter(|known| known.source == Some(&Source::Added));
         added.find(|known| usable(known.view)).filter(|known| automatic(known.view))

@@ -107,7 +107,7 @@ impl Planner<'_> {
     /// True when an on-request build for a kernel without an image is to be kept. One out of an archive
     /// may wait for a kernel of which nothing is here yet.
     pub(super) fn kept_on_request(&self, cell: &Cell, view: &CellView) -> bool {
-        if !self.options.kernel_left && view.loaded.is_some() {
+        if !self.options.kernel_left && view.is_loaded() {
             return true;
         }
         let headers = self.system.kernels.get(&cell.kernel).is_some_and(|k| k.headers);

@@ -333,7 +333,7 @@ impl<'a> Planner<'a> {
             (Standing::Adoptable, Now::Judged { inputs, .. }) => {
                 // One out of an archive is only now told which builds of its dependencies it goes with:
                 // not before they are there.
-                let after = if view.loaded.is_some() { needs.clone() } else { Vec::new() };
+                let after = if view.is_loaded() { needs.clone() } else { Vec::new() };
                 self.step(Action::Adopt { cell: cell.clone() }, adopted(view), after);
                 BuildOf::from(inputs, builds, false)
             }
@@ -392,7 +392,7 @@ pub(super) fn adopted(view: &CellView) -> Reason {
         Some(Fit::Fits { symbols }) => Some(symbols),
         _ => None,
     };
-    if view.loaded.is_some() { Reason::FromArchive { symbols } } else { Reason::MadeByDkms { symbols } }
+    if view.is_loaded() { Reason::FromArchive { symbols } } else { Reason::MadeByDkms { symbols } }
 }
 
 /// True when something changed since an excluded package was built that can have excluded it: what

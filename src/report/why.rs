@@ -3,6 +3,7 @@
 use crate::model::fit::Fit;
 use crate::model::ids::{Cell, ModuleId};
 use crate::model::inputs::Change;
+use crate::model::record::Provenance;
 use crate::model::request::Wanted;
 use crate::model::system::CellView;
 use crate::model::system::Kernel;
@@ -65,6 +66,10 @@ fn answer(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> Vec<Str
     }
     if let Some(record) = &view.record {
         lines.push(format!("built from {}", record.inputs));
+    }
+    match view.provenance {
+        None | Some(Provenance::BuiltHere) => {}
+        Some(elsewhere) => lines.push(format!("it was {elsewhere}")),
     }
     lines
 }

@@ -162,6 +162,10 @@ fn what_was_owed_is_done() {
         assert_eq!(read_json(&root.path(note(kernel)))[word], json!(true), "{kernel}");
     }
     assert_eq!(read_json(&root.path(note("6.13.0-toy")))["waiting"], json!("linux-headers-6.13.0-toy"));
+    let status: Value = serde_json::from_str(&root.hook(&["status", "--json"]).out).unwrap();
+    let builds = status["modules"].as_array().unwrap();
+    let of = |kernel: &str| &builds.iter().find(|build| build["kernel"] == kernel).unwrap()["provenance"];
+    assert_eq!((of("6.15.0-toy"), of("6.14.0-toy")), (&json!("archive"), &json!("built-here")));
     // Neither the build out of an archive, whose kernel is still to come, nor the one that was asked for.
     for kernel in ["6.14.0-toy", "6.15.0-toy"] {
         assert!(root.exists(format!("/var/lib/dkms/hello/1.0/{kernel}/x86_64/module/hello.ko")), "{kernel}");

@@ -17,6 +17,13 @@ fn made_by_dkms(root: &FakeRoot) {
     root.take_calls();
 }
 
+/// Where the builds came from, as programs read it.
+fn provenance(root: &FakeRoot) -> Vec<String> {
+    let status: serde_json::Value = serde_json::from_str(&root.hook(&["status", "--json"]).out).unwrap();
+    let builds = status["modules"].as_array().unwrap();
+    builds.iter().map(|build| build["provenance"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn a_tree_made_by_dkms_is_taken_over_without_a_build() {
     let root = FakeRoot::new();
@@ -33,7 +40,10 @@ fn a_tree_made_by_dkms_is_taken_over_without_a_build() {
     );
     root.assert_untouched(&before);
     let modules = root.snapshot_of("/usr/lib/modules");
+    assert_eq!(provenance(&root), ["dkms"]);
     root.hook(&[]).expect(0);
+    assert_eq!(provenance(&root), ["dkms"], "the record says so, too");
+    root.hook(&["why", "hello"]).expect(0).says("it was built by DKMS");
     assert!(root.take_make_calls().is_empty() && root.take_depmods().is_empty());
     assert!(modules == root.snapshot_of("/usr/lib/modules"));
     assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
@@ -43,6 +53,8 @@ fn a_tree_made_by_dkms_is_taken_over_without_a_build() {
     root.write("/usr/src/hello-1.0/notes", "new");
     root.hook(&[]).expect(0);
     assert_eq!(root.take_make_calls().len(), 1);
+    assert_eq!(provenance(&root), ["built-here"]);
+    root.hook(&["why", "hello"]).expect(0).does_not_say("by DKMS");
     root.dkms(&["remove", "hello/1.0", "--all"]).expect(0);
     assert!(!root.exists(format!("/lib/modules/{K}/updates")));
 }

@@ -47,6 +47,9 @@ fn every_build_of_an_archive_is_loaded_and_installed_without_being_made_again() 
     let installed = format!("/lib/modules/{K2}/updates/dkms");
     assert_eq!(root.names(&installed), ["hello.ko", "second.ko"]);
     assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+    root.hook(&["why", "hello", "-k", K]).expect(0).says("it was loaded from an archive");
+    let record = root.read(format!("/var/lib/dkms/hello/1.0/{K}/x86_64/.dkms-hook.json"));
+    assert!(record.contains("\"provenance\": \"archive\""), "{record}");
     // One for a kernel that is not here yet waits for it.
     assert!(status(&root).contains(&format!("hello/1.0, {K3}, x86_64: built\n")));
     ToyKernel::new(K3).install(&root);

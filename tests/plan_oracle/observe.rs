@@ -8,11 +8,10 @@ use dkms_hook::model::fit::{Fit, Misfit, Rebuild};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::{
-    Facts, FailureNote, InitramfsDue, InstalledFile, Kept, KernelNote, Overrides, Record, Verdict,
+    Facts, FailureNote, InitramfsDue, InstalledFile, Kept, KernelNote, Overrides, Provenance, Record, Verdict,
 };
 use dkms_hook::model::rival::{Labels, Rival};
 use dkms_hook::model::system;
-use dkms_hook::model::system::FromArchive;
 use dkms_hook::model::system::InstallTree;
 use dkms_hook::model::system::Now;
 use dkms_hook::model::system::Signature;
@@ -213,6 +212,7 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
     let written = build.and_then(|b| b.written.as_ref().map(|w| (b, w)));
     let record = written.map(|(build, written)| Record {
         inputs: inputs(machine, &build.made).into(),
+        provenance: Provenance::BuiltHere,
         kept: written.kept.map(|revision| Kept { headers: headers(revision), symbols: 5 }),
         stamp: String::new(),
         facts: facts(&build.made.conf, k),
@@ -241,9 +241,16 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
         }),
         unread_verdict: machine.is_unseen(Thing::Verdict(m, k)).then(|| blind("/var/lib/dkms/.dkms-hook")),
         blind: machine.is_unseen(Thing::Build(m, k)).then(|| blind("/var/lib/dkms")),
-        loaded: foreign.filter(|b| b.loaded).map(|_| FromArchive {
-            autoinstall: now == Now::NoHeaders && known.present && !known.conf.broken && !known.conf.manual,
+        provenance: build.map(|b| match (&b.written, b.loaded) {
+            (Some(_), _) => Provenance::BuiltHere,
+            (None, true) => Provenance::Archive,
+            (None, false) => Provenance::Dkms,
         }),
+        autoinstall: foreign.is_some_and(|b| b.loaded)
+            && now == Now::NoHeaders
+            && known.present
+            && !known.conf.broken
+            && !known.conf.manual,
         vermagic_matches: foreign.is_some_and(|b| b.fits_kernel),
         fit: fit(machine, m, k, installed),
         now,

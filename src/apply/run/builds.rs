@@ -17,7 +17,7 @@ use crate::model::blind::Cause;
 use crate::model::error::{Error, Result};
 use crate::model::fit::Fit;
 use crate::model::ids::Cell;
-use crate::model::record::{Facts, FailureNote, Kept, Overrides, Record, Verdict};
+use crate::model::record::{Facts, FailureNote, Kept, Overrides, Provenance, Record, Verdict};
 use crate::model::system::CellView;
 use crate::model::system::Now;
 use crate::model::system::Signature;
@@ -90,6 +90,7 @@ impl Executor<'_> {
         let layout = self.observer.layout;
         let mut record = Record {
             inputs: before.into(),
+            provenance: Provenance::BuiltHere,
             kept: None,
             stamp: String::new(),
             facts,
@@ -218,6 +219,7 @@ impl Executor<'_> {
         let conf = self.conf(cell).1.unwrap_or_default();
         let record = Record {
             inputs: inputs.into(),
+            provenance: view.provenance.unwrap_or(Provenance::Dkms),
             kept: None,
             stamp: stamp.clone(),
             facts: facts.clone(),

@@ -1,8 +1,8 @@
 //! Builds that came out of an archive.
 
 use super::world::{World, arch, kernel, needs, notes, reason, steps};
+use crate::model::record::Provenance;
 use crate::model::request::{Goal, Request};
-use crate::model::system::FromArchive;
 use crate::plan::{Options, plan};
 
 /// zfs/2 came built for 6.1, with this AUTOINSTALL.
@@ -10,7 +10,7 @@ fn loaded(autoinstall: bool) -> World {
     let mut world = World::new(&["6.1"]).with(&["zfs/2"]);
     let view = world.view("zfs/2", "6.1");
     (view.built, view.vermagic_matches) = (true, true);
-    view.loaded = Some(FromArchive { autoinstall });
+    (view.provenance, view.autoinstall) = (Some(Provenance::Archive), autoinstall);
     world
 }
 
@@ -29,7 +29,7 @@ fn it_goes_with_the_dependencies_that_it_finds() {
         let mut world = base.with(&["zfs/2"]).depends("zfs/2", "spl");
         let view = world.view("zfs/2", "6.1");
         (view.built, view.vermagic_matches) = (true, true);
-        view.loaded = Some(FromArchive { autoinstall: true });
+        (view.provenance, view.autoinstall) = (Some(Provenance::Archive), true);
         world
     };
     // It is written down when they are there, and not built anew for their arrival.
@@ -94,6 +94,6 @@ fn it_waits_for_its_kernel_and_leaves_with_it() {
     let left = plan(&world.0, &Request::Reconcile { kernels: None, retry: false }, &options);
     assert_eq!(steps(&left)[0], "delete the build of zfs/2 for 6.1");
     // One of DKMS's own is what a kernel left behind.
-    world.view("zfs/2", "6.1").loaded = None;
+    world.view("zfs/2", "6.1").provenance = Some(Provenance::Dkms);
     assert_eq!(steps(&world.reconcile())[0], "delete the build of zfs/2 for 6.1");
 }

@@ -12,10 +12,10 @@ use crate::model::error::Error;
 use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::inputs::Inputs;
+use crate::model::record::Provenance;
 use crate::model::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
 use crate::model::request::{Goal, Request};
 use crate::model::system::CellView;
-use crate::model::system::FromArchive;
 use crate::model::system::Kernel;
 use crate::model::system::Now;
 use crate::model::system::Source;
@@ -198,7 +198,9 @@ fn a_cell(source: &Source, headers: bool, depends: &[String], choices: &mut Choi
             view.intact = !view.installed || !choices.rarely(4);
         } else {
             view.vermagic_matches = choices.rarely(2);
-            view.loaded = choices.rarely(2).then(|| FromArchive { autoinstall: choices.rarely(2) });
+            let archive = choices.rarely(2);
+            view.provenance = Some(if archive { Provenance::Archive } else { Provenance::Dkms });
+            view.autoinstall = archive && choices.rarely(2);
         }
     }
     if choices.rarely(4) {
@@ -363,7 +365,7 @@ fn check_steps(system: &System, request: &Request, options: &Options, plan: &Pla
                             let damaged = view.installed && !view.intact;
                             (record.facts.autoinstall || damaged) && record.facts.exclusion.is_none()
                         }
-                        None => view.vermagic_matches && view.loaded.is_some_and(|l| l.autoinstall),
+                        None => view.vermagic_matches && view.is_loaded() && view.autoinstall,
                     };
                     assert!(!by_itself(request) || view.built && view.now == Now::NoHeaders && automatic);
                     continue;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::model::refresh;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Headers, Inputs};
-use crate::model::record::{Facts, FailureNote, Overrides, Record, Verdict};
+use crate::model::record::{Facts, FailureNote, Overrides, Provenance, Record, Verdict};
 use crate::model::request::{Goal, Request};
 use crate::model::system::CellView;
 use crate::model::system::Kernel;
@@ -56,6 +56,7 @@ pub fn record(inputs: Inputs, facts: Facts) -> Record {
     Record {
         inputs: inputs.into(),
         kept: None,
+        provenance: Provenance::BuiltHere,
         stamp: "stamp".to_owned(),
         facts,
         installed: Vec::new(),
@@ -227,7 +228,8 @@ pub fn absent() -> CellView {
         vermagic_matches: false,
         fit: None,
         directive: None,
-        loaded: None,
+        provenance: None,
+        autoinstall: false,
     }
 }
 

@@ -49,8 +49,20 @@ struct Build<'a> {
     arch: &'a str,
     installed: bool,
     intact: bool,
+    provenance: Option<Provenance>,
     kept: bool,
     signed_with: Option<&'a str>,
+}
+
+/// [`record::Provenance`].
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Provenance {
+    BuiltHere,
+    Dkms,
+    Archive,
+    Package,
+    Cache,
 }
 
 #[derive(Serialize)]
@@ -162,6 +174,7 @@ fn build<'a>(cell: &'a ids::Cell, view: &'a system::CellView) -> Build<'a> {
         arch: cell.arch.as_str(),
         installed: view.installed,
         intact: view.intact,
+        provenance: view.provenance.map(Into::into),
         kept: record.is_some_and(|record| record.kept.is_some()),
         signed_with: record.and_then(|record| record.inputs.signing.as_deref()),
     }
@@ -187,6 +200,18 @@ impl<'a> From<&'a signing::Key> for Key<'a> {
             kernels_own: key.kernels_own,
             kernels: key.kernels.iter().map(ids::KernelRelease::as_str).collect(),
             next: key.next.as_deref(),
+        }
+    }
+}
+
+impl From<record::Provenance> for Provenance {
+    fn from(provenance: record::Provenance) -> Self {
+        match provenance {
+            record::Provenance::BuiltHere => Self::BuiltHere,
+            record::Provenance::Dkms => Self::Dkms,
+            record::Provenance::Archive => Self::Archive,
+            record::Provenance::Package => Self::Package,
+            record::Provenance::Cache => Self::Cache,
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::model::record as model;
 pub(super) struct OnDisk {
     #[serde(default = "first")]
     format: u64,
+    /// Without it: built here, or written by a version that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provenance: Option<Provenance>,
     inputs: Inputs,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kept: Option<Kept>,
@@ -29,6 +32,16 @@ pub(super) struct OnDisk {
     without_image: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     overrides: Option<Overrides>,
+}
+
+/// [`model::Provenance`], of a build from elsewhere.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Provenance {
+    Dkms,
+    Archive,
+    Package,
+    Cache,
 }
 
 /// [`model::Kept`].
@@ -73,6 +86,13 @@ impl super::OnDisk for OnDisk {
 
     fn into_model(self) -> Result<model::Record, String> {
         Ok(model::Record {
+            provenance: match self.provenance {
+                None => model::Provenance::BuiltHere,
+                Some(Provenance::Dkms) => model::Provenance::Dkms,
+                Some(Provenance::Archive) => model::Provenance::Archive,
+                Some(Provenance::Package) => model::Provenance::Package,
+                Some(Provenance::Cache) => model::Provenance::Cache,
+            },
             inputs: Arc::new(self.inputs.0),
             kept: self.kept.map(|kept| model::Kept { headers: kept.headers.into(), symbols: kept.symbols }),
             stamp: self.stamp,
@@ -91,6 +111,13 @@ impl From<&model::Record> for OnDisk {
         let plain = record.overrides.is_plain();
         Self {
             format: FORMAT,
+            provenance: match record.provenance {
+                model::Provenance::BuiltHere => None,
+                model::Provenance::Dkms => Some(Provenance::Dkms),
+                model::Provenance::Archive => Some(Provenance::Archive),
+                model::Provenance::Package => Some(Provenance::Package),
+                model::Provenance::Cache => Some(Provenance::Cache),
+            },
             inputs: Inputs((*record.inputs).clone()),
             kept: kept.map(|kept| Kept { headers: Headers::from(&kept.headers), symbols: kept.symbols }),
             stamp: record.stamp.clone(),
