@@ -4,16 +4,24 @@
 # state of the archive they are from. Nothing on this system is changed: apt runs on a state of its own
 # and each package is deleted again as soon as its dkms.conf is taken out.
 #
-# usage: conf-corpus.sh [DIR]
+# What is there stays, as in the labs; --refresh asks the mirror for newer ones.
+#
+# usage: conf-corpus.sh [--refresh] [DIR]
 #   DIR              default: $DKMS_HOOK_LAB_CACHE/conf-corpus, else the user's cache directory
 #   DKMS_LAB_MIRROR  a Debian mirror; default: the one that this machine's apt uses
 #   DKMS_LAB_SUITE   default: trixie
 set -eu
 export LC_ALL=C
 
+refresh=
+[ "${1:-}" != --refresh ] || { refresh=yes && shift; }
 cache=${DKMS_HOOK_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dkms-hook/lab}
 dir=${1:-$cache/conf-corpus}
 suite=${DKMS_LAB_SUITE:-trixie}
+[ -n "$refresh" ] || [ ! -s "$dir/SUITE" ] || {
+    echo "conf-corpus: $(ls "$dir" | grep -c -- -dkms) dkms.conf files in $dir"
+    exit 0
+}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 for tool in apt-get apt-cache dpkg-deb; do
