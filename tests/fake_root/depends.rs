@@ -138,7 +138,7 @@ fn the_newest_version_that_supports_the_kernel_is_installed() {
     root.hook(&[]).expect(0);
     assert_eq!(built(&root), ["hello/1.9"]);
     in_line(&root);
-    root.hook(&["status"]).expect(0).says("left out:  hello/1.10");
+    root.hook(&["status"]).expect(0).says("excluded:  hello/1.10");
 
     ToyKernel::new("6.13.0-toy").install(&root);
     root.hook(&[]).expect(0);
