@@ -59,6 +59,12 @@ pub fn removed(machine: &Machine, targets: &[String], report: &dyn Report) -> Re
             in_line::or_warn(removed, report);
         }
     }
+    // pacman names the kernels that it took away: also the last one, whose absence alone would prove nothing.
+    let left = in_line::releases_with(targets.iter().map(String::as_str), "vmlinuz");
+    if !left.is_empty() {
+        let options = Options { kernel_left: true, ..before_the_generator() };
+        in_line::bring(machine, Some(left.into_iter().collect()), &options, report)?;
+    }
     in_line::bring(machine, None, &before_the_generator(), report)
 }
 

@@ -68,6 +68,15 @@ fn a_module_package_comes_and_goes() {
 }
 
 #[test]
+fn the_last_kernel_is_removed() {
+    let root = installed();
+    std::fs::remove_dir_all(root.path(format!("/usr/lib/modules/{K}"))).unwrap();
+    transaction(&root, &[], &kernel(K));
+    assert_eq!(status(&root), "hello/1.0: added\n");
+    root.hook(&[]).expect(0);
+}
+
+#[test]
 fn a_module_package_is_upgraded() {
     let root = installed();
     delete_source(&root, "hello-1.0");
