@@ -64,6 +64,10 @@ impl<'a> Planner<'a> {
         if self.options.heed_failures && !again && self.has_unread_verdict(&cell, view) {
             return;
         }
+        // "Already installed" would call settled what was not seen.
+        if to == Goal::Installed && self.is_doubtful(&cell.kernel) {
+            self.doubt(&cell.kernel);
+        }
         // A build that is there is installed as it is, `--force` or not, as in DKMS.
         let Some((build, adopt)) = self.build_step(&cell, view, again, force) else {
             return;

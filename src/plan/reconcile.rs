@@ -101,6 +101,9 @@ impl<'a> Planner<'a> {
             None => {}
             Some(known) if !known.headers => {
                 let package = known.headers_package.clone();
+                if self.is_doubtful(kernel) {
+                    self.doubt(kernel);
+                }
                 if self.install_what_is_built(kernel, true) {
                     self.note(Note::Waiting { kernel: kernel.clone(), package });
                 }

@@ -131,6 +131,20 @@ fn a_wrong_install_tree_in_the_settings_purges_nothing() {
 }
 
 #[test]
+fn a_wrong_install_tree_on_the_command_line_of_dkms_is_said() {
+    let root = installed();
+    let before = root.snapshot();
+    // DKMS's status for a run over everything in which something failed is 11.
+    for (words, status) in [(&["autoinstall"][..], 11), (&["install", "hello/1"], 1)] {
+        let words = [words, &["-k", K, "--installtree", "/lib/nonsense"]].concat();
+        let answer = root.dkms(&words).expect(status);
+        answer.says("there is no kernel in /lib/nonsense").says("install_tree").says(K);
+        root.assert_untouched(&before);
+    }
+    and_then_all_is_well(&root);
+}
+
+#[test]
 fn a_person_says_that_the_last_kernel_is_gone_for_good() {
     let root = installed();
     for k in [K, K2] {
