@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::apply::depmod;
 use crate::elf;
 use crate::elf::module_stem;
 use crate::fs::atomic;
@@ -91,86 +90,73 @@ impl Sharing<'_> {
         }
     }
 
-    /// Looks at the links of all other kernels to what changed for this one. Those that lead nowhere or
-    /// to a module that the kernel would refuse are taken away, and its index is made again. Returns
-    /// the cells that now want a build of their own and can have one.
+    /// The first link of another kernel to one of these modules of a cell that leads nowhere, or to a module
+    /// that the kernel would refuse; then also why.
+    pub fn misfit(
+        &self,
+        kernel: &KernelRelease,
+        modules: &[PathBuf],
+        other: &KernelRelease,
+    ) -> Option<(PathBuf, Option<String>)> {
+        let links = links(&self.layout.kernel(other).join("weak-updates"), kernel);
+        let of = |link: &Link| modules.iter().any(|path| self.is(kernel, path, link));
+        if !links.iter().any(of) {
+            return None;
+        }
+        let symbols = Symvers::of_kernel(self.layout, other);
+        let symbols = symbols.map(|symbols| self.with_modules(symbols, kernel, other, &links));
+        links.iter().filter(|link| of(link)).find_map(|link| {
+            let module = self.layout.install_tree.join(kernel).join(&link.target);
+            let module = self.layout.root.resolve(module).ok().filter(|path| path.is_file());
+            match module.map(|path| fit(&path, symbols.as_ref())) {
+                Some(Fit::Fits) => None,
+                Some(Fit::Not(why)) => Some((link.path.clone(), Some(why))),
+                None => Some((link.path.clone(), None)),
+            }
+        })
+    }
+
+    /// Takes the links of another kernel to modules of a cell away that do not fit. `replaced`: a build of its
+    /// own follows.
     ///
     /// # Errors
     /// When a link cannot be removed.
-    pub fn check(&self, kernel: &KernelRelease, changed: &[Changed]) -> Result<Vec<Cell>> {
-        let mut wanting = Vec::new();
-        for other in kernel::releases(self.layout, []) {
-            let dir = self.layout.kernel(&other).join("weak-updates");
-            if other != *kernel && dir.is_dir() {
-                self.check_kernel(kernel, changed, &other, &dir, &mut wanting)?;
-            }
-        }
-        Ok(wanting)
-    }
-
-    fn check_kernel(
+    pub fn unlink(
         &self,
-        kernel: &KernelRelease,
-        changed: &[Changed],
+        cell: &Cell,
+        modules: &[PathBuf],
         other: &KernelRelease,
-        dir: &Path,
-        wanting: &mut Vec<Cell>,
+        replaced: bool,
     ) -> Result<()> {
-        let kernel_symbols = Symvers::of_kernel(self.layout, other);
-        let mut removed = false;
+        let dir = self.layout.kernel(other).join("weak-updates");
+        let mut told = false;
         // A link that goes takes its symbols with it: then look again.
-        'again: loop {
-            let links = links(dir, kernel);
-            let symbols = kernel_symbols.clone().map(|s| self.with_modules(s, kernel, other, &links));
-            for link in &links {
-                let of =
-                    changed.iter().find(|(_, paths)| paths.iter().any(|path| self.is(kernel, path, link)));
-                let Some((cell, _)) = of else { continue };
-                let module = self.layout.install_tree.join(kernel).join(&link.target);
-                let module = match self.layout.root.resolve(module) {
-                    Ok(path) => Some(path),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-                    // It may fit: the link stays.
-                    Err(_) => continue,
-                };
-                let module = module.filter(|path| path.is_file());
-                let fit = module.map(|path| fit(&path, symbols.as_ref()));
-                if fit == Some(Fit::Fits) {
-                    continue;
-                }
-                notes::depmod_lags(self.layout, other)?;
-                atomic::delete(&link.path)?;
-                atomic::prune_empty(link.path.parent(), dir);
-                removed = true;
-                if let Some(Fit::Not(why)) = fit {
-                    self.tell(cell, other, &why, wanting);
-                }
-                continue 'again;
+        while let Some((link, why)) = self.misfit(&cell.kernel, modules, other) {
+            notes::depmod_lags(self.layout, other)?;
+            atomic::delete(&link)?;
+            atomic::prune_empty(link.parent(), &dir);
+            if let Some(why) = why {
+                self.tell(cell, other, &why, replaced && !told);
+                told = true;
             }
-            break;
         }
-        if removed { depmod::run(self.layout, other, self.report) } else { Ok(()) }
+        Ok(())
     }
 
-    fn tell(&self, cell: &Cell, other: &KernelRelease, why: &str, wanting: &mut Vec<Cell>) {
+    fn tell(&self, cell: &Cell, other: &KernelRelease, why: &str, replaced: bool) {
         let (module, kernel) = (&cell.module, &cell.kernel);
         let text = format!(
             "{module} built for {kernel} was also linked for {other}, but does not fit because {why}"
         );
-        let own = Cell { kernel: other.clone(), ..cell.clone() };
-        let active = registry::active(self.layout, &module.name, other, &cell.arch).is_some();
-        let image = self.layout.kernel(other).join("kernel").is_dir();
-        if active || wanting.contains(&own) {
-            self.report.warning(&format!("{text}: the link is removed"));
-        } else if image && kernel::headers_present(self.layout, other) {
-            self.report.warning(&format!("{text}: the link is removed and {module} built for {other}"));
-            wanting.push(own);
+        let end = if replaced {
+            format!("the link is removed and {module} built for {other}")
+        } else if kernel::headers_present(self.layout, other) {
+            "the link is removed".to_owned()
         } else {
             let package = self.distribution.headers_package(other.as_str(), None);
-            self.report.warning(&format!(
-                "{text}: the link is removed, and {other} has no {module} until {package} is installed"
-            ));
-        }
+            format!("the link is removed, and {other} has no {module} until {package} is installed")
+        };
+        self.report.warning(&format!("{text}: {end}"));
     }
 
     /// A kernel's symbols with those of our modules that it can load: its own, and those of `kernel` that

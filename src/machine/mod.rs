@@ -51,19 +51,6 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Adds what another plan of the same run came to.
-    fn append(&mut self, plan: Plan, done: Vec<Done>) {
-        let offset = self.plan.steps.len();
-        self.plan.steps.extend(plan.steps.into_iter().map(|mut step| {
-            step.needs.iter_mut().for_each(|need| *need += offset);
-            step
-        }));
-        self.done.extend(done.into_iter().map(|done| match done {
-            Done::Without(need) => Done::Without(need + offset),
-            other => other,
-        }));
-    }
-
     /// Errors of steps that failed. What was left out for want of another step is not repeated.
     pub fn errors(&self) -> impl Iterator<Item = (&plan::Action, &Error)> {
         self.plan.steps.iter().zip(&self.done).filter_map(|(step, done)| match done {
@@ -147,6 +134,11 @@ impl Machine {
         // Deleting a module version needs every cell of it in view.
         let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
         let observer = self.observer_for(request, overrides);
+        let kernels = match (kernels, request) {
+            // It is about the builds of these alone.
+            (named, Request::Resign { .. }) => named,
+            (named, _) => named.map(|named| observer.with_borrowers(named)),
+        };
         let mut system = observer.observe(kernels.as_deref());
         if let Request::Resign { modules, .. } = request {
             let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
@@ -216,41 +208,10 @@ impl Machine {
             self.refresh(&left);
             self.remember_tree(request, &left, &next);
         }
-        let wanting = executor.take_wanting();
-        let mut ran = Ran { system, plan, done };
-        self.give_their_own(wanting, &mut ran, options, flags, report);
+        let ran = Ran { system, plan, done };
         self.tell_of_initramfs(&ran.plan, report);
         self.tell_of_enrolment(&ran.plan, &ran.done, flags, report);
         Ok(ran)
-    }
-
-    /// Builds for kernels whose shared modules turned out not to fit, as a part of the same run.
-    fn give_their_own(
-        &self,
-        mut wanting: Vec<Cell>,
-        ran: &mut Ran,
-        options: &Options,
-        flags: &Flags,
-        report: &dyn Report,
-    ) {
-        let mut seen = BTreeSet::new();
-        while let Some(cell) = wanting.pop() {
-            if !seen.insert(cell.clone()) {
-                continue;
-            }
-            let Cell { module, kernel, arch } = cell;
-            let request = Request::Bring { module, kernel, arch, to: Goal::Installed, force: false };
-            let overrides = Overrides::default();
-            let (system, plan) = self.plan(&request, options, &overrides);
-            let executor =
-                Executor::new(self.observer_for(&request, &overrides), &system, options, flags, report);
-            let done = executor.run(&plan);
-            wanting.extend(executor.take_wanting());
-            for note in plan.notes.iter().filter(|note| note.error().is_some()) {
-                report.warning(&note.text());
-            }
-            ran.append(plan, done);
-        }
     }
 
     /// In a root that is reached by a prefix nobody can run its generator.

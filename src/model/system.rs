@@ -35,6 +35,8 @@ pub struct System {
     pub contents: BTreeMap<KernelRelease, Contents>,
     /// What installed builds of DKMS left. Looked at only when a plan asks for it: [`Question::Adopt`].
     pub adoptions: BTreeMap<Cell, Adopting>,
+    /// The distribution links modules of one kernel for others, by a program that is here.
+    pub shares: bool,
     /// The tree that modules are installed to, when depmod cannot be led to it.
     pub without_index: Option<PathBuf>,
     /// `/etc/dkms/no-autoinstall` exists.
@@ -112,6 +114,8 @@ pub struct Kernel {
     pub image: bool,
     /// `/lib/modules/K/build/include` resolves.
     pub headers: bool,
+    /// Modules of other kernels are linked for it: it has a directory `weak-updates`.
+    pub linked: bool,
     /// depmod has run for it: `modules.dep` is there.
     pub indexed: bool,
     /// Modification time of `modules.dep`, nanoseconds since the epoch. Looked at only where
@@ -251,6 +255,8 @@ pub struct Installing {
     /// The modules of the build that is there, without `.ko`, and what they say about themselves; `None` for
     /// one that cannot be read.
     pub built: BTreeMap<String, Option<Labels>>,
+    /// Its dkms.conf allows other kernels to use its modules.
+    pub shared: bool,
     /// Its dkms.conf has a POST_INSTALL.
     pub post_install: bool,
 }

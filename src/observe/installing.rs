@@ -13,12 +13,13 @@ use crate::elf::{self, ModInfoError, module_stem};
 use crate::fs::digest::file_digest;
 use crate::fs::look;
 use crate::fs::same::same_content;
-use crate::kernel::Listing;
+use crate::kernel::{self, Listing};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::InstalledFile;
 use crate::model::rival::{Labels, Rival};
 use crate::model::system::{Adopting, Installing, Now, Question, Questions, System};
 use crate::observe::distribution::Distribution;
+use crate::process::find_program;
 use crate::tree::installed::{built_files, is_the_built_one};
 use crate::tree::layout::Layout;
 use crate::tree::registry;
@@ -112,12 +113,14 @@ impl Observer<'_> {
             built: files.iter().map(|file| (stem(file), labels(&dir.join(file)))).collect(),
             rivals: Vec::new(),
             post_install: false,
+            shared: true,
         };
         let view = system.cell(cell);
         let record = view.and_then(|view| view.record.as_ref());
         let overrides = self.overrides_of(cell, record);
         let observer = self.with(&overrides);
         let conf = observer.conf(cell, &observer.context(cell), Strictness::Other).ok();
+        found.shared = !conf.as_ref().is_some_and(|conf| conf.no_weak_modules);
         found.post_install = conf.as_ref().is_some_and(|conf| conf.scripts.post_install.is_some());
         if registry::active(self.layout, name, &cell.kernel, &cell.arch).is_some() {
             return found;
@@ -140,6 +143,20 @@ impl Observer<'_> {
             found.rivals.extend(rival);
         }
         found
+    }
+
+    /// True when modules of one kernel are linked for others by a program of the distribution.
+    pub(super) fn shares(&self) -> bool {
+        let program = || self.distribution.weak_modules.and_then(|kind| find_program(kind.program()));
+        // It knows no other root than `/`.
+        self.layout.root.is_slash() && !*self.settings.no_weak_modules && program().is_some()
+    }
+
+    /// The kernels to look at for a request that is about these: where kernels share modules, all of them.
+    pub fn with_borrowers(&self, kernels: Vec<KernelRelease>) -> Vec<KernelRelease> {
+        let all = kernel::releases(self.layout, kernels.iter().cloned());
+        let linked = |kernel: &KernelRelease| self.layout.kernel(kernel).join("weak-updates").is_dir();
+        if self.shares() || all.iter().any(linked) { all.into_iter().collect() } else { kernels }
     }
 
     fn adopting(&self, cell: &Cell) -> Adopting {

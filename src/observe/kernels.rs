@@ -28,6 +28,7 @@ pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRel
     Kernel {
         image,
         headers,
+        linked: dir.join("weak-updates").is_dir(),
         indexed: index.is_some(),
         headers_package: distribution.headers_package(release.as_str(), package_base.as_deref()),
         indexed_at: note.depmod_left_at.and(index).map(|meta| mtime(&meta)),

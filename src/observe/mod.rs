@@ -92,6 +92,7 @@ impl Observer<'_> {
             rebuild: *self.settings.rebuild,
             arch: Some(self.arch.clone()),
             modules: registered.into_iter().collect(),
+            shares: self.shares(),
             without_index: kernel::depmod_base(self.layout).err(),
             blind,
             ..System::default()

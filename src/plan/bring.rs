@@ -33,7 +33,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn bring_up(&mut self, cell: Cell, to: Goal, force: bool) {
+    pub(super) fn bring_up(&mut self, cell: Cell, to: Goal, force: bool) {
         match self.system.modules.get(&cell.module) {
             None => {
                 self.note(Note::NotAdded { module: cell.module });

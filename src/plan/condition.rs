@@ -28,6 +28,8 @@ pub enum Condition {
         /// Their names, without `.ko`.
         modules: Vec<String>,
     },
+    /// If the link is there, and leads nowhere or to a module that the kernel would refuse.
+    LinkMisfit,
 }
 
 impl Condition {
@@ -61,6 +63,7 @@ impl fmt::Display for Condition {
                 f.write_str("if a module of the kernel has changed by then")
             }
             Self::Changed { modules } => write!(f, "if {} has changed by then", modules.join(" or ")),
+            Self::LinkMisfit => f.write_str("if it is there and does not fit"),
             Self::InInitramfs { modules } => write!(f, "if it holds {}", modules.join(" or ")),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::Condition;
 use super::planner::Planner;
+use super::sharing::Borrowed;
 use super::{Action, Duty, InitramfsDuty, Note, Plan, Reason, Step};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::{InitramfsDue, Record};
@@ -28,11 +29,41 @@ impl Planner<'_> {
             self.modprobe(&kernel, &needs);
             self.initramfs(&kernel, &changed, needs);
         }
+        for (kernel, borrowed) in self.share() {
+            self.end_borrowing(&kernel, &borrowed);
+        }
         self.note_doubtful();
         for (kernel, reason) in std::mem::take(&mut self.sweep) {
             self.step(Action::Sweep { kernel }, reason, Vec::new());
         }
         self.plan
+    }
+
+    /// What follows for a kernel from links that are taken away from it, and from builds in their place. What
+    /// was due before is not this run's business, or is done already.
+    fn end_borrowing(&mut self, kernel: &KernelRelease, Borrowed { files, installs }: &Borrowed) {
+        let Some(known) = self.system.kernels.get(kernel) else { return };
+        let mut needs = Vec::new();
+        let follows = self.options.depmod_follows.contains(kernel);
+        if self.options.depmod && self.system.without_index.is_none() && known.image && !follows {
+            debug_assert!(!files.is_empty(), "something is unlinked");
+            let action = Action::Depmod { kernel: kernel.clone() };
+            needs.push(self.step_if(action, Reason::ModulesChanged, Vec::new(), Condition::any_change()));
+        }
+        let later = self.options.initramfs == InitramfsDuty::Later
+            || self.options.initramfs_follows.contains(kernel)
+            || follows;
+        let boots = known.image && known.initramfs.is_some() && !known.note.boot_entry_removed;
+        if installs.is_empty() || later || !boots {
+            return;
+        }
+        let always = self.options.kernel_event;
+        let none = BTreeSet::new();
+        if let Some((modules, when)) = self.modules_of_initramfs(kernel, installs, None, none, always) {
+            let modules = modules.into_iter().collect();
+            let action = Action::Initramfs { kernel: kernel.clone(), always, modules };
+            self.step_if(action, Reason::ModulesChanged, needs, when);
+        }
     }
 
     /// Kernels whose files change, with the steps that do it.

@@ -20,6 +20,7 @@ mod purge;
 mod reason;
 mod reconcile;
 mod resign;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -157,6 +158,20 @@ pub enum Action {
         /// The running kernel.
         kernel: KernelRelease,
     },
+    /// Let other kernels use the modules of this one, by the distribution's own program.
+    Share {
+        /// The kernel that has the modules.
+        kernel: KernelRelease,
+    },
+    /// Take the link to the module of one kernel away from another.
+    Unlink {
+        /// The module, and the kernel that it was built for.
+        cell: Cell,
+        /// The kernel that has the link.
+        other: KernelRelease,
+        /// A build of its own follows.
+        replaced: bool,
+    },
     /// Remove what is left of a kernel that is gone.
     Sweep {
         /// The kernel.
@@ -186,6 +201,8 @@ impl Action {
             | Self::Depmod { kernel }
             | Self::Initramfs { kernel, .. }
             | Self::Modprobe { kernel }
+            | Self::Share { kernel }
+            | Self::Unlink { other: kernel, .. }
             | Self::Sweep { kernel } => Some(kernel),
             other => other.cell().map(|c| &c.kernel),
         }
@@ -214,6 +231,10 @@ impl fmt::Display for Action {
             Self::Depmod { kernel } => write!(f, "depmod {kernel}"),
             Self::Initramfs { kernel, .. } => write!(f, "rebuild the initramfs of {kernel}"),
             Self::Modprobe { kernel } => write!(f, "load modules into the running kernel {kernel}"),
+            Self::Share { kernel } => write!(f, "share modules of {kernel} with other kernels"),
+            Self::Unlink { cell, other, .. } => {
+                write!(f, "remove the link to {} of {} from {other}", cell.module, cell.kernel)
+            }
             Self::Sweep { kernel } => write!(f, "sweep up after {kernel}"),
         }
     }

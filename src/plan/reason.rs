@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::model::directive::DirectiveChange;
 use crate::model::fit::Misfit;
-use crate::model::ids::Version;
+use crate::model::ids::{KernelRelease, Version};
 use crate::model::inputs::Change;
 
 /// Why an action is planned.
@@ -104,6 +104,11 @@ pub enum Reason {
     InitramfsOld,
     /// The kernel's headers are not installed.
     HeadersMissing,
+    /// What was linked for the kernel does not fit it.
+    LinkMisfit {
+        /// The kernel that the linked module was built for.
+        of: KernelRelease,
+    },
 }
 
 /// The end of a list of what was looked at.
@@ -162,6 +167,7 @@ impl fmt::Display for Reason {
             Self::IndexMissing => f.write_str("modules.dep is missing"),
             Self::InitramfsOld => f.write_str("it is older than the modules"),
             Self::HeadersMissing => f.write_str("its headers are not installed"),
+            Self::LinkMisfit { of } => write!(f, "the module of {of} does not fit this kernel"),
         }
     }
 }

@@ -47,6 +47,8 @@ fn actions() -> Vec<Action> {
         Action::Resign { cell: cell.clone(), reinstall: true },
         Action::Install { cell: cell.clone(), force: false, post_install: true },
         Action::Uninstall { cell: cell.clone() },
+        Action::Unlink { cell: cell.clone(), other: kernel.clone(), replaced: true },
+        Action::Share { kernel: kernel.clone() },
         Action::Unbuild { cell },
         Action::Forget { module },
         Action::Wait { kernel: kernel.clone(), package: "linux-headers".into() },
@@ -61,7 +63,7 @@ fn actions() -> Vec<Action> {
             Action::Resign { .. } | Action::Install { .. } | Action::Uninstall { .. } => {}
             Action::Unbuild { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
             Action::Depmod { .. } | Action::Initramfs { .. } | Action::Modprobe { .. } => {}
-            Action::Sweep { .. } => {}
+            Action::Sweep { .. } | Action::Share { .. } | Action::Unlink { .. } => {}
         }
     }
     all
@@ -138,6 +140,7 @@ fn reasons() -> Vec<Reason> {
         Reason::IndexMissing,
         Reason::InitramfsOld,
         Reason::HeadersMissing,
+        Reason::LinkMisfit { of: kernel() },
     ];
     let directive =
         DirectiveChange { directive: "MAKE[0]".into(), old: None, new: Some("make".into()), more: 0 };
@@ -154,7 +157,7 @@ fn reasons() -> Vec<Reason> {
             Reason::Asked | Reason::OtherSignature | Reason::KernelGone | Reason::KernelRemoved => {}
             Reason::ExcludedNow { .. } | Reason::ModulesChanged | Reason::DepmodDue => {}
             Reason::IndexMissing | Reason::InitramfsOld | Reason::HeadersMissing => {}
-            Reason::BootEntryRemoved => {}
+            Reason::BootEntryRemoved | Reason::LinkMisfit { .. } => {}
             Reason::Stale { .. } | Reason::NotAdopted { .. } | Reason::Misfit { .. } => {}
             Reason::Directive { .. } => {}
         }
@@ -260,12 +263,13 @@ fn conditions() -> Vec<Condition> {
         Condition::Always,
         Condition::NotOlder { than: vec![rival("2", None), rival("", Some("0123"))] },
         Condition::Changed { modules: Vec::new() },
+        Condition::LinkMisfit,
         Condition::InInitramfs { modules: vec!["zfs".into(), "spl".into()] },
     ];
     for condition in &all {
         match condition {
             Condition::Always | Condition::NotOlder { .. } => {}
-            Condition::Changed { .. } | Condition::InInitramfs { .. } => {}
+            Condition::Changed { .. } | Condition::InInitramfs { .. } | Condition::LinkMisfit => {}
         }
     }
     all

@@ -175,6 +175,7 @@ fn kernel(machine: &Machine, k: K) -> system::Kernel {
         modules: due.modules.iter().map(|n| NAMES[usize::from(*n)].to_owned()).collect(),
     });
     system::Kernel {
+        linked: false,
         image: known.image,
         headers: known.headers.is_some(),
         indexed: known.indexed.is_some(),

@@ -66,10 +66,8 @@ pub struct Executor<'a> {
     pub flags: &'a Flags,
     /// Progress.
     pub report: &'a dyn Report,
-    /// What was installed or uninstalled so far: that other kernels may share it is looked at once,
-    /// at the end.
+    /// What was installed or uninstalled so far, with its files.
     shared: RefCell<BTreeMap<KernelRelease, Vec<Changed>>>,
-    wanting: RefCell<Vec<Cell>>,
 }
 
 impl<'a> Executor<'a> {
@@ -81,8 +79,8 @@ impl<'a> Executor<'a> {
         flags: &'a Flags,
         report: &'a dyn Report,
     ) -> Self {
-        let (shared, wanting) = (RefCell::default(), RefCell::default());
-        Self { observer, system, options, flags, report, shared, wanting }
+        let shared = RefCell::default();
+        Self { observer, system, options, flags, report, shared }
     }
 }
 
@@ -95,6 +93,7 @@ impl Executor<'_> {
             let missing = step.needs.iter().find(|n| !matches!(done.get(**n), Some(Done::Yes | Done::Unmet)));
             let result = match missing {
                 Some(need) => Done::Without(*need),
+                None if step.needs.iter().any(|need| stays_linked(plan, *need, &done)) => Done::Unmet,
                 None if !self.holds(step) => self.unmet(&step.action),
                 None => {
                     let doing = match &step.action {
@@ -113,7 +112,6 @@ impl Executor<'_> {
             };
             done.push(result);
         }
-        self.share();
         self.settle(plan);
         done
     }
@@ -136,6 +134,10 @@ impl Executor<'_> {
                 let changed = self.shared.borrow();
                 action.kernel().is_some_and(|kernel| changed.contains_key(kernel))
             }
+            (Condition::LinkMisfit, Action::Unlink { cell, other, .. }) => {
+                self.sharing().misfit(&cell.kernel, &self.changed_files(cell), other).is_some()
+            }
+            (Condition::LinkMisfit, _) => false,
             // Such a plan is none to be carried out.
             (Condition::InInitramfs { .. }, _) => true,
         }
@@ -150,31 +152,32 @@ impl Executor<'_> {
         forgotten.map_or_else(Done::Failed, |()| Done::Unmet)
     }
 
-    /// Cells that lost a module which they shared with another kernel, and can have one of their own.
-    pub fn take_wanting(&self) -> Vec<Cell> {
-        self.wanting.take()
-    }
-
     fn sharing(&self) -> Sharing<'_> {
         let Observer { layout, distribution, .. } = self.observer;
         Sharing { layout, distribution, report: self.report }
     }
 
-    fn share(&self) {
-        for (kernel, changed) in self.shared.take() {
-            let added: Vec<PathBuf> = changed
-                .iter()
-                .filter(|(cell, _)| self.is_shared(cell))
-                .flat_map(|(_, paths)| paths.iter())
-                .filter(|path| self.observer.layout.root.path(path).exists())
-                .cloned()
-                .collect();
-            self.sharing().add(&kernel, &added);
-            match self.sharing().check(&kernel, &changed) {
-                Ok(cells) => self.wanting.borrow_mut().extend(cells),
-                Err(error) => self.report.warning(&error.to_string()),
-            }
-        }
+    /// Lets other kernels use what was installed for this one.
+    fn share(&self, kernel: &KernelRelease) {
+        let changed = self.shared.borrow();
+        let allowed = |cell: &Cell| self.system.installs.get(cell).is_some_and(|found| found.shared);
+        let added: Vec<PathBuf> = changed
+            .get(kernel)
+            .into_iter()
+            .flatten()
+            .filter(|(cell, _)| allowed(cell))
+            .flat_map(|(_, paths)| paths.iter())
+            .filter(|path| self.observer.layout.root.path(path).exists())
+            .cloned()
+            .collect();
+        self.sharing().add(kernel, &added);
+    }
+
+    /// The files of a cell that this run installed or uninstalled.
+    fn changed_files(&self, cell: &Cell) -> Vec<PathBuf> {
+        let changed = self.shared.borrow();
+        let of_kernel = changed.get(&cell.kernel).into_iter().flatten();
+        of_kernel.filter(|(of, _)| of == cell).flat_map(|(_, paths)| paths.clone()).collect()
     }
 
     fn is_shared(&self, cell: &Cell) -> bool {
@@ -238,6 +241,13 @@ impl Executor<'_> {
             Action::Depmod { kernel } => depmod::run(layout, kernel, self.report),
             Action::Initramfs { kernel, .. } => {
                 initramfs::make(layout, self.observer.distribution, kernel, self.report)
+            }
+            Action::Share { kernel } => {
+                self.share(kernel);
+                Ok(())
+            }
+            Action::Unlink { cell, other, replaced } => {
+                self.sharing().unlink(cell, &self.changed_files(cell), other, *replaced)
             }
             Action::Modprobe { .. } => {
                 modprobe::run(layout, self.report);
@@ -375,4 +385,9 @@ impl Executor<'_> {
         let dir: PathBuf = self.observer.source_dir(&cell.module);
         script::run(self.observer.layout, &cell.module, kind, text, &dir, context, self.report)
     }
+}
+
+/// True when a step was to take a link away and the link fits: nothing takes its place.
+fn stays_linked(plan: &Plan, step: usize, done: &[Done]) -> bool {
+    matches!(plan.steps[step].action, Action::Unlink { .. }) && done.get(step) == Some(&Done::Unmet)
 }

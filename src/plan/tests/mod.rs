@@ -11,5 +11,6 @@ mod model;
 mod properties;
 mod purge;
 mod reconcile;
+mod sharing;
 mod signing;
 mod world;

@@ -165,7 +165,7 @@ impl Run<'_> {
                     known.initramfs = Some(clock);
                 }
             }
-            Action::Modprobe { .. } => {}
+            Action::Modprobe { .. } | Action::Share { .. } | Action::Unlink { .. } => {}
             Action::Sweep { kernel } => {
                 for (cell, view) in &mut self.system.cells {
                     if cell.kernel == *kernel {

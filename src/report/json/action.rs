@@ -56,6 +56,14 @@ pub(super) enum Action<'a> {
     Modprobe {
         kernel: &'a str,
     },
+    Share {
+        kernel: &'a str,
+    },
+    Unlink {
+        cell: Cell<'a>,
+        other: &'a str,
+        replaced: bool,
+    },
     Sweep {
         kernel: &'a str,
     },
@@ -83,6 +91,10 @@ impl<'a> From<&'a plan::Action> for Action<'a> {
                 Self::Initramfs { kernel: kernel.as_str(), always: *always, modules }
             }
             plan::Action::Modprobe { kernel } => Self::Modprobe { kernel: kernel.as_str() },
+            plan::Action::Share { kernel } => Self::Share { kernel: kernel.as_str() },
+            plan::Action::Unlink { cell, other, replaced } => {
+                Self::Unlink { cell: cell.into(), other: other.as_str(), replaced: *replaced }
+            }
             plan::Action::Sweep { kernel } => Self::Sweep { kernel: kernel.as_str() },
         }
     }

@@ -21,6 +21,7 @@ enum Condition<'a> {
     NotOlder { than: Vec<Rival<'a>> },
     Changed { modules: &'a [String] },
     InInitramfs { modules: &'a [String] },
+    LinkMisfit,
 }
 
 /// [`rival::Rival`].
@@ -42,6 +43,7 @@ impl<'a> When<'a> {
                 Condition::NotOlder { than: than.iter().map(Into::into).collect() }
             }
             plan::Condition::Changed { modules } => Condition::Changed { modules },
+            plan::Condition::LinkMisfit => Condition::LinkMisfit,
             plan::Condition::InInitramfs { modules } => Condition::InInitramfs { modules },
         };
         Some(Self { condition, text: when.to_string() })

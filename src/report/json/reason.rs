@@ -36,6 +36,7 @@ pub(super) enum Reason<'a> {
     IndexMissing,
     InitramfsOld,
     HeadersMissing,
+    LinkMisfit { of: &'a str },
 }
 
 impl<'a> From<&'a plan::Reason> for Reason<'a> {
@@ -73,6 +74,7 @@ impl<'a> From<&'a plan::Reason> for Reason<'a> {
             plan::Reason::DepmodDue => Self::DepmodDue,
             plan::Reason::IndexMissing => Self::IndexMissing,
             plan::Reason::InitramfsOld => Self::InitramfsOld,
+            plan::Reason::LinkMisfit { of } => Self::LinkMisfit { of: of.as_str() },
             plan::Reason::HeadersMissing => Self::HeadersMissing,
         }
     }
