@@ -11,4 +11,5 @@ pub mod program;
 pub mod signing;
 pub mod snapshot;
 pub mod toy_kernel;
+pub mod trace;
 pub mod whole_system;

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use super::toy_kernel::FakeRoot;
+use super::trace;
 
 /// Directory of the stand-ins, inside the root.
 const STAND_INS: &str = "/var/log/stand-ins";
@@ -68,6 +69,7 @@ impl FakeRoot {
         self.write_stand_ins();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dkms-hook"));
         command.env_clear().env("LC_ALL", "C").env("PATH", self.search_path()).env("HOME", "/nonexistent");
+        command.env(trace::ROOT, self.layout.root.dir()).env(trace::VARIABLE, trace::FILE);
         command.current_dir("/").stdin(Stdio::null());
         match face {
             Face::Hook => command.arg("--root").arg(self.layout.root.dir()),
@@ -107,12 +109,17 @@ impl FakeRoot {
         use std::io::Write;
         let mut command = self.program(Face::Hook);
         command.args(words.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let before = trace::before(&command);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         let text: String = paths.iter().map(|path| format!("{path}\n")).collect();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(text.as_bytes()).expect("whoever is given paths reads them");
         drop(stdin);
-        answer(child.wait_with_output().unwrap())
+        let answer = answer(child.wait_with_output().unwrap());
+        if let Some(before) = before {
+            before.compare(answer.code, &format!("{}{}", answer.out, answer.err));
+        }
+        answer
     }
 
     /// The plugin of kernel-install, called as kernel-install does: `add` or `remove`.
@@ -181,9 +188,15 @@ impl FakeRoot {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end. What the program does with a fake root is compared with its plan.
+#[track_caller]
 pub fn finish(command: &mut Command) -> Answer {
-    answer(command.output().unwrap_or_else(|e| panic!("{command:?}: {e}")))
+    let before = trace::before(command);
+    let answer = answer(command.output().unwrap_or_else(|e| panic!("{command:?}: {e}")));
+    if let Some(before) = before {
+        before.compare(answer.code, &format!("{}{}", answer.out, answer.err));
+    }
+    answer
 }
 
 fn answer(output: std::process::Output) -> Answer {

@@ -25,6 +25,9 @@ use crate::tree::notes;
 use crate::tree::state;
 
 mod builds;
+mod trace;
+
+use trace::Trace;
 
 /// What a run may be told beside the plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,6 +71,7 @@ pub struct Executor<'a> {
     pub report: &'a dyn Report,
     /// What was installed or uninstalled so far, with its files.
     shared: RefCell<BTreeMap<KernelRelease, Vec<Changed>>>,
+    trace: Option<Trace>,
 }
 
 impl<'a> Executor<'a> {
@@ -80,7 +84,8 @@ impl<'a> Executor<'a> {
         report: &'a dyn Report,
     ) -> Self {
         let shared = RefCell::default();
-        Self { observer, system, options, flags, report, shared }
+        let trace = Trace::open(observer.layout);
+        Self { observer, system, options, flags, report, shared, trace }
     }
 }
 
@@ -89,6 +94,9 @@ impl Executor<'_> {
     pub fn run(&self, plan: &Plan) -> Vec<Done> {
         debug_assert!(plan.questions.is_empty(), "nobody looked: {:?}", plan.questions);
         let mut done: Vec<Done> = Vec::with_capacity(plan.steps.len());
+        if let Some(trace) = &self.trace {
+            trace.plan(self.system, plan);
+        }
         for step in &plan.steps {
             let missing = step.needs.iter().find(|n| !matches!(done.get(**n), Some(Done::Yes | Done::Unmet)));
             let result = match missing {
@@ -110,6 +118,9 @@ impl Executor<'_> {
                     self.step(step).map_or_else(Done::Failed, |()| Done::Yes)
                 }
             };
+            if let Some(trace) = &self.trace {
+                trace.step(done.len(), &result);
+            }
             done.push(result);
         }
         self.settle(plan);
