@@ -6,4 +6,5 @@ table_rows() {
 	sed -n 's/^| \([^|]*[^ |]\) |.*/\1/p' "$REPO_TOP/docs/compatibility.md" "$DIFF/since-3.2.2.md"
 }
 
-row_exists() { table_rows | grep -qFx -- "$1"; }
+# Not by a pipe: grep ends at the first match, and a sed that still writes would fail with pipefail.
+row_exists() { grep -qFx -- "$1" < <(table_rows); }
