@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
@@ -16,6 +16,9 @@ pub mod ancestors;
 pub mod chroot;
 mod group;
 mod inheritance;
+mod memory;
+
+use memory::{content, memory_file, with_text};
 
 pub use inheritance::{
     PARENT_VARIABLE, find_temporary_directory, forget_variables, prepare, set_lock_holder,
@@ -233,13 +236,13 @@ impl Process {
         self.wait(&mut command)
     }
 
-    /// Runs it to its end and keeps what it printed, up to 16 MiB of each stream.
+    /// Runs it to its end and keeps what it printed: at most 16 MiB of each stream.
     ///
     /// Files in memory take the output, not pipes: a process that it leaves in the background cannot keep us
     /// waiting.
     ///
     /// # Errors
-    /// When it cannot be started, or its time is over.
+    /// When it cannot be started, its time is over, or it printed more.
     pub fn capture(&self) -> Result<Captured, ProcessError> {
         let file = || memory_file(c"output").map_err(|e| self.failed(e));
         let (stdout, stderr) = (file()?, file()?);
@@ -352,7 +355,7 @@ impl Process {
         }
         match (&self.input, &self.stdin) {
             (None, None) => command.stdin(Stdio::null()),
-            (Some(text), _) => command.stdin(in_memory(text).map_err(|source| self.failed(source))?),
+            (Some(text), _) => command.stdin(with_text(text).map_err(|source| self.failed(source))?),
             (None, Some(path)) => command.stdin(File::open(path).map_err(|source| ProcessError::Failed {
                 program: self.program.clone(),
                 source: io::Error::new(source.kind(), format!("{}: {source}", path.display())),
@@ -372,29 +375,6 @@ impl Process {
 
 fn status_number(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
-}
-
-/// An open file that is in no directory.
-fn memory_file(name: &std::ffi::CStr) -> io::Result<File> {
-    let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
-    Ok(File::from(nix::sys::memfd::memfd_create(name, flags)?))
-}
-
-/// Such a file with this text, at its beginning.
-fn in_memory(text: &str) -> io::Result<File> {
-    let mut file = memory_file(c"input")?;
-    file.write_all(text.as_bytes())?;
-    file.rewind()?;
-    Ok(file)
-}
-
-/// What was written to such a file.
-fn content(mut file: File) -> io::Result<Vec<u8>> {
-    const MOST: u64 = 16 << 20;
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.take(MOST).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// The executable file that a command name stands for: a path as it is, a name looked up in PATH.
@@ -460,6 +440,13 @@ mod tests {
             let pid = String::from_utf8(got.stdout).unwrap().trim().parse().unwrap();
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
         }
+    }
+
+    #[test]
+    fn a_part_of_an_answer_is_no_answer() {
+        let print = |bytes: u32| Process::bash(&format!("head -c {bytes} /dev/zero")).capture();
+        assert_eq!(print(16 << 20).unwrap().stdout.len(), 16 << 20);
+        assert!(print((16 << 20) + 1).is_err());
     }
 
     #[test]
