@@ -105,7 +105,10 @@ pub fn read(path: &Path) -> Seen<Vec<u8>> {
     if !meta.is_file() {
         return Err(Blind::new(path, Cause::NotAFile));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(LARGEST)).unwrap_or_default() + 1);
+    if meta.len() > LARGEST {
+        return Err(Blind::new(path, Cause::Damaged("it is larger than 64 MiB".to_owned())));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default() + 1);
     match file.take(LARGEST).read_to_end(&mut bytes) {
         Ok(_) => Ok(Some(bytes)),
         Err(error) => Err(Blind::os(path, &error)),
