@@ -5,8 +5,7 @@ use crate::conf::Strictness;
 use crate::conf::model::Conf;
 use crate::model::directive::{DirectiveChange, Directives};
 use crate::model::ids::Cell;
-use crate::model::system::CellView;
-use crate::model::system::Now;
+use crate::model::system::{CellView, Now};
 use crate::tree::state;
 
 impl Observer<'_> {

@@ -6,11 +6,7 @@ use super::{Observer, facts_of};
 use crate::conf::Strictness;
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::inputs::Inputs;
-use crate::model::system::CellView;
-use crate::model::system::Kernel;
-use crate::model::system::Now;
-use crate::model::system::Source;
-use crate::model::system::System;
+use crate::model::system::{CellView, Kernel, Now, Source, System};
 use crate::tree::registry;
 
 impl Observer<'_> {

@@ -10,9 +10,7 @@ use crate::kernel::{KernelConfig, Symvers, contradiction};
 use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::Record;
-use crate::model::system::CellView;
-use crate::model::system::Now;
-use crate::model::system::System;
+use crate::model::system::{CellView, Now, System};
 use crate::tree::installed;
 use crate::tree::registry;
 

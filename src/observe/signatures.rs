@@ -3,8 +3,7 @@
 use crate::fs::digest::file_digest;
 use crate::kernel::{KernelFiles, Recipe, check_file, recipe};
 use crate::model::ids::Cell;
-use crate::model::system::Signature;
-use crate::model::system::System;
+use crate::model::system::{Signature, System};
 use crate::observe::Observer;
 use crate::trust::pki::Certificate;
 

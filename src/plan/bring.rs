@@ -6,9 +6,7 @@ use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason, Subject};
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::request::Goal;
-use crate::model::system::CellView;
-use crate::model::system::Now;
-use crate::model::system::Source;
+use crate::model::system::{CellView, Now, Source};
 
 impl<'a> Planner<'a> {
     /// Plans what brings a cell to a state.

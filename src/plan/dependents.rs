@@ -12,8 +12,7 @@ use super::reconcile::{ready, verdict_with};
 use super::{Action, Note, Reason};
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::record::Facts;
-use crate::model::system::Now;
-use crate::model::system::Source;
+use crate::model::system::{Now, Source};
 
 impl<'a> Planner<'a> {
     /// Plans builds of what depends on `cell`, which `install` will have installed from `build`; and

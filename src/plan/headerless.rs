@@ -6,8 +6,7 @@ use super::index::{Known, Place};
 use super::planner::{Planner, Standing};
 use super::{Action, Duty, Note, Reason};
 use crate::model::ids::{Arch, KernelRelease};
-use crate::model::system::CellView;
-use crate::model::system::Source;
+use crate::model::system::{CellView, Source};
 
 impl<'a> Planner<'a> {
     /// What a kernel that has no headers can have.

@@ -1,9 +1,7 @@
 //! The cells by kernel and module, so that planning looks nothing up by name: it is linear in cells.
 
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
-use crate::model::system::CellView;
-use crate::model::system::Source;
-use crate::model::system::System;
+use crate::model::system::{CellView, Source, System};
 use crate::model::version;
 
 /// Where a module meets a kernel, whatever its version.

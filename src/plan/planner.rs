@@ -10,11 +10,7 @@ use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::{Change, Inputs};
 use crate::model::request::Request;
-use crate::model::system::CellView;
-use crate::model::system::InstallTree;
-use crate::model::system::Now;
-use crate::model::system::Source;
-use crate::model::system::System;
+use crate::model::system::{CellView, InstallTree, Now, Source, System};
 
 /// How one cell stands against its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]

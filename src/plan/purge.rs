@@ -6,9 +6,7 @@ use super::planner::Planner;
 use super::{Action, Duty, Note, Reason, Subject};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::record::KernelNote;
-use crate::model::system::CellView;
-use crate::model::system::InstallTree;
-use crate::model::system::Source;
+use crate::model::system::{CellView, InstallTree, Source};
 
 impl Planner<'_> {
     /// True when a kernel is not on disk, something of it is kept or remembered, and nothing proves that it is

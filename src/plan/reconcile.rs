@@ -13,9 +13,7 @@ use crate::model::fit::Fit;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::Change;
 use crate::model::record::{Facts, Verdict};
-use crate::model::system::CellView;
-use crate::model::system::Now;
-use crate::model::system::Source;
+use crate::model::system::{CellView, Now, Source};
 
 /// What one version of a module is to a kernel, what it depends on left aside.
 enum Suits<'a> {

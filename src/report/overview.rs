@@ -2,8 +2,7 @@
 
 use crate::model::ids::Cell;
 use crate::model::record::FailureNote;
-use crate::model::system::Kernel;
-use crate::model::system::System;
+use crate::model::system::{Kernel, System};
 use crate::plan::{Note, Plan};
 use crate::report::signing::Signing;
 use crate::report::summary;

@@ -5,11 +5,7 @@ use crate::model::ids::{Cell, ModuleId};
 use crate::model::inputs::Change;
 use crate::model::record::Provenance;
 use crate::model::request::Wanted;
-use crate::model::system::CellView;
-use crate::model::system::Kernel;
-use crate::model::system::Now;
-use crate::model::system::Source;
-use crate::model::system::System;
+use crate::model::system::{CellView, Kernel, Now, Source, System};
 use crate::model::version;
 use crate::plan::{Action, Note, Plan, Reason};
 

@@ -12,13 +12,8 @@ use dkms_hook::model::record::{
 };
 use dkms_hook::model::rival::{Labels, Rival};
 use dkms_hook::model::system;
-use dkms_hook::model::system::InstallTree;
-use dkms_hook::model::system::Now;
-use dkms_hook::model::system::Signature;
-use dkms_hook::model::system::Source;
-use dkms_hook::model::system::System;
-use dkms_hook::model::system::TreePlace;
 use dkms_hook::model::system::{Adopting, CellView, Contents, Installing};
+use dkms_hook::model::system::{InstallTree, Now, Signature, Source, System, TreePlace};
 
 use crate::machine::{
     Build, Conf, GONE, K, KERNELS, M, Machine, Made, NAMES, Name, Registered, Thing, Tree, VERSIONS,

@@ -3,8 +3,7 @@
 use super::world::{World, arch, asked, cell, kernel, module, notes, reason, steps};
 use crate::model::error::Kind;
 use crate::model::request::{Goal, Request};
-use crate::model::system::Now;
-use crate::model::system::Source;
+use crate::model::system::{Now, Source};
 use crate::plan::{Note, Options, plan};
 
 fn world() -> World {

@@ -7,11 +7,7 @@ use super::world::{absent, failed, record};
 use crate::model::fit::Fit;
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
-use crate::model::system::CellView;
-use crate::model::system::Kernel;
-use crate::model::system::Now;
-use crate::model::system::Source;
-use crate::model::system::System;
+use crate::model::system::{CellView, Kernel, Now, Source, System};
 use crate::plan::{Action, Duty, Options, Plan};
 
 /// A run of a plan on a system that is only data.

@@ -15,11 +15,7 @@ use crate::model::inputs::Inputs;
 use crate::model::record::Provenance;
 use crate::model::record::{InitramfsDue, InstalledFile, Kept, KernelNote};
 use crate::model::request::{Goal, Request};
-use crate::model::system::CellView;
-use crate::model::system::Kernel;
-use crate::model::system::Now;
-use crate::model::system::Source;
-use crate::model::system::System;
+use crate::model::system::{CellView, Kernel, Now, Source, System};
 use crate::plan::{Action, InitramfsDuty, Options, Plan, plan};
 
 const KERNELS: [&str; 2] = ["6.1", "6.2"];

@@ -3,8 +3,7 @@
 use super::world::{World, asked, kernel, notes, reason, steps};
 use crate::model::inputs::Inputs;
 use crate::model::request::{Goal, Request};
-use crate::model::system::Now;
-use crate::model::system::Source;
+use crate::model::system::{Now, Source};
 use crate::plan::{Duty, Note, Options, plan};
 
 const NEW: [&str; 4] =

@@ -3,8 +3,7 @@
 use super::world::{World, cell, kernel, notes, reason, steps};
 use crate::model::record::InstalledFile;
 use crate::model::request::{Goal, Request, Wanted};
-use crate::model::system::Now;
-use crate::model::system::Signature;
+use crate::model::system::{Now, Signature};
 use crate::plan::{Options, plan};
 
 /// One module, installed for two kernels with a key that has been replaced since for the first.

@@ -8,11 +8,7 @@ use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Headers, Inputs};
 use crate::model::record::{Facts, FailureNote, Overrides, Provenance, Record, Verdict};
 use crate::model::request::{Goal, Request};
-use crate::model::system::CellView;
-use crate::model::system::Kernel;
-use crate::model::system::Now;
-use crate::model::system::Source;
-use crate::model::system::System;
+use crate::model::system::{CellView, Kernel, Now, Source, System};
 use crate::plan::{Note, Options, Plan, plan};
 
 /// A kernel release.
