@@ -27,7 +27,7 @@ pub fn announce(
 ) -> Result<()> {
     let files = files(&machine.layout.root, &mut Dialogue { replies, requests })?;
     if !files.is_empty() {
-        incoming::announce(machine, &files, report);
+        incoming::tell(machine, &incoming::transaction(&files, report), report);
     }
     Ok(())
 }

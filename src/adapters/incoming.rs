@@ -1,6 +1,7 @@
 //! Before a transaction: which kernels are in the packages, and what will become of the modules. Only
 //! tells; nothing is changed and nothing prevented.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::kernel;
@@ -12,18 +13,21 @@ use crate::plan::{self, Options};
 use crate::progress::Report;
 use crate::report::incoming::{Here, Kernel, look_ahead};
 
-/// Looks into packages, all of one transaction. One that cannot be read is told and passed over:
+/// Looks into packages, all of one transaction. One that cannot be read is told, and may hold anything:
 /// whether it is installed is for the package manager to say.
 pub fn transaction(paths: &[PathBuf], report: &dyn Report) -> Transaction {
+    let mut unseen = BTreeSet::new();
     let read = |path: &PathBuf| {
         let told = |error: &ReadError| {
             // What is damaged may be quoted in it.
             let text = format!("{}: {error}", path.display()).replace(|c: char| c.is_control(), "?");
             report.warning(&format!("dkms-hook: {text}; ignored."));
+            unseen.insert(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned());
         };
         Package::read(path).inspect_err(told).ok()
     };
-    Transaction::of(&paths.iter().filter_map(read).collect::<Vec<_>>())
+    let seen: Vec<_> = paths.iter().filter_map(read).collect();
+    Transaction { unseen, ..Transaction::of(&seen) }
 }
 
 /// What a transaction will mean on this machine.
@@ -40,19 +44,14 @@ pub fn kernels(machine: &Machine, transaction: &Transaction) -> Vec<Kernel> {
             ["kernels/", "linux-headers-"].map(|prefix| format!("/usr/src/{prefix}{release}/include"));
         Here {
             kernel: machine.layout.kernel(release).join("kernel").is_dir(),
-            headers: kernel::headers_present(&machine.layout, release)
-                || places.iter().any(|dir| root.is_dir(Path::new(dir).join("generated"))),
+            headers: kernel::look_for_headers(&machine.layout, release) != Ok(false)
+                || places.iter().any(|dir| root.look_for_dir(Path::new(dir).join("generated")) != Ok(false)),
         }
     };
     let package = |release: &crate::model::ids::KernelRelease, base: Option<&str>| {
         machine.distribution.headers_package(release.as_str(), base)
     };
     look_ahead(transaction, &here, &plan, &package)
-}
-
-/// Tells a person what packages that are about to be installed mean for modules.
-pub fn announce(machine: &Machine, paths: &[PathBuf], report: &dyn Report) {
-    tell(machine, &transaction(paths, report), report);
 }
 
 /// Tells a person what a transaction means for modules; nothing when it has nothing to do with kernels,

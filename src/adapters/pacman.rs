@@ -4,6 +4,7 @@
 //! modules. Packages of modules bring sources below `/usr/src` and no scriptlets of their own: to register
 //! them, and to take them out again, is the hooks' work.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::adapters::{in_line, incoming};
@@ -27,6 +28,7 @@ pub fn incoming(machine: &Machine, targets: &[String], report: &dyn Report) {
         kernels: with("vmlinuz").into_iter().map(|kernel| (kernel, None)).collect(),
         headers: with("build/include/"),
         sources: sources(targets).map(str::to_owned).collect(),
+        unseen: BTreeSet::new(),
     };
     incoming::tell(machine, &transaction, report);
 }

@@ -28,11 +28,11 @@ pub(super) struct Incoming {
 impl Incoming {
     /// Looks and tells. The status is 0 whatever was found.
     pub(super) fn run(&self, machine: &Machine, report: &dyn Report) -> Result<u8> {
+        let transaction = incoming::transaction(&self.paths, report);
         if !self.json {
-            incoming::announce(machine, &self.paths, report);
+            incoming::tell(machine, &transaction, report);
             return Ok(0);
         }
-        let transaction = incoming::transaction(&self.paths, report);
         let kernels =
             if transaction.is_empty() { Vec::new() } else { incoming::kernels(machine, &transaction) };
         print(&to_json(&json::incoming(&kernels, &transaction.sources))?);

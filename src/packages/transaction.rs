@@ -16,6 +16,8 @@ pub struct Transaction {
     pub headers: BTreeSet<KernelRelease>,
     /// Directories of `/usr/src` with a dkms.conf.
     pub sources: BTreeSet<String>,
+    /// Packages that could not be looked into: a kernel, headers or nothing of the kind may be in them.
+    pub unseen: BTreeSet<String>,
 }
 
 impl Transaction {

@@ -24,6 +24,8 @@ pub enum Headers {
     Here,
     /// Neither.
     Missing,
+    /// In none of the packages that could be looked into, and not on disk.
+    Unknown,
 }
 
 /// What a transaction means for one kernel.
@@ -68,7 +70,8 @@ pub fn look_ahead(
         let headers = match (transaction.headers.contains(&release), on_disk.headers) {
             (true, _) => Headers::Coming,
             (false, true) => Headers::Here,
-            (false, false) => Headers::Missing,
+            (false, false) if transaction.unseen.is_empty() => Headers::Missing,
+            (false, false) => Headers::Unknown,
         };
         let built = builds.get(&release).into_iter().flatten().cloned();
         let coming = transaction.sources.iter().filter(|dir| !registered.contains(*dir)).cloned();
@@ -83,7 +86,7 @@ pub fn look_ahead(
             news: None,
             release,
         };
-        kernel.tell(on_disk);
+        kernel.tell(on_disk, &transaction.unseen);
         kernel
     };
     transaction.releases().into_iter().map(about).collect()
@@ -94,12 +97,21 @@ fn directory(id: &ModuleId) -> String {
 }
 
 impl Kernel {
-    fn tell(&mut self, before: Here) {
+    fn tell(&mut self, before: Here, unseen: &BTreeSet<String>) {
         if self.modules.is_empty() {
             return;
         }
         let (release, package, modules) = (&self.release, &self.headers_package, self.modules.join(", "));
+        let unseen: Vec<&str> = unseen.iter().map(String::as_str).collect();
+        let only_if = |what: &str| {
+            // Others chose these names.
+            let unseen = unseen.join(", ").replace(|c: char| c.is_control(), "?");
+            format!(
+                "Modules to build for kernel {release}, if {what}: {modules}. (Not looked into: {unseen}.)"
+            )
+        };
         match (self.comes, self.here, self.headers) {
+            (false, false, _) if !unseen.is_empty() => self.news = Some(only_if("it comes, too")),
             (false, false, _) => {
                 self.warning = Some(format!(
                     "the headers of kernel {release} come without the kernel: they build nothing ({modules})"
@@ -112,6 +124,7 @@ impl Kernel {
                      Install {package} in the same transaction, or the first boot will lack these modules"
                 ));
             }
+            (true, false, Headers::Unknown) => self.news = Some(only_if("its headers come, too")),
             (_, true, Headers::Coming) if before.headers => {
                 self.news = Some(format!(
                     "Headers of kernel {release} are replaced: {modules} will be rebuilt if they changed."
@@ -120,7 +133,7 @@ impl Kernel {
             (true, false, _) | (_, true, Headers::Coming) => {
                 self.news = Some(format!("Modules to build for kernel {release}: {modules}."));
             }
-            (_, true, Headers::Here | Headers::Missing) => {}
+            (_, true, Headers::Here | Headers::Missing | Headers::Unknown) => {}
         }
     }
 }

@@ -159,6 +159,35 @@ fn nothing_is_said_of_other_packages_and_one_line_of_unreadable_ones() {
 }
 
 #[test]
+fn what_a_package_that_cannot_be_read_may_hold_is_not_missing() {
+    let stage = stage();
+    let kernel = Made::new("kernel").kernel(NEW).rpm(stage.dir());
+    let devel = Made::new("devel").headers(NEW).rpm(stage.dir());
+    let cut = |path: &Path| {
+        let name = stage.dir().join("cut\u{1b}.rpm");
+        let bytes = fs::read(path).unwrap();
+        fs::write(&name, &bytes[..bytes.len().min(100)]).unwrap();
+        name
+    };
+    let told = |what: &str| {
+        format!(
+            "dkms-hook: Modules to build for kernel {NEW}, if {what}, too: base/2.0, hello/1.0. (Not looked \
+             into: cut?.rpm.)\n"
+        )
+    };
+    let ran = stage.incoming(&[], &[kernel.clone(), cut(&devel)]);
+    assert_eq!(ran.out, told("its headers come"));
+    assert!(ran.err.contains("it is damaged") && !ran.err.contains("comes without"), "{}", ran.err);
+    let ran = stage.incoming(&[], &[devel, cut(&kernel)]);
+    assert_eq!(ran.out, told("it comes"));
+    assert!(!ran.err.contains("come without"), "{}", ran.err);
+    let ran = stage.incoming(&["--json"], &[kernel, stage.dir().join("gone.rpm")]);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["kernels"][0]["headers"], "unknown");
+    assert!(json["kernels"][0].get("warning").is_none(), "{json}");
+}
+
+#[test]
 fn a_pipe_is_no_package_and_nobody_waits_for_its_writer() {
     let stage = stage();
     let pipe = stage.dir().join("pipe.rpm");

@@ -36,6 +36,7 @@ enum Headers {
     Coming,
     Here,
     Missing,
+    Unknown,
 }
 
 /// For each kernel what will be built, and the sources in the packages.
@@ -53,6 +54,7 @@ impl<'a> From<&'a look::Kernel> for Kernel<'a> {
                 look::Headers::Coming => Headers::Coming,
                 look::Headers::Here => Headers::Here,
                 look::Headers::Missing => Headers::Missing,
+                look::Headers::Unknown => Headers::Unknown,
             },
             headers_package: &kernel.headers_package,
             modules: &kernel.modules,
