@@ -1,7 +1,9 @@
 //! dnf5's plugin `actions` in its mode `json` (libdnf5-actions(8)): it starts us before a transaction with
 //! kernel packages, and answers what we ask, a line of JSON each way. Which files the packages are in is
-//! not among the answers; it follows from where dnf5 keeps what it downloads.
+//! not among the answers. It follows from where dnf5 keeps what it downloads, or from the directory that
+//! dnf5 was started in: paths that a person typed are relative to that, and we are started in `/`.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use crate::adapters::incoming;
 use crate::fs::root::Root;
 use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
+use crate::process::ancestors;
 use crate::progress::Report;
 
 /// Says what the kernel packages of the transaction mean for modules. `requests` and `replies` are the
@@ -25,44 +28,78 @@ pub fn announce(
     requests: &mut dyn Write,
     report: &dyn Report,
 ) -> Result<()> {
-    let files = files(&machine.layout.root, &mut Dialogue { replies, requests })?;
-    if !files.is_empty() {
-        incoming::tell(machine, &incoming::transaction(&files, report), report);
-    }
+    let coming = look(&machine.layout.root, &mut Dialogue { replies, requests })?;
+    let mut transaction = incoming::transaction(&coming.files, report);
+    transaction.unseen.extend(coming.unseen);
+    incoming::tell(machine, &transaction, report);
     Ok(())
 }
 
 /// A package of the transaction, as dnf5 describes it.
-struct Coming {
+struct Package {
+    name: String,
     repository: String,
     /// Path or address, relative to the repository; of a package on the command line its path.
     location: String,
 }
 
-fn files(root: &Root, dialogue: &mut Dialogue<'_>) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+impl Package {
+    /// True when it is none of a repository's: `@commandline`, `@stored_transaction(REPOSITORY)`.
+    fn was_named(&self) -> bool {
+        self.repository.starts_with('@')
+    }
+}
+
+/// The packages that come.
+#[derive(Default)]
+struct Coming {
+    files: Vec<PathBuf>,
+    /// Names of those whose files were not found.
+    unseen: BTreeSet<String>,
+}
+
+fn look(root: &Root, dialogue: &mut Dialogue<'_>) -> Result<Coming> {
+    let mut coming = Coming::default();
     let packages = dialogue.packages()?;
     let caches = if packages.is_empty() { Vec::new() } else { dialogue.setting("cachedir")? };
     for package in packages {
-        if let Some(file) = downloaded(root, &caches, &package) {
-            files.push(file);
-            continue;
+        match find(root, &caches, &package, dialogue) {
+            Some(file) => coming.files.push(file),
+            None => drop(coming.unseen.insert(package.name)),
         }
-        // Packages of a repository on this machine are not copied.
-        let bases = dialogue.setting(&format!("{}.baseurl", package.repository)).unwrap_or_default();
-        let local = bases.iter().filter_map(|base| base.strip_prefix("file://"));
-        files.extend(
-            local.map(|base| root.path(Path::new(base).join(&package.location))).find(|f| f.is_file()),
-        );
     }
-    Ok(files)
+    Ok(coming)
 }
 
-/// The file in dnf5's cache: `CACHE/REPOSITORY-HASH/packages/NAME`, or where the location says.
-fn downloaded(root: &Root, caches: &[String], package: &Coming) -> Option<PathBuf> {
-    if package.location.starts_with('/') {
-        return Some(root.path(&package.location)).filter(|file| file.is_file());
+fn find(root: &Root, caches: &[String], package: &Package, dialogue: &mut Dialogue<'_>) -> Option<PathBuf> {
+    let location = Path::new(&package.location);
+    let is_file = |path: &PathBuf| path.is_file();
+    if location.is_absolute() {
+        return Some(root.path(location)).filter(is_file);
     }
+    if package.was_named() {
+        return start_directory().map(|dir| dir.join(location)).filter(is_file);
+    }
+    // A setting that a repository does not have is refused, and the next place is asked.
+    let mut setting =
+        |key: &str| dialogue.setting(&format!("{}.{key}", package.repository)).unwrap_or_default();
+    downloaded(root, caches, package)
+        .or_else(|| downloaded(root, &setting("cachedir"), package))
+        // Where packages of a repository on this machine are not copied.
+        .or_else(|| {
+            let bases = setting("baseurl");
+            let local = bases.iter().filter_map(|base| base.strip_prefix("file://"));
+            local.map(|base| root.path(Path::new(base).join(location))).find(is_file)
+        })
+}
+
+/// The directory that dnf5 works in, as proc(5) has it: the plugin starts us from its process.
+fn start_directory() -> Option<PathBuf> {
+    Some(PathBuf::from(format!("/proc/{}/cwd", ancestors::own()?.parent)))
+}
+
+/// The file in a cache: `CACHE/REPOSITORY-HASH/packages/NAME`.
+fn downloaded(root: &Root, caches: &[String], package: &Package) -> Option<PathBuf> {
     let name = Path::new(&package.location).file_name()?;
     let ours = |entry: &std::fs::DirEntry| {
         let text = entry.file_name();
@@ -81,7 +118,7 @@ struct Dialogue<'a> {
 
 impl Dialogue<'_> {
     /// What comes in with a name that kernels, their modules and headers have.
-    fn packages(&mut self) -> Result<Vec<Coming>> {
+    fn packages(&mut self) -> Result<Vec<Package>> {
         let answer = self.ask(&json!({
             "op": "get", "domain": "trans_packages",
             "args": {
@@ -93,7 +130,11 @@ impl Dialogue<'_> {
         let coming = list.iter().filter(|package| package["direction"] == "IN");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(coming
-            .map(|p| Coming { repository: text(&p["repo_id"]), location: text(&p["location"]) })
+            .map(|p| Package {
+                name: text(&p["name"]),
+                repository: text(&p["repo_id"]),
+                location: text(&p["location"]),
+            })
             .collect())
     }
 

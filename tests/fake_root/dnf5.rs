@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::packages::Made;
-use crate::support::program::Answer;
+use crate::support::program::{Answer, Face, finish};
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const NEW: &str = "6.13.0-100.fc43.x86_64";
@@ -24,8 +25,9 @@ fn reply(domain: &str, answer: &str) -> String {
 
 fn transaction(packages: &[(&str, &str, &str)]) -> String {
     let package = |(direction, repository, location): &(&str, &str, &str)| {
+        let name = if location.contains("devel") { "kernel-devel" } else { "kernel-core" };
         format!(
-            r#"{{"direction":"{direction}","name":"kernel-core","repo_id":"{repository}","location":"{location}"}}"#
+            r#"{{"direction":"{direction}","name":"{name}","repo_id":"{repository}","location":"{location}"}}"#
         )
     };
     let list: Vec<String> = packages.iter().map(package).collect();
@@ -73,10 +75,11 @@ fn a_kernel_of_a_repository_on_this_machine() {
     let replies = [
         transaction(&[("OUT", "mine", "old.rpm"), ("IN", "mine", &format!("x86_64/{name}"))]),
         setting("cachedir", "/var/cache/libdnf5"),
+        setting("mine.cachedir", "/var/cache/libdnf5"),
         setting("mine.baseurl", "file:///srv/repository"),
     ];
     let ran = root.event("dnf5", &replies).expect(0);
-    asks(&ran, &["trans_packages", "conf", "conf"]);
+    asks(&ran, &["trans_packages", "conf", "conf", "conf"]);
     assert!(ran.err.contains(&format!("kernel-devel-{NEW}")), "{}", ran.err);
 }
 
@@ -92,6 +95,74 @@ fn a_package_from_the_command_line_is_where_it_says() {
     assert!(ran.err.contains(&format!("kernel-devel-{NEW}")), "{}", ran.err);
 }
 
+/// The program, started by a process that works in `dir`, as the plugin starts it: in `/`.
+fn from_directory(root: &FakeRoot, dir: &Path, replies: &[String]) -> Answer {
+    let text: String = replies.iter().map(|reply| format!("{reply}\n")).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    let program = root.program(Face::Hook);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"cd "$0" && { (cd / && exec "$@"); exit $?; }"#]).arg(dir);
+    shell.arg(program.get_program()).args(program.get_args()).arg("dnf5").env_clear();
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    finish(shell.stdin(fs::File::open(file.path()).unwrap()))
+}
+
+// What dnf5 5.4.6 says of `dnf5 install ./x.rpm`, and of `dnf5 replay DIR`.
+#[test]
+fn a_relative_path_starts_where_dnf5_was_started() {
+    let root = machine();
+    let dir = root.path("/srv/saved/packages");
+    let core = kernel_in(&dir);
+    let devel = Made::new("kernel-devel").headers(NEW).rpm(&dir);
+    let devel = devel.file_name().unwrap().to_str().unwrap();
+    let replies = |repository: &str, files: &[&str]| {
+        let packages: Vec<_> = files.iter().map(|file| ("IN", repository, *file)).collect();
+        [transaction(&packages), setting("cachedir", "/var/cache/libdnf5")]
+    };
+    let alone = from_directory(&root, &dir, &replies("@commandline", &[&core])).expect(0);
+    assert!(alone.err.contains(&format!("Install kernel-devel-{NEW}")), "{}", alone.err);
+    let both = from_directory(&root, &dir, &replies("@commandline", &[&core, devel])).expect(0);
+    assert_eq!(both.err, format!("dkms-hook: Modules to build for kernel {NEW}: hello/1.0.\n"));
+    let saved = [format!("./packages/{core}"), format!("./packages/{devel}")];
+    let replay = replies("@stored_transaction(updates)", &[&saved[0], &saved[1]]);
+    let replayed = from_directory(&root, &root.path("/srv/saved"), &replay).expect(0);
+    assert_eq!(replayed.err, both.err);
+}
+
+#[test]
+fn a_repository_may_have_a_cache_of_its_own() {
+    let root = machine();
+    let name = kernel_in(&root.path("/var/cache/other/x-0123456789abcdef/packages"));
+    let replies = [
+        transaction(&[("IN", "x", &name)]),
+        setting("cachedir", "/var/cache/libdnf5"),
+        setting("x.cachedir", "/var/cache/other"),
+    ];
+    let ran = root.event("dnf5", &replies).expect(0);
+    asks(&ran, &["trans_packages", "conf", "conf"]);
+    assert!(ran.err.contains(&format!("Install kernel-devel-{NEW}")), "{}", ran.err);
+}
+
+#[test]
+fn headers_are_not_missing_while_a_package_was_not_found() {
+    let root = machine();
+    let name = kernel_in(&root.path("/var/cache/libdnf5/updates-0123456789abcdef/packages"));
+    let refused = r#"{"op":"reply","requested_op":"get","domain":"conf","status":"ERROR","message":"x"}"#;
+    let replies = [
+        transaction(&[("IN", "updates", &name), ("IN", "other", "kernel-devel.rpm")]),
+        setting("cachedir", "/var/cache/libdnf5"),
+        refused.to_owned(),
+        setting("other.baseurl", "https://mirror.example/other"),
+    ];
+    let ran = root.event("dnf5", &replies).expect(0);
+    let text = format!(
+        "dkms-hook: Modules to build for kernel {NEW}, if its headers come, too: hello/1.0. (Not looked into: \
+         kernel-devel.)\n"
+    );
+    assert_eq!(ran.err, text);
+}
+
 #[test]
 fn nothing_is_said_when_only_kernels_leave_or_files_are_not_to_be_found() {
     let root = machine();
@@ -101,6 +172,7 @@ fn nothing_is_said_when_only_kernels_leave_or_files_are_not_to_be_found() {
     let replies = [
         transaction(&[("IN", "updates", "kernel.rpm")]),
         setting("cachedir", "/var/cache/libdnf5"),
+        setting("updates.cachedir", "/var/cache/libdnf5"),
         setting("updates.baseurl", "https://mirror.example/updates"),
     ];
     assert_eq!(root.event("dnf5", &replies).expect(0).err, "");
