@@ -65,6 +65,7 @@ fn observing() {
             arch: &arch,
             overrides: &overrides,
             asked: None,
+            anew: false,
         };
         fill(&layout, modules, kernels, files);
         write_records(&observer);

@@ -37,6 +37,8 @@ pub struct Machine {
     pub distribution: Distribution,
     /// Architecture of new cells.
     pub arch: Arch,
+    /// A person typed the command: every dkms.conf that needs bash is asked again, whatever it said last.
+    pub anew: bool,
 }
 
 /// A finished run.
@@ -86,7 +88,7 @@ impl Machine {
             nix::sys::utsname::uname().map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
         let arch = Arch::new(machine.machine().to_string_lossy())
             .map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
-        Ok(Self { layout, settings, distribution, arch })
+        Ok(Self { layout, settings, distribution, arch, anew: false })
     }
 
     /// An observer of this machine.
@@ -98,7 +100,13 @@ impl Machine {
             arch: &self.arch,
             overrides,
             asked: None,
+            anew: self.anew,
         }
+    }
+
+    /// As it is for somebody to whom every dkms.conf has just been read.
+    fn as_asked(&self) -> Self {
+        Self { anew: false, ..self.clone() }
     }
 
     /// As [`Self::observer`], for what a request is about.
@@ -204,7 +212,7 @@ impl Machine {
             self.remember_tree(request, &system, &plan);
         } else {
             // What the run left is looked at here, so that the next one has nothing to write down.
-            let (left, next) = self.glance(request, options, overrides);
+            let (left, next) = self.as_asked().glance(request, options, overrides);
             self.refresh(&left);
             self.remember_tree(request, &left, &next);
         }

@@ -3,7 +3,7 @@
 use super::Machine;
 use crate::model::ids::Cell;
 use crate::model::inputs::Inputs;
-use crate::model::record::Verdict;
+use crate::model::record::{Facts, Verdict};
 use crate::model::request::Request;
 use crate::model::settings::Origin;
 use crate::model::system::{InstallTree, Kernel, TreePlace};
@@ -15,7 +15,7 @@ use crate::tree::state;
 
 /// What is to be written down.
 pub(super) enum Refresh {
-    Record(String),
+    Record { stamp: String, facts: Facts },
     Verdict(Box<Verdict>),
 }
 
@@ -35,11 +35,12 @@ impl Machine {
             let kernel = system.kernels.get(&cell.kernel).filter(known);
             match (&view.record, &view.verdict) {
                 (Some(record), _) if record.stamp != *stamp && same(&record.judged()) => {
-                    Some((cell, Refresh::Record(stamp.clone())))
+                    Some((cell, Refresh::Record { stamp: stamp.clone(), facts: facts.clone() }))
                 }
                 (None, Some(verdict)) if verdict.failure.is_some() && facts.exclusion.is_none() => {
                     (verdict.stamp != *stamp && same(&verdict.inputs)).then(|| {
-                        let verdict = Verdict { stamp: stamp.clone(), ..verdict.clone() };
+                        let verdict =
+                            Verdict { stamp: stamp.clone(), facts: facts.clone(), ..verdict.clone() };
                         (cell, Refresh::Verdict(Box::new(verdict)))
                     })
                 }
@@ -95,7 +96,7 @@ impl Machine {
     pub(super) fn refresh(&self, system: &System) {
         for (cell, refresh) in self.outdated(system) {
             let saved = match refresh {
-                Refresh::Record(stamp) => {
+                Refresh::Record { stamp, facts } => {
                     // As it is now: the run may have written it anew.
                     match state::known(state::record(&self.layout, cell)) {
                         Some(mut record)
@@ -105,6 +106,7 @@ impl Machine {
                                 .is_some_and(|r| r.inputs == record.inputs) =>
                         {
                             record.stamp = stamp;
+                            record.facts = facts;
                             state::save_record(&self.layout, cell, &record)
                         }
                         _ => Ok(()),

@@ -135,6 +135,9 @@ pub struct Facts {
     /// DEST_MODULE_NAME of the modules that are built for this kernel; empty where an earlier version of
     /// this program wrote it down.
     pub modules: Vec<String>,
+    /// bash evaluated it. It may have asked the machine (another file, a tool, `dkms status`), so the answer may
+    /// change although none of its files does.
+    pub by_shell: bool,
 }
 
 /// One installed file.

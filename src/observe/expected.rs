@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Observer, facts_of};
+use super::Observer;
+use super::judge::facts_of;
 use crate::conf::Strictness;
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::inputs::Inputs;

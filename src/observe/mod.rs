@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use crate::conf::model::{Conf, ConfError, Context};
 use crate::conf::{self, Strictness};
@@ -19,8 +19,8 @@ use crate::kernel::{compression, signing_identity, toolchain};
 use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::model::inputs::{Hasher, Inputs};
-use crate::model::record::{Facts, InstalledFile, Overrides, Provenance, Record, Verdict};
+use crate::model::inputs::Inputs;
+use crate::model::record::{InstalledFile, Overrides, Provenance, Record, Verdict};
 use crate::model::settings::Settings;
 use crate::model::system::{CellView, InstallTree, Now, Source, System};
 use crate::observe::distribution::Distribution;
@@ -39,6 +39,7 @@ pub mod forced;
 mod foreign;
 mod install_tree;
 pub mod installing;
+mod judge;
 pub mod kernels;
 mod overrides;
 mod signatures;
@@ -46,6 +47,7 @@ mod stat;
 pub mod status;
 
 pub use install_tree::place as install_tree_place;
+use judge::Known;
 pub use overrides::Asked;
 use stat::Once;
 
@@ -65,6 +67,8 @@ pub struct Observer<'a> {
     /// What that person asks for by name, if anything: overrides count for it, and for whatever has
     /// no build yet.
     pub asked: Option<Asked<'a>>,
+    /// Every dkms.conf that needs bash is asked again, whatever it said last.
+    pub anew: bool,
 }
 
 impl Observer<'_> {
@@ -231,12 +235,8 @@ impl Observer<'_> {
             // Nothing can be built for it: what there is can only be purged.
             _ if !headers => Now::NoHeaders,
             Some(Source::Added) => {
-                let known = match (record, verdict) {
-                    (Some(r), _) => Some((&r.stamp, &r.facts, r.judged())),
-                    (None, Some(v)) => Some((&v.stamp, &v.facts, Arc::new(v.inputs.clone()))),
-                    (None, None) => None,
-                };
-                self.judge(once, cell, known).unwrap_or_else(Now::Unreadable)
+                let known = Known::of(record, verdict);
+                self.judge(once, cell, known.as_ref()).unwrap_or_else(Now::Unreadable)
             }
             Some(Source::Blind(blind)) => Now::Unreadable(Error::from(blind.clone())),
             _ => Now::Unreadable(no_source()),
@@ -272,39 +272,6 @@ impl Observer<'_> {
         let of_kernel =
             |path: PathBuf| elf::modinfo(&path).is_ok_and(|info| info.kernel() == Some(cell.kernel.as_str()));
         self.module_files(cell).into_iter().all(of_kernel)
-    }
-
-    /// What a cell would be built from now. `known` are the stamp, facts and inputs stored with it.
-    fn judge(&self, once: &Once, cell: &Cell, known: Option<(&String, &Facts, Arc<Inputs>)>) -> Result<Now> {
-        let stamp = self.stamp(once, cell);
-        if let Some((old, facts, mut inputs)) = known
-            && *old == stamp
-        {
-            let depends = self.dependencies(cell, &facts.depends);
-            if inputs.depends != depends {
-                Arc::make_mut(&mut inputs).depends = depends;
-            }
-            return Ok(Now::Judged { facts: facts.clone(), inputs, stamp });
-        }
-        let context = self.context(cell);
-        let conf = self.conf(cell, &context, Strictness::Other)?;
-        let facts = facts_of(&conf);
-        let inputs = Arc::new(self.inputs(once, cell, &context, &conf)?);
-        Ok(Now::Judged { facts, inputs, stamp })
-    }
-
-    /// The inputs of one cell as they are now, with the conf and its context: what a build uses.
-    ///
-    /// # Errors
-    /// When source, conf or headers cannot be read.
-    pub fn fresh(&self, cell: &Cell) -> Result<(Conf, Context, Facts, Inputs, String)> {
-        let once = Once::new([&cell.module], [&cell.kernel]);
-        let stamp = self.stamp(&once, cell);
-        let context = self.context(cell);
-        let conf = self.conf(cell, &context, Strictness::Build)?;
-        let inputs = self.inputs(&once, cell, &context, &conf)?;
-        let facts = facts_of(&conf);
-        Ok((conf, context, facts, inputs, stamp))
     }
 
     /// dkms.conf with everything that overrides it.
@@ -403,24 +370,10 @@ impl Observer<'_> {
             Some(meta) if meta.is_dir() => stamp::content_tree(&etc)?,
             _ => String::new(),
         };
-        let mut values = Hasher::new();
-        for (name, elements) in &conf.values {
-            for (index, value) in elements {
-                values.part(name);
-                values.part(index.to_le_bytes());
-                values.part(self.without_jobs(value));
-            }
-        }
-        if let Some(file) = self.build_environment() {
-            let file = self.layout.root.path(file);
-            if look::exists(&file)? {
-                stamp::content(&mut values, &file)?;
-            }
-        }
         let files = KernelFiles::of(&cell.kernel, context);
         Ok(Inputs {
             source,
-            conf: values.finish(),
+            conf: self.conf_digest(conf)?,
             overrides,
             headers,
             compiler: compiler(context),
@@ -497,16 +450,6 @@ fn or_blind<T: Default>(seen: Result<T, Blind>, first: &mut Option<Blind>) -> T 
         first.get_or_insert(blind);
         T::default()
     })
-}
-
-fn facts_of(conf: &Conf) -> Facts {
-    Facts {
-        autoinstall: conf.autoinstall,
-        depends: conf.build_depends.clone(),
-        depends_rebuild: conf.build_depends_rebuild,
-        exclusion: conf.exclusion().map(str::to_owned),
-        modules: conf.wanted().map(|record| record.dest_name.clone()).collect(),
-    }
 }
 
 /// Two packages may install a file of the same name (dahdi and osmocom-dahdi do). The one that did

@@ -20,6 +20,8 @@ use crate::model::inputs::{Hasher, Headers};
 pub(super) struct Once {
     pub(super) verdicts: Result<BTreeSet<PathBuf>, Blind>,
     pub(super) tools: OnceCell<String>,
+    /// What is installed.
+    pub(super) packages: OnceCell<String>,
     /// Names of the files in `/etc/dkms`.
     pub(super) etc: OnceCell<BTreeSet<OsString>>,
     pub(super) modules: BTreeMap<ModuleId, ModuleOnce>,
@@ -51,6 +53,7 @@ impl Once {
         Self {
             verdicts: Ok(BTreeSet::new()),
             tools: OnceCell::new(),
+            packages: OnceCell::new(),
             etc: OnceCell::new(),
             modules: modules.into_iter().map(|id| (id.clone(), ModuleOnce::default())).collect(),
             kernels: kernels.into_iter().map(|k| (k.clone(), KernelOnce::default())).collect(),
@@ -58,12 +61,43 @@ impl Once {
     }
 }
 
+/// Files and directories that change when a package comes or goes: of dpkg, rpm (where it is and where it was),
+/// pacman, apk, Portage and xbps.
+const PACKAGES: [&str; 11] = [
+    "/var/lib/dpkg/status",
+    "/var/lib/dpkg/updates",
+    "/usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "/usr/lib/sysimage/rpm/rpmdb.sqlite-wal",
+    "/var/lib/rpm/rpmdb.sqlite",
+    "/var/lib/rpm/rpmdb.sqlite-wal",
+    "/var/lib/rpm/Packages",
+    "/var/lib/pacman/local",
+    "/lib/apk/db/installed",
+    "/var/cache/edb/counter",
+    "/var/db/xbps/pkgdb-0.38.plist",
+];
+
+/// The first part of every stamp. Another one has every input looked at once more.
+const FORMAT: &str = "2";
+
 impl Observer<'_> {
+    /// What stat(2) says of the package managers' databases.
+    pub(super) fn packages<'o>(&self, once: &'o Once) -> &'o str {
+        once.packages.get_or_init(|| {
+            let mut hash = Hasher::new();
+            for place in PACKAGES {
+                stamp::stat(&mut hash, &self.layout.root.path(place));
+            }
+            hash.finish()
+        })
+    }
+
     /// What stat(2) says of everything that the inputs of a cell are read from.
     pub(super) fn stamp(&self, once: &Once, cell: &Cell) -> String {
         let (module, kernel) = (&once.modules[&cell.module], &once.kernels[&cell.kernel]);
         let mut hash = Hasher::new();
         hash.part(env!("CARGO_PKG_VERSION"));
+        hash.part(FORMAT);
         hash.part(module.stat.get_or_init(|| self.module_stat(module, &cell.module)));
         hash.part(kernel.stat.get_or_init(|| self.kernel_stat(&cell.kernel)));
         hash.part(once.tools.get_or_init(|| self.tools()));
@@ -161,6 +195,7 @@ mod tests {
             arch: &arch,
             overrides: &overrides,
             asked: None,
+            anew: false,
         };
         let cell = Cell {
             module: ModuleId::new("m", "1").unwrap(),

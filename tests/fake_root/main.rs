@@ -21,6 +21,7 @@ mod build_signing;
 mod checkout;
 mod commands;
 mod compilers;
+mod conf_answers;
 mod dependents;
 mod depends;
 mod depmod;

@@ -76,6 +76,7 @@ pub fn inputs(machine: &Machine, made: &Made) -> Inputs {
 fn facts(conf: &Conf, k: K) -> Facts {
     Facts {
         modules: Vec::new(),
+        by_shell: false,
         autoinstall: !conf.manual,
         depends: conf.needs.iter().map(|n| NAMES[usize::from(*n)].to_owned()).collect(),
         depends_rebuild: conf.rebuilds,

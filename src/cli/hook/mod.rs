@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::adapters::dpkg;
+use crate::adapters::{dpkg, rpm};
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
 use crate::cli::incoming;
@@ -155,7 +155,9 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
         }
     }
     let given = Given { rebuild: cli.rebuild, ..Given::default() };
-    let machine = Machine::open(enter(cli.root.as_deref())?, &given, report)?;
+    let mut machine = Machine::open(enter(cli.root.as_deref())?, &given, report)?;
+    let event = matches!(cli.command, Some(Command::Event(_)));
+    machine.anew = !event && !dpkg::in_maintainer_script() && !rpm::in_scriptlet();
     match &cli.command {
         None => bring_in_line(cli, &machine, report),
         Some(Command::Status { json }) => status(&machine, *json),

@@ -61,7 +61,8 @@ impl Caller {
 impl Worker {
     /// Works on a machine, telling progress to `report`.
     pub fn new(machine: Machine, report: Console) -> Self {
-        Self { machine, report, caller: Caller::here() }
+        let caller = Caller::here();
+        Self { machine: Machine { anew: caller == Caller::Person, ..machine }, report, caller }
     }
 
     /// What the command line and the environment say instead of the files. Paths become absolute: they

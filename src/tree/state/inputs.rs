@@ -90,6 +90,8 @@ pub(super) struct Facts {
     exclusion: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     modules: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_shell: bool,
 }
 
 impl From<&model::Headers> for Headers {
@@ -106,14 +108,15 @@ impl From<Headers> for model::Headers {
 
 impl From<&facts::Facts> for Facts {
     fn from(facts: &facts::Facts) -> Self {
-        let facts::Facts { autoinstall, depends, depends_rebuild, exclusion, modules } = facts.clone();
-        Self { autoinstall, depends, depends_rebuild, exclusion, modules }
+        let facts::Facts { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell } =
+            facts.clone();
+        Self { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell }
     }
 }
 
 impl From<Facts> for facts::Facts {
     fn from(facts: Facts) -> Self {
-        let Facts { autoinstall, depends, depends_rebuild, exclusion, modules } = facts;
-        Self { autoinstall, depends, depends_rebuild, exclusion, modules }
+        let Facts { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell } = facts;
+        Self { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell }
     }
 }
