@@ -10,11 +10,12 @@
 #   GONE       releases of which nothing may be left
 #   IN_IMAGE   modules that every initramfs has to contain ("labmod labdep")
 #   ABSENT     kernels where these modules are not to be expected (waiting for headers)
+#   UNPLANNED  builds that no plan of the program announces (see trace.sh)
 #   SECONDS_LIMIT, DKMS_FAILS (yes: Debian's dkms is known not to pass), SKIP (why it is left out)
 # and defines events, and perhaps before (not measured) and verify.
 
 row_defaults() {
-	TITLE='' FROM=ready SUITE=trixie BUILDS='' MAY_BUILD='' REMOVED='' GONE='' ABSENT=''
+	TITLE='' FROM=ready SUITE=trixie BUILDS='' MAY_BUILD='' UNPLANNED='' REMOVED='' GONE='' ABSENT=''
 	IN_IMAGE='labmod labdep' SECONDS_LIMIT=240 DKMS_FAILS='' SKIP=''
 	before() { :; }
 	verify() { :; }
@@ -37,13 +38,13 @@ fault() { printf '%s\n' "$*" >>"$faults"; }
 does() { does_with 0 "$@"; }
 
 # does_with STATUS COMMAND…: in the root; it has to end with that status ("any" for whatever).
-# What it printed is in $said.
+# What it printed is in $said. The program notes its plans beside the lab's counters (trace.sh).
 does_with() {
 	local wanted=$1 got=0
 	shift
 	printf '\n$ %s\n' "$*"
 	said=$row_dir/said
-	in_root "$root" "$@" >"$said" 2>&1 </dev/null || got=$?
+	in_root "$root" env DKMS_HOOK_TRACE=/var/log/lab/trace "$@" >"$said" 2>&1 </dev/null || got=$?
 	cat "$said"
 	printf '[status %s]\n' "$got"
 	[ "$wanted" = any ] || [ "$got" = "$wanted" ] || fault "status $got (not $wanted) from: $*"
@@ -164,6 +165,7 @@ run_row() {
 	images_made=$(images_made)
 	check_builds
 	check_changes
+	check_trace
 	check_images
 	check_packages
 	check_leftovers
