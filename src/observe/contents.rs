@@ -28,7 +28,8 @@ const WISHES: &[&str] = &[
     "/etc/modules",
 ];
 
-/// Programs that list what an initramfs holds: those of initramfs-tools, mkinitcpio and dracut.
+/// Programs that list what an initramfs holds: those of initramfs-tools, mkinitcpio and dracut. Those of trixie leave
+/// out what was appended to the image afterwards (findings/initrd-second-archive-unlisted.sh).
 const LISTERS: [&str; 3] = ["lsinitramfs", "lsinitcpio", "lsinitrd"];
 
 /// What is in the initramfs of a kernel.

@@ -35,6 +35,7 @@ pub fn pack(kind: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
         Compression::Zstd => {
             let mut out = zstd::stream::write::Encoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
             out.include_checksum(true)?;
+            // kmod refuses a frame that does not say its size (findings/kmod-zstd-without-size.sh).
             out.set_pledged_src_size(Some(bytes.len() as u64))?;
             out.write_all(bytes)?;
             out.finish()

@@ -106,7 +106,8 @@ pub(super) fn stage(
     Ok(signed)
 }
 
-/// Removes debug information. A module with it still works, so a failure stops nothing.
+/// Removes debug information. A module with it still works, so a failure stops nothing. With `-g`, every program called
+/// strip keeps the module's BTF; without it, one of them does not (findings/eu-strip-drops-btf.sh).
 fn strip(job: &Job<'_>, work: &Workspace, module: &Path) {
     let cc = work.environment.iter().rev().find(|(name, _)| name == "CC");
     let clang = cc.is_some_and(|(_, value)| value.as_deref().is_some_and(|cc| cc == "clang"));
