@@ -2,6 +2,7 @@
 
 use crate::boot::generator::{Environment, Order};
 use crate::boot::{self, BootFile};
+use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
 use crate::observe::distribution::Distribution;
@@ -45,6 +46,9 @@ pub fn make(
     }
     if let Some(error) = failed {
         return Err(error);
+    }
+    if let Some(blind) = boot::unseen(layout).filter(|_| boot::files(layout, kernel).is_empty()) {
+        return Err(Error::from(Blind { path: layout.shown(&blind.path), ..blind }));
     }
     let old = oldest_name(layout, kernel);
     report.warning(&format!("modules of {kernel} changed: rebuild its initramfs{old}"));

@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::fs::look::{mtime, read_dir};
+use crate::fs::look::{self, mtime, read_dir};
 use crate::kernel;
+use crate::model::blind::Blind;
 use crate::model::ids::KernelRelease;
 use crate::model::version;
 use crate::tree::layout::Layout;
@@ -77,6 +78,16 @@ pub fn files(layout: &Layout, release: &KernelRelease) -> Vec<BootFile> {
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|file| seen.insert(file.path.canonicalize().unwrap_or_else(|_| file.path.clone())));
     found
+}
+
+/// The first place with files of boot loaders that could not be looked at. What [`files`] does not find there may
+/// be there all the same.
+pub fn unseen(layout: &Layout) -> Option<Blind> {
+    let root = &layout.root;
+    let blind = |path: PathBuf| look::entries(&path).err();
+    PLACES.iter().find_map(|place| {
+        blind(root.path(place)).or_else(|| blind(root.path(Path::new(place).join("EFI/Linux"))))
+    })
 }
 
 /// Modification time of the oldest of them, nanoseconds since the epoch; `None` when there is none.
@@ -201,6 +212,19 @@ mod tests {
     fn names(layout: &Layout, release: &str) -> Vec<String> {
         let found = files(layout, &KernelRelease::new(release).unwrap());
         found.iter().map(|f| layout.shown(&f.path).display().to_string()).collect()
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_looked_at_is_not_an_empty_one() {
+        let (_dir, layout) = layout();
+        assert!(unseen(&layout).is_none(), "no place is there");
+        std::fs::create_dir(layout.root.path("/boot")).unwrap();
+        assert!(unseen(&layout).is_none());
+        // A link to itself is refused even to root.
+        std::fs::create_dir_all(layout.root.path("/efi/EFI")).unwrap();
+        std::os::unix::fs::symlink("Linux", layout.root.path("/efi/EFI/Linux")).unwrap();
+        let blind = unseen(&layout).unwrap();
+        assert!(blind.path.ends_with("efi/EFI/Linux"), "{blind:?}");
     }
 
     #[test]

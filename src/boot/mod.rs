@@ -4,4 +4,6 @@ mod files;
 pub mod generator;
 pub mod plugins;
 
-pub use files::{BootFile, Kind, boots_by_package, files, flavour, loaders, newest, oldest, package_base};
+pub use files::{
+    BootFile, Kind, boots_by_package, files, flavour, loaders, newest, oldest, package_base, unseen,
+};

@@ -134,6 +134,16 @@ pub struct Kernel {
     /// Modification time of its initramfs (of the oldest where there are several, see [`boot`]),
     /// nanoseconds since the epoch.
     pub initramfs: Option<i64>,
+    /// None was found, and this could not be looked at: there may be one, however old.
+    pub unseen_initramfs: Option<Blind>,
+}
+
+impl Kernel {
+    /// The time since which modules may have changed that its initramfs does not hold: its modification time, or
+    /// the beginning of time where it could not be looked at; `None` when it has none.
+    pub fn initramfs_at_the_earliest(&self) -> Option<i64> {
+        self.initramfs.or(self.unseen_initramfs.as_ref().map(|_| i64::MIN))
+    }
 }
 
 /// The source of a registered module version.

@@ -24,6 +24,12 @@ pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRel
         Ok(note) => (note, None),
         Err(unread) => (notes::every_duty(), Some(unread)),
     };
+    // Its generator would have to run inside; in a root that is reached by a prefix, whoever
+    // makes the image makes the initramfs.
+    let initramfs = layout.root.is_slash().then(|| boot::oldest(layout, release)).flatten();
+    let unseen = || boot::unseen(layout).filter(|_| image && layout.root.is_slash());
+    let unseen_initramfs = if initramfs.is_none() { unseen() } else { None };
+    let shown = |blind: Blind| Blind { path: layout.shown(&blind.path), ..blind };
     let package_base = boot::package_base(layout, release);
     Kernel {
         image,
@@ -34,11 +40,10 @@ pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRel
         indexed_at: note.depmod_left_at.and(index).map(|meta| mtime(&meta)),
         note,
         unread_note,
-        blind: blind.map(|blind: Blind| Blind { path: layout.shown(&blind.path), ..blind }),
+        blind: blind.map(shown),
         residue: !image && is_filled(&dir) && only_residue(&dir),
-        // Its generator would have to run inside; in a root that is reached by a prefix, whoever
-        // makes the image makes the initramfs.
-        initramfs: layout.root.is_slash().then(|| boot::oldest(layout, release)).flatten(),
+        initramfs,
+        unseen_initramfs: unseen_initramfs.map(shown),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::Condition;
+use super::note::Subject;
 use super::planner::Planner;
 use super::sharing::Borrowed;
 use super::{Action, Duty, InitramfsDuty, Note, Plan, Reason, Step};
@@ -158,7 +159,8 @@ impl Planner<'_> {
     fn initramfs(&mut self, kernel: &KernelRelease, changed: &[usize], needs: Vec<usize>) {
         let Some(known) = self.system.kernels.get(kernel) else { return };
         // It is written down of what is taken over, whoever makes the initramfs.
-        let left = known.initramfs.map(|made| self.left_by_dkms(kernel, made)).unwrap_or_default();
+        let made = known.initramfs_at_the_earliest();
+        let left = made.map(|made| self.left_by_dkms(kernel, made)).unwrap_or_default();
         // Whoever makes the index afterwards makes the initramfs, too, or the next run does.
         let later = self.options.initramfs == InitramfsDuty::Later
             || self.options.initramfs_follows.contains(kernel)
@@ -172,8 +174,17 @@ impl Planner<'_> {
         let old = made.and_then(|made| due.filter(|due| made <= due.since));
         let changes = !changed.is_empty();
         if made.is_none() || !(old.is_some() || changes || !left.is_empty()) {
-            if changes || due.is_some() || !left.is_empty() {
-                self.settle_initramfs(kernel);
+            if !(changes || due.is_some() || !left.is_empty()) {
+                return;
+            }
+            let unseen = known.unseen_initramfs.clone().filter(|_| !known.note.boot_entry_removed);
+            match unseen {
+                // What is due stays due.
+                Some(blind) => {
+                    let about = Subject::Initramfs { kernel: kernel.clone() };
+                    self.note(Note::Blind { about, blind });
+                }
+                None => self.settle_initramfs(kernel),
             }
             return;
         }

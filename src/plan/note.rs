@@ -180,6 +180,11 @@ pub enum Subject {
         /// The kernel.
         kernel: KernelRelease,
     },
+    /// The files that boot loaders load.
+    Initramfs {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
     /// The tree of the modules, or a part of it.
     Modules,
     /// A module version, or its source.
@@ -234,6 +239,7 @@ fn blind_error(about: &Subject, blind: &Blind) -> Error {
         Subject::KernelNote { kernel } => {
             format!("depmod and the initramfs count as due for kernel {kernel}")
         }
+        Subject::Initramfs { kernel } => format!("the initramfs of kernel {kernel} counts as due"),
         Subject::Modules => "the modules in it are left alone".to_owned(),
         Subject::Module { module } => format!("{module} is left alone"),
         Subject::Build { cell } => format!("{} for {} is left alone", cell.module, cell.kernel),

@@ -214,7 +214,8 @@ fn notes() -> Vec<Note> {
     let subjects = [
         Subject::Kernels { kernels: vec![kernel.clone()] },
         Subject::Kernel { kernel: kernel.clone() },
-        Subject::KernelNote { kernel },
+        Subject::KernelNote { kernel: kernel.clone() },
+        Subject::Initramfs { kernel },
         Subject::Modules,
         Subject::Module { module },
         Subject::Build { cell: cell.clone() },
@@ -223,6 +224,7 @@ fn notes() -> Vec<Note> {
     for subject in &subjects {
         match subject {
             Subject::Kernels { .. } | Subject::Kernel { .. } | Subject::KernelNote { .. } => {}
+            Subject::Initramfs { .. } => {}
             Subject::Modules | Subject::Module { .. } | Subject::Build { .. } | Subject::Verdict { .. } => {}
         }
     }

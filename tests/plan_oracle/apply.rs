@@ -252,7 +252,10 @@ impl Doing<'_> {
         build.written = Some(Written { files, without_image, ..Written::default() });
         learn(self.machine, &made);
         let old = |made: i64| since.is_some_and(|since| made <= since);
-        if self.machine.kernels[usize::from(k)].initramfs.is_some_and(old) {
+        let seen = self.machine.as_seen();
+        let kernel = &seen.kernels[usize::from(k)];
+        let unseen = kernel.image && self.machine.is_unseen(Thing::Boot(k));
+        if unseen && since.is_some() || kernel.initramfs.is_some_and(old) {
             self.left_behind(m.0, k);
         }
         true

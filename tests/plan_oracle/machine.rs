@@ -183,6 +183,8 @@ pub enum Thing {
     Verdict(M, K),
     /// A source.
     Source(M),
+    /// What its boot loader loads.
+    Boot(K),
 }
 
 /// The directory that holds the kernels is not what it was.
@@ -264,6 +266,7 @@ impl Machine {
                         (build.written, build.loaded) = (None, false);
                     }
                 }
+                Thing::Boot(k) => seen.kernels[usize::from(*k)].initramfs = None,
                 Thing::Verdict(m, k) => drop(seen.verdicts.remove(&(*m, *k))),
                 Thing::Source(m) => {
                     if let Some(known) = seen.modules.get_mut(m) {

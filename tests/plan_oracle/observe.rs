@@ -189,6 +189,7 @@ fn kernel(machine: &Machine, k: K) -> system::Kernel {
         blind: machine.is_unseen(Thing::Kernel(k)).then(|| blind("/lib/modules")),
         residue: machine.residue(k),
         initramfs: known.initramfs,
+        unseen_initramfs: (known.image && machine.is_unseen(Thing::Boot(k))).then(|| blind("/boot")),
     }
 }
 

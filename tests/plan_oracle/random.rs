@@ -208,8 +208,9 @@ impl Random {
 
     fn thing(&mut self) -> Thing {
         let (m, k) = (self.m(), self.k());
-        match self.below(8) {
+        match self.below(9) {
             0 | 1 => Thing::Kernel(k),
+            8 => Thing::Boot(k),
             2 => Thing::Note(k),
             3..=5 => Thing::Build(m, k),
             6 => Thing::Verdict(m, k),

@@ -18,7 +18,7 @@ use crate::model::error::{Error, Result};
 use crate::model::fit::Fit;
 use crate::model::ids::Cell;
 use crate::model::record::{Facts, FailureNote, Kept, Overrides, Provenance, Record, Verdict};
-use crate::model::system::{CellView, Now, Signature};
+use crate::model::system::{CellView, Kernel, Now, Signature};
 use crate::observe::Observer;
 use crate::observe::installing::derive_installed;
 use crate::tree::layout::Layout;
@@ -235,7 +235,7 @@ impl Executor<'_> {
         }
         state::save_record(layout, cell, &record)?;
         // As the plan found it.
-        let made = self.system.kernels.get(&cell.kernel).and_then(|kernel| kernel.initramfs);
+        let made = self.system.kernels.get(&cell.kernel).and_then(Kernel::initramfs_at_the_earliest);
         if let (Some(made), Some(found)) = (made, self.system.adoptions.get(cell))
             && found.newest.is_some_and(|newest| made <= newest)
         {

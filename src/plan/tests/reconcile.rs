@@ -1,6 +1,7 @@
 //! What a kernel should have.
 
 use super::world::{World, asked, kernel, notes, reason, steps};
+use crate::model::blind::{Blind, Cause};
 use crate::model::inputs::Inputs;
 use crate::model::request::{Goal, Request};
 use crate::model::system::{Now, Source};
@@ -34,6 +35,25 @@ fn a_kernel_without_an_initramfs_gets_none() {
     let mut world = World::new(&["6.1"]).with(&["zfs/2"]);
     world.kernel("6.1").initramfs = None;
     assert_eq!(steps(&world.reconcile()), NEW[..3]);
+}
+
+#[test]
+fn an_initramfs_that_cannot_be_looked_at_stays_due() {
+    let mut world = World::new(&["6.1"]).with(&["zfs/2"]);
+    world.kernel("6.1").initramfs = None;
+    world.kernel("6.1").unseen_initramfs = Some(Blind::new("/boot", Cause::Os(5)));
+    let plan = world.reconcile();
+    assert_eq!(steps(&plan), NEW[..3]);
+    assert!(plan.settled.is_empty(), "{:?}", plan.settled);
+    let [note] = &notes(&plan)[..] else { panic!("{:?}", plan.notes) };
+    assert!(note.contains("the initramfs of kernel 6.1 counts as due"), "{note}");
+    // Of a kernel that nobody boots there is none to look at.
+    world.kernel("6.1").note.boot_entry_removed = true;
+    assert!(!world.reconcile().notes.iter().any(Note::is_blind));
+    let mut world = World::new(&["6.1"]).with(&["zfs/2"]).installed("zfs/2", "6.1");
+    world.kernel("6.1").initramfs = None;
+    world.kernel("6.1").unseen_initramfs = Some(Blind::new("/boot", Cause::Os(5)));
+    assert!(world.reconcile().notes.is_empty(), "it matters to nobody");
 }
 
 #[test]

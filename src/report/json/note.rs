@@ -152,6 +152,7 @@ pub(super) enum Subject<'a> {
     Kernels { kernels: Vec<&'a str> },
     Kernel { kernel: &'a str },
     KernelNote { kernel: &'a str },
+    Initramfs { kernel: &'a str },
     Modules,
     Module { module: Module<'a> },
     Build { cell: Cell<'a> },
@@ -166,6 +167,7 @@ impl<'a> From<&'a plan::Subject> for Subject<'a> {
             }
             plan::Subject::Kernel { kernel } => Self::Kernel { kernel: kernel.as_str() },
             plan::Subject::KernelNote { kernel } => Self::KernelNote { kernel: kernel.as_str() },
+            plan::Subject::Initramfs { kernel } => Self::Initramfs { kernel: kernel.as_str() },
             plan::Subject::Modules => Self::Modules,
             plan::Subject::Module { module } => Self::Module { module: module.into() },
             plan::Subject::Build { cell } => Self::Build { cell: cell.into() },

@@ -60,6 +60,7 @@ impl Spec<'_> {
         if later || follows || swept {
             return;
         }
+        let unseen = kernel.image && self.machine.is_unseen(Thing::Boot(k));
         // What DKMS installed after the initramfs was made.
         let left: BTreeSet<Name> = out
             .acts
@@ -69,7 +70,8 @@ impl Spec<'_> {
                 _ => None,
             })
             .filter(|name| {
-                kernel.initramfs.is_some_and(|made| made <= self.machine.active[&(*name, k)].since)
+                // One that cannot be looked at may be as old as can be.
+                unseen || kernel.initramfs.is_some_and(|made| made <= self.machine.active[&(*name, k)].since)
             })
             .collect();
         let due = kernel.note.initramfs.as_ref();
@@ -88,6 +90,8 @@ impl Spec<'_> {
         } else if due_now && !early.is_empty() {
             let certain = early.iter().any(|name| left_off.contains(name));
             out.acts.insert(Act::Initramfs(k, false, certain, early));
+        } else if unseen && !kernel.note.no_boot_entry {
+            // What is due stays due.
         } else if (changes || due.is_some() || !left.is_empty()) && !in_doubt {
             out.settled.insert((k, Duty::Initramfs));
         }
