@@ -11,8 +11,7 @@ use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::request::Request;
 use crate::model::settings::Settings;
-use crate::model::status::StatusLine;
-use crate::observe::status::{self, Filter};
+use crate::observe::status::{self, Filter, Listing};
 use crate::tree::layout::Layout;
 
 /// A kernel with the architecture that its modules are filed under.
@@ -202,7 +201,7 @@ pub trait Engine {
     fn settings(&self) -> &Settings;
 
     /// What `dkms status` lists. Nothing is cached: it is read anew each time.
-    fn status(&self, filter: &Filter) -> Vec<StatusLine> {
+    fn status(&self, filter: &Filter) -> Listing {
         status::list(self.layout(), self.settings().addon_modules_dir.as_deref(), filter)
     }
 

@@ -16,7 +16,7 @@ impl Observer<'_> {
     /// look into yet.
     pub fn expect(&self, kernels: &[KernelRelease]) -> System {
         let mut system = System {
-            autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
+            autoinstall_disabled: self.autoinstall_disabled(),
             arch: Some(self.arch.clone()),
             modules: registry::registered(self.layout).into_iter().collect(),
             ..System::default()

@@ -72,6 +72,11 @@ pub struct Observer<'a> {
 }
 
 impl Observer<'_> {
+    /// Whether `/etc/dkms/no-autoinstall` is there. Where nobody can tell, nothing is built either.
+    fn autoinstall_disabled(&self) -> bool {
+        look::exists(&self.layout.etc().join("no-autoinstall")).unwrap_or(true)
+    }
+
     /// Observes `kernels` (all when `None`), every registered module, and the cells of both.
     pub fn observe(&self, kernels: Option<&[KernelRelease]>) -> System {
         let registry::Registered { versions: registered, blind } = registry::look(self.layout);
@@ -87,7 +92,7 @@ impl Observer<'_> {
             }
         };
         let mut system = System {
-            autoinstall_disabled: self.layout.etc().join("no-autoinstall").exists(),
+            autoinstall_disabled: self.autoinstall_disabled(),
             every_module: self.distribution.every_module,
             rebuild: *self.settings.rebuild,
             arch: Some(self.arch.clone()),

@@ -260,6 +260,13 @@ fn a_module_tree_or_a_source_that_cannot_be_looked_at_is_said() {
                 let answer = root.hook(&[]).expect(11);
                 tree.into_iter().fold(answer, |answer, text| answer.says(text));
                 root.deb("trigger", "", "triggered").expect(0).says("cannot look at /var/lib/dkms");
+                // An empty listing would say that there is no module.
+                let answer = root.dkms(&["status"]).expect(1);
+                assert_eq!(answer.out, "");
+                answer.says("cannot look at /var/lib/dkms").says("mount or repair");
+                // What was not asked about is nobody's trouble.
+                let other = root.dkms(&["status", "other"]);
+                assert_eq!(other.code, i32::from(place == "/var/lib/dkms"), "{place}: {}", other.err);
             },
         );
     }

@@ -39,6 +39,7 @@ pub(super) fn matching(session: &mut Session<'_, '_>) -> Result<u8> {
     let cells: Vec<Cell> = session
         .engine
         .status(&filter)
+        .lines
         .into_iter()
         .filter_map(|line| match line {
             StatusLine::Built { cell, installed: true, .. } => Some(cell),

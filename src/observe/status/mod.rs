@@ -6,7 +6,8 @@
 mod glob;
 
 use crate::elf::module_stem;
-use crate::model::ids::{Cell, ModuleId};
+use crate::model::blind::Blind;
+use crate::model::ids::{Cell, ModuleId, ModuleName};
 use crate::model::status::{Remarks, StatusLine, Trouble};
 use crate::model::system::Source;
 use crate::observe::distribution::Distribution;
@@ -26,12 +27,22 @@ pub struct Filter {
     pub arch: Option<String>,
 }
 
+/// A listing, as far as the tree could be looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Its lines.
+    pub lines: Vec<StatusLine>,
+    /// What could not be looked at: there may be more to list.
+    pub unseen: Vec<Blind>,
+}
+
 /// The listing, from what is on disk and in our own records alone.
 /// `addon` is the administrator's ADDON_MODULES_DIR.
-pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Vec<StatusLine> {
+pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Listing {
     let destination = Distribution::of(&layout.root, addon).fixed_destination().map(str::to_owned);
+    let registry::Registered { versions, blind } = registry::look(layout);
     let mut lines = Vec::new();
-    for (id, source) in registry::registered(layout) {
+    for (id, source) in versions {
         if !lets(&filter.module, id.name.as_str()) || !lets(&filter.version, id.version.as_str()) {
             continue;
         }
@@ -48,7 +59,10 @@ pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Vec<Status
             Source::BinariesOnly => {}
         }
     }
-    lines
+    let about =
+        |name: &Option<ModuleName>| name.as_ref().is_none_or(|name| lets(&filter.module, name.as_str()));
+    let unseen = blind.into_iter().filter(|(name, _)| about(name)).map(|(_, blind)| blind).collect();
+    Listing { lines, unseen }
 }
 
 fn builds(layout: &Layout, id: &ModuleId, filter: &Filter, destination: Option<&str>) -> Vec<StatusLine> {
@@ -153,7 +167,7 @@ mod tests {
         fn list(&self, module: Option<&str>, kernel: Option<&str>) -> Vec<String> {
             let own = |s: &str| s.to_owned();
             let filter = Filter { module: module.map(own), kernel: kernel.map(own), ..Filter::default() };
-            list(&self.layout, None, &filter).iter().map(ToString::to_string).collect()
+            list(&self.layout, None, &filter).lines.iter().map(ToString::to_string).collect()
         }
     }
 
