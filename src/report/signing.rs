@@ -63,6 +63,7 @@ impl Key {
             (_, _, Some(Enrolment::InFirmware)) => "in the firmware's database",
             (_, _, Some(Enrolment::Pending)) => "enrolment is requested and waits for a restart",
             (_, _, Some(Enrolment::Missing)) => "not enrolled",
+            (_, _, Some(Enrolment::Blocked)) => "blocked by the firmware (dbx) or by shim (MokListX)",
         }
     }
 }
@@ -80,6 +81,19 @@ fn next(pair: &Pair, pem: bool, enrolment: Enrolment) -> Option<String> {
         Enrolment::Enrolled | Enrolment::InFirmware => None,
         Enrolment::Pending => {
             Some("restart, and choose \"Enroll MOK\" on the blue screen before the system starts".to_owned())
+        }
+        // mokutil passes over a request for such a key, and says so to nobody who asks later.
+        Enrolment::Blocked => {
+            let made = match pair.is_on_a_token() {
+                true => {
+                    "set mok_signing_key and mok_certificate in /etc/dkms/framework.conf to it".to_owned()
+                }
+                false => format!("move {} and {path} away, run `dkms generate_mok`", word(&pair.shown.0)),
+            };
+            Some(format!(
+                "make a new key: {made}, enroll its certificate as `dkms-hook status` then says, and run \
+                 `dkms-hook resign`"
+            ))
         }
         Enrolment::Missing => {
             let command = if pair.is_shims() {
@@ -136,8 +150,9 @@ impl Signing {
         let told = self.keys.iter().filter(|key| key.exists).filter_map(|key| {
             let next = key.next.as_ref()?;
             let state = key.state();
+            let will = if key.enrolment == Some(Enrolment::Blocked) { "may" } else { "will" };
             Some(format!(
-                "Secure Boot is on, and the kernel will refuse these modules: {} is {state}. Next: {next}",
+                "Secure Boot is on, and the kernel {will} refuse these modules: {} is {state}. Next: {next}",
                 key.certificate
             ))
         });

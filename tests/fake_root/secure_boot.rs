@@ -49,6 +49,33 @@ fn status_tells_how_far_the_key_is() {
     assert_eq!(root.dkms(&["status", "-k", K]).expect(0).out, format!("hello/1.0, {K}, x86_64: installed\n"));
 }
 
+// mokutil 0.7.2 answers an import of such a key with "SKIP: … is blocked in MokListX" and status 0.
+#[test]
+fn a_blocked_key_is_to_be_replaced_and_never_imported() {
+    let root = installed();
+    root.firmware("SecureBoot", GLOBAL, &[1]);
+    let list = root.signature_list(CERTIFICATE);
+    for (name, vendor) in [("MokListXRT", SHIM), ("dbx", DATABASE)] {
+        root.firmware("MokListXRT", SHIM, &[]);
+        root.firmware("MokListRT", SHIM, &[]);
+        root.firmware(name, vendor, &list);
+        for enrolled in [&list[..], &[]] {
+            root.firmware("MokListRT", SHIM, enrolled);
+            let told = root.hook(&["status"]).expect(0).out;
+            let lines = "mok.pub: blocked by the firmware (dbx) or by shim (MokListX)\n  next: make a new key: move \
+                         /var/lib/dkms/mok.key and /var/lib/dkms/mok.pub away, run `dkms generate_mok`";
+            assert!(told.contains(lines) && !told.contains("mokutil"), "{told}");
+        }
+        let json = root.hook(&["status", "--json"]).expect(0).out;
+        assert!(json.contains(r#""enrolment": "blocked""#), "{json}");
+        root.dkms(&["install", "hello/1.0", "-k", K, "--force"])
+            .expect(0)
+            .says("the kernel may refuse these modules: /var/lib/dkms/mok.pub is blocked")
+            .does_not_say("mokutil");
+        root.dkms(&["generate_mok"]).expect(0).says("make a new key").does_not_say("mokutil");
+    }
+}
+
 #[test]
 fn status_for_programs() {
     let root = installed();

@@ -89,6 +89,11 @@ impl Pair {
         self.maker == Maker::Kernel
     }
 
+    /// True when the key is in no file: its certificate alone can be moved.
+    pub fn is_on_a_token(&self) -> bool {
+        self.key.starts_with(PKCS11)
+    }
+
     /// True for Ubuntu's pair, which has a tool of its own.
     pub fn is_shims(&self) -> bool {
         self.maker == Maker::Shim

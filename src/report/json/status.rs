@@ -113,6 +113,7 @@ enum Enrolment {
     InFirmware,
     Pending,
     Missing,
+    Blocked,
 }
 
 /// What the text says, for programs.
@@ -235,6 +236,7 @@ impl From<firmware::Enrolment> for Enrolment {
             firmware::Enrolment::InFirmware => Self::InFirmware,
             firmware::Enrolment::Pending => Self::Pending,
             firmware::Enrolment::Missing => Self::Missing,
+            firmware::Enrolment::Blocked => Self::Blocked,
         }
     }
 }

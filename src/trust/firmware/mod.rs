@@ -57,6 +57,9 @@ pub enum Enrolment {
     InFirmware,
     /// Asked for; shim will offer it at the next start.
     Pending,
+    /// On a list of what is not to be trusted, wherever else it is: shim enrols no such key, and whether a
+    /// kernel takes its signatures depends on that kernel's configuration.
+    Blocked,
     /// Nowhere.
     Missing,
 }
@@ -102,7 +105,10 @@ impl Firmware {
     /// Where a certificate is.
     pub fn enrolment(&self, certificate: &Certificate) -> Enrolment {
         let holds = |bytes: &[u8]| signature_list::holds(bytes, certificate);
-        if self.owners_keys().iter().any(|bytes| holds(bytes)) {
+        let any_holds = |lists: Vec<Vec<u8>>| lists.iter().any(|bytes| holds(bytes));
+        if any_holds(self.mirrored("MokListXRT")) || any_holds(self.blocked_by_firmware()) {
+            Enrolment::Blocked
+        } else if any_holds(self.mirrored("MokListRT")) {
             Enrolment::Enrolled
         } else if self.variable("db", DATABASE).is_some_and(|bytes| holds(&bytes)) {
             Enrolment::InFirmware
@@ -113,15 +119,18 @@ impl Firmware {
         }
     }
 
-    /// `MokListRT`, with the parts that a small variable store makes shim split it into
-    /// (`MokListRT1` and so on).
-    fn owners_keys(&self) -> Vec<Vec<u8>> {
-        let mut found = Vec::new();
-        let handed_over = read(&self.handed_over.join("MokListRT"));
-        found.extend(handed_over);
-        found.extend(self.variable("MokListRT", SHIM));
-        found.extend((1..100).map_while(|part| self.variable(&format!("MokListRT{part}"), SHIM)));
-        found
+    /// One of shim's lists, `MokListRT` (the owner's keys) or `MokListXRT` (keys that are blocked), with
+    /// the parts that a small variable store makes shim split it into (`MokListRT1` and so on).
+    fn mirrored(&self, name: &str) -> Vec<Vec<u8>> {
+        let whole = [read(&self.handed_over.join(name)), self.variable(name, SHIM)];
+        let parts = (1..100).map_while(|part| self.variable(&format!("{name}{part}"), SHIM));
+        whole.into_iter().flatten().chain(parts).collect()
+    }
+
+    /// `dbx`.
+    fn blocked_by_firmware(&self) -> Vec<Vec<u8>> {
+        let both = [self.variable("dbx", DATABASE), read(&self.handed_over.join("dbx"))];
+        both.into_iter().flatten().collect()
     }
 
     /// The content of a variable.
@@ -176,6 +185,37 @@ mod tests {
         write(&root, &format!("{VARIABLES}/SecureBoot-{GLOBAL}"), &[6, 0]);
         assert_eq!(state(), SecureBoot::Off);
         assert_eq!(Firmware::of(&Root::entered()).state(), SecureBoot::Unknown);
+    }
+
+    // What mokutil 0.7.2 calls "blocked in MokListX", and the same list of the firmware (UEFI 2.10, 32.6).
+    #[test]
+    fn a_blocked_certificate_is_nothing_else() {
+        let list = &signature_list::list_of(b"der");
+        let places = [
+            format!("{VARIABLES}/MokListXRT-{SHIM}"),
+            format!("{VARIABLES}/MokListXRT1-{SHIM}"),
+            format!("{VARIABLES}/dbx-{DATABASE}"),
+            format!("{HANDED_OVER}/MokListXRT"),
+            format!("{HANDED_OVER}/dbx"),
+        ];
+        for place in places {
+            let dir = tempfile::tempdir().unwrap();
+            let root = Root::at(dir.path());
+            set(&root, "SecureBoot", GLOBAL, &[1]);
+            set(&root, "MokListXRT", SHIM, &signature_list::list_of(b"another"));
+            let content =
+                if place.starts_with(VARIABLES) { [&[6, 0, 0, 0], &**list].concat() } else { list.clone() };
+            write(&root, &place, &content);
+            assert_eq!(Firmware::of(&root).enrolment(&certificate()), Enrolment::Blocked, "{place}");
+            for name in ["MokListRT", "MokNew"] {
+                set(&root, name, SHIM, list);
+                assert_eq!(
+                    Firmware::of(&root).enrolment(&certificate()),
+                    Enrolment::Blocked,
+                    "{place} {name}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,14 +1,23 @@
-//! EFI_SIGNATURE_LIST: how the firmware and shim keep the certificates that they trust (UEFI
+//! EFI_SIGNATURE_LIST: how the firmware and shim keep the certificates that they trust or block (UEFI
 //! specification 2.10, section 32.4.1).
 
 use crate::trust::pki::Certificate;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 /// EFI_CERT_X509_GUID, as it lies in memory.
 const X509: [u8; 16] = guid(0xa5c0_59a1, 0x94e4, 0x4aa7, [0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72]);
 
 /// EFI_CERT_SHA256_GUID: of a whole file; some tools put that of a certificate there.
 const SHA256: [u8; 16] = guid(0xc1c4_1626, 0x504c, 0x4092, [0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28]);
+
+/// EFI_CERT_X509_SHA256_GUID and its like: the digest of what a certificate's issuer signed, and the time
+/// since when it is not to be trusted. The kernel looks at no time, so nobody does here.
+const X509_SHA256: [u8; 16] =
+    guid(0x3bd2_a492, 0x96c0, 0x4079, [0xb4, 0x20, 0xfc, 0xf9, 0x8e, 0xf1, 0x03, 0xed]);
+const X509_SHA384: [u8; 16] =
+    guid(0x7076_876e, 0x80c2, 0x4ee6, [0xaa, 0xd2, 0x28, 0xb3, 0x49, 0xa6, 0x86, 0x5b]);
+const X509_SHA512: [u8; 16] =
+    guid(0x446d_bf63, 0x2502, 0x4cda, [0xbc, 0xfa, 0x24, 0x65, 0xd2, 0xb0, 0xfe, 0x9d]);
 
 /// Length of the fields before the first signature, in bytes.
 const HEADER: usize = 28;
@@ -25,9 +34,13 @@ const fn guid(a: u32, b: u16, c: u16, d: [u8; 8]) -> [u8; 16] {
 /// read ends the search.
 pub(super) fn holds(bytes: &[u8], certificate: &Certificate) -> bool {
     let digest = Sha256::digest(&certificate.der);
+    let signed = certificate.to_be_signed();
     entries(bytes).any(|(kind, data)| match kind {
         X509 => data == certificate.der,
         SHA256 => data == &digest[..],
+        X509_SHA256 => signed.is_some_and(|signed| data.starts_with(&Sha256::digest(signed))),
+        X509_SHA384 => signed.is_some_and(|signed| data.starts_with(&Sha384::digest(signed))),
+        X509_SHA512 => signed.is_some_and(|signed| data.starts_with(&Sha512::digest(signed))),
         _ => false,
     })
 }
@@ -83,6 +96,7 @@ pub(super) fn list_of(data: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trust::pki::tests_data as data;
     use proptest::prelude::*;
 
     fn certificate(der: &[u8]) -> Certificate {
@@ -97,6 +111,27 @@ mod tests {
         let mut hashes = list_of(&Sha256::digest(b"by hash"));
         hashes[..16].copy_from_slice(&SHA256);
         assert!(holds(&hashes, &certificate(b"by hash")));
+    }
+
+    #[test]
+    fn a_certificate_is_found_by_what_was_signed_in_it() {
+        let real = Certificate::parse(&data::bytes(data::CERTIFICATE)).unwrap();
+        let signed = real.to_be_signed().unwrap();
+        assert!(real.der.len() > signed.len() && real.der[4..].starts_with(signed));
+        let digests = [
+            (X509_SHA256, Sha256::digest(signed).to_vec()),
+            (X509_SHA384, Sha384::digest(signed).to_vec()),
+            (X509_SHA512, Sha512::digest(signed).to_vec()),
+        ];
+        for (kind, digest) in digests {
+            let time = [0; 16];
+            let mut list = list_of(&[&digest[..], &time[..]].concat());
+            list[..16].copy_from_slice(&kind);
+            assert!(holds(&list, &real));
+            assert!(!holds(&list, &certificate(b"no certificate at all")));
+            list[HEADER + OWNER] ^= 1;
+            assert!(!holds(&list, &real));
+        }
     }
 
     #[test]

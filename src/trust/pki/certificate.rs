@@ -71,6 +71,12 @@ impl Certificate {
         Ok(Self { der: whole.whole.to_vec(), issuer: issuer.to_vec(), serial: serial.to_vec(), key_id, pem })
     }
 
+    /// What its issuer signed: all but the signature (RFC 5280, section 4.1.1).
+    pub fn to_be_signed(&self) -> Option<&[u8]> {
+        let whole = Reader::new(&self.der).expect(tag::SEQUENCE).ok()?;
+        Some(Reader::new(whole.content).expect(tag::SEQUENCE).ok()?.whole)
+    }
+
     /// In PEM, which every version of openssl reads where DER must be announced.
     pub fn to_pem(&self) -> String {
         format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", to_base64(&self.der))

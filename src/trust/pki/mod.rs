@@ -10,7 +10,7 @@ mod certificate;
 mod der;
 mod signed_data;
 #[cfg(test)]
-mod tests_data;
+pub(super) mod tests_data;
 
 pub use base64::to_base64;
 pub use certificate::Certificate;
