@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::boot::plugins::Plugins;
 use crate::boot::{self, Kind};
+use crate::fs::look;
 use crate::fs::root::Root;
 use crate::model::ids::KernelRelease;
 use crate::process::find_program;
@@ -185,10 +186,15 @@ fn image(layout: &Layout, release: &KernelRelease) -> Option<String> {
     places.into_iter().find(|p| layout.root.path(p).is_file()).map(|p| p.display().to_string())
 }
 
-/// A link to `/dev/null` in the administrator's directory switches a hook off (alpm-hooks(5)).
+/// A link to `/dev/null` in the administrator's directory switches a hook off (alpm-hooks(5)), and so does
+/// any file without a trigger; a directory does not (tried with pacman 7.0.0).
 fn is_masked(root: &Root, hook: &str) -> bool {
-    std::fs::read_link(root.path(Path::new("/etc/pacman.d/hooks").join(hook)))
-        .is_ok_and(|target| target == Path::new("/dev/null"))
+    let path = root.path(Path::new("/etc/pacman.d/hooks").join(hook));
+    if std::fs::read_link(&path).is_ok_and(|target| target == Path::new("/dev/null")) {
+        return true;
+    }
+    let triggers = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().any(|l| l.trim() == "[Trigger]");
+    matches!(look::read(&path), Ok(Some(bytes)) if !triggers(&bytes))
 }
 
 fn has_program(root: &Root, name: &str) -> bool {
@@ -282,6 +288,16 @@ mod tests {
         assert!(order(&layout, Generator::AlpmDracut).unwrap().contains("6.12.1-1/pkgbase"));
         std::fs::create_dir_all(layout.root.path("/etc/pacman.d/hooks")).unwrap();
         let hook = layout.root.path("/etc/pacman.d/hooks/90-mkinitcpio-install.hook");
+        std::fs::create_dir(&hook).unwrap();
+        assert!(order(&layout, Generator::AlpmMkinitcpio).is_some(), "a directory masks nothing");
+        std::fs::remove_dir(&hook).unwrap();
+        std::fs::write(&hook, "[Trigger]\nType = Path\n[Action]\nExec = /bin/true\n").unwrap();
+        assert!(order(&layout, Generator::AlpmMkinitcpio).is_some(), "another hook in its place");
+        for masks in ["", "# off\n[Action]\nExec = /bin/true\n"] {
+            std::fs::write(&hook, masks).unwrap();
+            assert_eq!(order(&layout, Generator::AlpmMkinitcpio), None, "{masks:?}");
+        }
+        std::fs::remove_file(&hook).unwrap();
         std::os::unix::fs::symlink("/dev/null", hook).unwrap();
         assert_eq!(order(&layout, Generator::AlpmMkinitcpio), None);
         assert_eq!(order(&layout, Generator::Mkinitcpio), None, "there is no preset");
