@@ -436,7 +436,11 @@ impl Note {
     pub fn text(&self) -> String {
         match self {
             Self::Removed { kernel } => {
-                format!("{kernel}: its image package was removed; nothing is built for it")
+                // Only hooks of Debian's packages tell that one was removed.
+                format!(
+                    "{kernel}: its image package was removed; nothing is built for it until \
+                     linux-image-{kernel} is installed again"
+                )
             }
             Self::NoBootEntry { kernel } => format!(
                 "{kernel}: its boot entry was removed (`kernel-install remove`); nothing is installed for it. \

@@ -22,6 +22,11 @@ pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool)
         if !installed.is_empty() {
             text.push_str(&format!("  installed: {}\n", installed.join(" ")));
         }
+        if kernel.note.removed {
+            text.push_str(&format!(
+                "  waiting:   modules are built when linux-image-{release} is installed again\n"
+            ));
+        }
         for note in &plan.notes {
             match note {
                 Note::Waiting { kernel: k, package } if k == release => {

@@ -145,7 +145,8 @@ fn newer_left_out(plan: &Plan, cell: &Cell) -> Vec<String> {
 /// What the state of the kernel alone decides.
 fn of_kernel(kernel: &Kernel, view: &CellView) -> Option<String> {
     if kernel.image && kernel.note.removed {
-        return Some("nothing is built: the kernel's image package was removed".into());
+        let text = "nothing is built until the kernel's image package, which was removed, is installed again";
+        return Some(text.into());
     }
     if kernel.image && kernel.note.boot_entry_removed {
         return Some("nothing is installed: the kernel's boot entry was removed".into());

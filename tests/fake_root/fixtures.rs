@@ -152,7 +152,7 @@ fn what_was_owed_is_done() {
     let root = machine("owed");
     let note = |kernel: &str| format!("/var/lib/dkms/.dkms-hook/kernels/{kernel}.json");
     root.hook(&["status"]).says("linux-headers-6.13.0-toy");
-    root.hook(&["why", "hello"]).expect(0).says("the kernel's image package was removed");
+    root.hook(&["why", "hello"]).expect(0).says("the kernel's image package, which was removed");
     root.deb("trigger", "", "triggered").expect(0);
     let mut depmods = root.take_depmods();
     depmods.dedup();

@@ -180,7 +180,15 @@ fn removed_before_its_modules_package_is() {
     assert!(!root.exists(format!("/lib/modules/{K}/updates")), "its image is gone for good");
     assert!(root.exists(format!("/lib/modules/{K}/kernel/fs/toyfs/toyfs.ko")), "not ours to delete");
     assert_eq!(root.dkms(&["status"]).expect(0).out, "hello/1.0: added\n");
-    root.hook(&["status"]).expect(0).says("its image package was removed");
+    let again = format!("linux-image-{K} is installed again");
+    root.hook(&["status"]).expect(0).says("its image package was removed").says(&again);
+    root.hook(&["why", "hello"]).expect(0).says("image package, which was removed");
+    // A package of modules, whose maintainer script calls this: it does not lack the headers, which are here.
+    root.hook(&["module-postinst", "hello", "1.0"])
+        .expect(0)
+        .says(&format!("{K}: its image package was removed; nothing is built for it until {again}."))
+        .says("each kernel with headers was removed")
+        .does_not_say("linux-headers-");
     // Headers that are configured now build nothing for it.
     root.deb("header-postinst", K, "configure").expect(0);
     trigger(&root);

@@ -194,6 +194,12 @@ fn a_boot_entry_that_a_person_removes() {
     let says = root.hook(&[]).expect(0).says("its boot entry was removed");
     says.says(&format!("kernel-install add {K} /lib/modules/{K}/vmlinuz"));
     root.hook(&["status"]).expect(0).says("its boot entry was removed");
+    ToyModule::new("other", "1.0").register(&root);
+    root.hook(&["module-postinst", "other", "1.0"])
+        .expect(0)
+        .says("To use it again: `kernel-install add ")
+        .does_not_say("linux-headers-");
+    root.dkms(&["remove", "other/1.0"]).expect(0);
     // Neither another kernel nor other headers bring its modules back.
     ToyKernel::new(K).config("CONFIG_OTHER=y").install_headers(&root);
     root.event("rpm in", &[format!("/usr/src/kernels/{K}/Makefile")]).expect(0);

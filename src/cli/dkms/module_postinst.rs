@@ -15,10 +15,12 @@ use super::autoinstall::DISABLED;
 use super::session::Session;
 use crate::cli::engine::{Engine, Target};
 use crate::cli::screen::Screen;
+use crate::kernel;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
-use crate::tree::registry;
+use crate::plan::Note;
+use crate::tree::{notes, registry};
 
 /// Exit status of a call without the names that it needs.
 const MISUSE: u8 = 1;
@@ -70,12 +72,16 @@ fn configure(session: &mut Session<'_, '_>, tarballs: Option<&str>, upgrade: boo
         session.screen.line(format_args!("{id} does not ask to be installed automatically (AUTOINSTALL)."));
         return Ok(0);
     }
-    tell_waiting(session, &targets);
+    let set_aside = tell_waiting(session, &targets);
     let Some(last) = targets.last() else {
-        session.screen.warning(format_args!(
-            "{id} is registered but not built: no kernel with headers is installed. \
-             It is built when the headers of a kernel are installed (on Debian linux-headers-…)."
-        ));
+        let why = match set_aside {
+            true => "each kernel with headers was removed (see above). It is built when one comes back",
+            false => {
+                "no kernel with headers is installed. It is built when the headers of a kernel are installed \
+                      (on Debian linux-headers-…)"
+            }
+        };
+        session.screen.warning(format_args!("{id} is registered but not built: {why}."));
         return Ok(0);
     };
     let names: Vec<&str> = targets.iter().map(|target| target.kernel.as_str()).collect();
@@ -157,23 +163,41 @@ fn choose(
     ready.iter().filter(chosen).cloned().collect()
 }
 
-/// Names the kernels that are installed without headers.
-fn tell_waiting(session: &mut Session<'_, '_>, targets: &[Target]) {
+/// Names the kernels that are on disk and get nothing, each with the reason. True when one of them has
+/// headers, and was removed.
+fn tell_waiting(session: &mut Session<'_, '_>, targets: &[Target]) -> bool {
     let layout = session.engine.layout();
     let ready = session.engine.kernels_with_headers();
-    let Ok(entries) = fs::read_dir(layout.root.path(&layout.install_tree)) else { return };
+    let Ok(entries) = fs::read_dir(layout.root.path(&layout.install_tree)) else { return false };
     let mut waiting: Vec<KernelRelease> = entries
         .filter_map(|entry| KernelRelease::new(entry.ok()?.file_name().into_string().ok()?).ok())
         .filter(|k| layout.kernel(k).join("kernel").is_dir())
         .filter(|k| !ready.contains(k) && targets.iter().all(|target| target.kernel != *k))
         .collect();
     waiting.sort();
-    for kernel in waiting {
-        session.screen.line(format_args!(
-            "Kernel {kernel} has no headers here; it gets the module when they are installed (on Debian \
+    let mut set_aside = false;
+    let lines: Vec<String> = waiting
+        .into_iter()
+        .map(|kernel| {
+            let note = notes::kernel_note(layout, &kernel);
+            set_aside |=
+                (note.removed || note.boot_entry_removed) && kernel::headers_present(layout, &kernel);
+            if note.removed {
+                return format!("{}.", Note::Removed { kernel }.text());
+            }
+            if note.boot_entry_removed {
+                return format!("{}.", Note::NoBootEntry { kernel }.text());
+            }
+            format!(
+                "Kernel {kernel} has no headers here; it gets the module when they are installed (on Debian \
              linux-headers-{kernel})."
-        ));
+            )
+        })
+        .collect();
+    for line in lines {
+        session.screen.line(line);
     }
+    set_aside
 }
 
 /// Every kernel gets its try; the status is that of the first that failed.

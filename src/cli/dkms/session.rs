@@ -86,7 +86,8 @@ impl Session<'_, '_> {
                 Kind::HeadersMissing,
                 format!("no kernel was given, and no kernel with headers is in {tree}"),
             )
-            .hint("install the headers of a kernel, or name a kernel with -k"));
+            .hint("install the headers of a kernel, or name a kernel with -k; `dkms-hook status` tells what each \
+                   kernel lacks"));
         };
         self.screen.line(format_args!(
             "Using kernel {newest}, the newest one with headers: the running kernel is not installed in \
