@@ -264,8 +264,8 @@ fn distribution_id(id: &str, id_like: &str) -> String {
     if id == "ubuntu" || id_like.is_empty() { id.to_owned() } else { id_like.to_owned() }
 }
 
-/// The crate os-release reads a directory for ever and panics on a value that is a single quote,
-/// so it is given the lines it is to read, checked.
+/// The crate os-release reads a directory for ever, panics on a value that is a single quote, and takes a
+/// comment for a part of the value, so it is given the lines it is to read, as a shell reads them.
 fn read_ids(path: &Path) -> Option<(String, String)> {
     const LARGEST: u64 = 64 * 1024;
     let meta = std::fs::metadata(path).ok()?;
@@ -273,13 +273,20 @@ fn read_ids(path: &Path) -> Option<(String, String)> {
         return None;
     }
     let text = String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned();
-    let safe = text.lines().map(str::trim).filter(|line| {
-        let Some((key, value)) = line.split_once('=') else { return false };
-        matches!(key, "ID" | "ID_LIKE") && !matches!(value, "\"" | "'")
-    });
-    let parsed: os_release::OsRelease = safe.map(str::to_owned).collect();
+    let parsed: os_release::OsRelease = text.lines().flat_map(assignments).collect();
     let id = if parsed.id.is_empty() { "linux".to_owned() } else { parsed.id };
     Some((id, parsed.id_like))
+}
+
+/// What a line sets of ID and ID_LIKE: DKMS has a shell read the file, which knows comments, `export`, and
+/// quotes around parts of a word (os-release(5) allows none of these).
+fn assignments(line: &str) -> Vec<String> {
+    let Some(words) = shlex::split(line.trim()) else { return Vec::new() };
+    let parts = words.iter().skip_while(|word| matches!(&***word, "export" | "readonly" | "declare" | "-x"));
+    // No identifier has a semicolon in it.
+    let parts = parts.flat_map(|word| word.split(';')).map_while(|part| part.split_once('='));
+    let ours = parts.filter(|(key, value)| matches!(*key, "ID" | "ID_LIKE") && !matches!(*value, "\"" | "'"));
+    ours.map(|(key, value)| format!("{key}={value}")).collect()
 }
 
 #[cfg(test)]
@@ -291,6 +298,28 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("etc")).unwrap();
         std::fs::write(dir.path().join("etc/os-release"), text).unwrap();
         Distribution::of(&Root::at(dir.path()), None)
+    }
+
+    // As `( . FILE; echo "$ID|$ID_LIKE" )` prints them with dash 0.5.12 and bash 5.2.
+    #[test]
+    fn a_file_is_read_as_a_shell_reads_it() {
+        let cases = [
+            ("ID=\"fedora\" # comment\n", "fedora"),
+            ("ID=fedora # comment\n", "fedora"),
+            ("ID=fedora#40\n", "fedora#40"),
+            ("export ID=fedora\n", "fedora"),
+            ("  export ID='fedora' VERSION_ID=43\n", "fedora"),
+            ("ID=\"fed\"ora\n", "fedora"),
+            ("ID=fed\\ora; VERSION_ID=43\n", "fedora"),
+            ("VERSION_ID=43;ID=fedora\n", "fedora"),
+            ("#ID=debian\nID=debian\nID=fedora\n", "fedora"),
+            ("ID=rocky\nID_LIKE='rhel centos fedora' # as RHEL\n", "rhel centos fedora"),
+            ("NAME=\"a # b\"\nID=fedora\nPRETTY_NAME='it is'\\''s'\n", "fedora"),
+            ("ID=\"fedora\n", "linux"),
+        ];
+        for (text, id) in cases {
+            assert_eq!(of(text).id, id, "{text:?}");
+        }
     }
 
     #[test]
