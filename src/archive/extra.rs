@@ -30,6 +30,8 @@ pub(super) struct Extra {
     pax_link: Option<Vec<u8>>,
     /// A size that does not fit into the header of the member.
     pub(super) size: Option<u64>,
+    /// When it was changed, in seconds since 1970: a header of pax(1) has no time before.
+    pub(super) time: Option<i64>,
     /// It is stored without its holes.
     pub(super) sparse: bool,
 }
@@ -70,10 +72,16 @@ impl Extra {
                 b"path" => self.pax_name = Some(value.to_vec()),
                 b"linkpath" => self.pax_link = Some(value.to_vec()),
                 b"size" => self.size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
+                b"mtime" => self.time = std::str::from_utf8(value).ok().and_then(seconds),
                 key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
                 _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// The seconds of a time with or without a fraction.
+fn seconds(text: &str) -> Option<i64> {
+    text.split('.').next()?.parse().ok()
 }

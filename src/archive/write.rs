@@ -35,7 +35,7 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn directory(&mut self, name: &Path, mode: u32, mtime: u64) -> io::Result<()> {
+    pub fn directory(&mut self, name: &Path, mode: u32, mtime: i64) -> io::Result<()> {
         self.append(name, EntryType::Directory, None, (mode, mtime, 0), io::empty())
     }
 
@@ -43,7 +43,7 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn text(&mut self, name: &Path, text: &str, mtime: u64) -> io::Result<()> {
+    pub fn text(&mut self, name: &Path, text: &str, mtime: i64) -> io::Result<()> {
         let size = text.len() as u64;
         self.append(name, EntryType::Regular, None, (0o644, mtime, size), text.as_bytes())
     }
@@ -127,7 +127,7 @@ impl Writer {
         name: &Path,
         kind: EntryType,
         target: Option<&Path>,
-        (mode, mtime, size): (u32, u64, u64),
+        (mode, mtime, size): (u32, i64, u64),
         data: impl Read,
     ) -> io::Result<()> {
         let mut bytes = b"./".to_vec();
@@ -164,11 +164,16 @@ impl Writer {
     }
 }
 
-fn header(kind: EntryType, mode: u32, mtime: u64, size: u64) -> io::Result<Header> {
+fn header(kind: EntryType, mode: u32, mtime: i64, size: u64) -> io::Result<Header> {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
-    header.set_mtime(mtime);
+    header.set_mtime(mtime.cast_unsigned());
+    if mtime < 0 {
+        // As GNU tar has it, a number of twelve bytes with its sign; the crate writes none.
+        let [sign @ .., _, _, _, _, _, _, _, _] = &mut header.as_old_mut().mtime;
+        sign.fill(0xff);
+    }
     header.set_size(size);
     header.set_uid(0);
     header.set_gid(0);
@@ -177,9 +182,9 @@ fn header(kind: EntryType, mode: u32, mtime: u64, size: u64) -> io::Result<Heade
     Ok(header)
 }
 
-/// Permission bits, modification time in seconds (0 before 1970), and size in bytes.
-fn of(meta: &std::fs::Metadata) -> (u32, u64, u64) {
-    (meta.permissions().mode() & 0o777, u64::try_from(meta.mtime()).unwrap_or(0), meta.len())
+/// Permission bits, modification time in seconds since 1970, and size in bytes.
+fn of(meta: &std::fs::Metadata) -> (u32, i64, u64) {
+    (meta.permissions().mode() & 0o777, meta.mtime(), meta.len())
 }
 
 /// Whether a link in directory `dir` of a tree cannot lead out of it: its target is relative, climbs

@@ -85,7 +85,7 @@ pub fn pack(layout: &Layout, order: &Pack, report: &dyn Report) -> Result<()> {
 fn write(layout: &Layout, order: &Pack, source: &Path, packer: Packer) -> std::io::Result<Vec<Member>> {
     let conf = source.join("dkms.conf");
     // Directories that exist in the archive only: dated, so that it is the same each time.
-    let date = fs::metadata(&conf).ok().and_then(|meta| u64::try_from(meta.mtime()).ok()).unwrap_or(0);
+    let date = fs::metadata(&conf).map_or(0, |meta| meta.mtime());
     let mut writer = Writer::new(packer);
     let mut members = Vec::new();
     match order.part {

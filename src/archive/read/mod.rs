@@ -134,9 +134,19 @@ struct Place<'a> {
     dirs: Vec<(PathBuf, SystemTime)>,
 }
 
+/// A time by its seconds since 1970, or before; as far away as one can be meant.
+fn moment(seconds: i64) -> SystemTime {
+    let distance = Duration::from_secs(seconds.unsigned_abs().min(1 << 40));
+    let moment = match seconds < 0 {
+        true => SystemTime::UNIX_EPOCH.checked_sub(distance),
+        false => SystemTime::UNIX_EPOCH.checked_add(distance),
+    };
+    moment.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 impl Place<'_> {
     fn put(&mut self, header: &Header, extra: Extra, data: &mut impl Read) -> Result<(), UnpackError> {
-        let (sparse, size) = (extra.sparse, extra.size);
+        let (sparse, size, time) = (extra.sparse, extra.size, extra.time);
         let (name, link) = extra.names(header);
         let link = link.as_slice();
         let shown = String::from_utf8_lossy(&name).into_owned();
@@ -155,8 +165,9 @@ impl Place<'_> {
             return Err(refuse("is behind a link"));
         }
         let mode = header.mode().unwrap_or(0o644);
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(header.mtime().unwrap_or(0).min(1 << 40));
-        let time = time.min(self.latest);
+        // GNU tar writes a time before 1970 as a negative number of 64 bits, which the crate gives without sign.
+        let time = time.unwrap_or_else(|| header.mtime().unwrap_or(0).cast_signed());
+        let time = moment(time).min(self.latest);
         match header.entry_type() {
             EntryType::Regular | EntryType::Continuous => {
                 self.links.remove(&path);

@@ -204,6 +204,46 @@ proptest! {
     }
 }
 
+/// With GNU tar (1.35) as the other side, in both of its formats.
+#[test]
+fn times_before_1970_are_kept() {
+    let old = SystemTime::UNIX_EPOCH - Duration::from_secs(315_619_200);
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    fs::create_dir_all(at("from/top")).unwrap();
+    fs::write(at("from/top/f"), "x").unwrap();
+    for name in ["from/top/f", "from/top"] {
+        File::open(at(name)).unwrap().set_modified(old).unwrap();
+    }
+    let tar = |args: &[&str]| {
+        let ran = std::process::Command::new("tar").args(args).current_dir(place.path()).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    };
+    let dated = |dir: &str| {
+        for name in ["top/f", "top"] {
+            assert_eq!(fs::metadata(at(dir).join(name)).unwrap().mtime(), -315_619_200, "{dir} {name}");
+        }
+    };
+    for format in ["gnu", "pax"] {
+        tar(&["-c", &format!("--format={format}"), "-f", format, "-C", "from", "top"]);
+        let into = format!("{format}.d");
+        fs::create_dir(at(&into)).unwrap();
+        unpack(File::open(at(format)).unwrap(), &at(&into), SystemTime::now()).unwrap();
+        dated(&into);
+    }
+    let packer =
+        Packer::new(File::create(at("ours.tar")).unwrap(), Format::of_name(Path::new("ours.tar"))).unwrap();
+    let mut writer = Writer::new(packer);
+    writer.tree(Path::new("top"), &at("from/top"), &|_| false).unwrap();
+    writer.finish().unwrap().finish().unwrap();
+    fs::create_dir(at("theirs.d")).unwrap();
+    tar(&["-x", "-f", "ours.tar", "-C", "theirs.d"]);
+    dated("theirs.d");
+    fs::create_dir(at("ours.d")).unwrap();
+    unpack(File::open(at("ours.tar")).unwrap(), &at("ours.d"), SystemTime::now()).unwrap();
+    dated("ours.d");
+}
+
 #[test]
 fn modes_owners_and_times_are_ours() {
     let scene = Scene::new();
