@@ -8,6 +8,7 @@ pub mod initramfs;
 pub mod install;
 pub mod modprobe;
 pub mod original;
+pub mod own_writes;
 pub mod post_transaction;
 pub mod resign;
 pub mod rpm_upgrade;

@@ -71,6 +71,7 @@ pub fn forget(layout: &Layout, id: &ModuleId) -> Result<()> {
     }
     atomic::delete_tree(&layout.version(id), ".tmp-")?;
     atomic::delete_tree(&layout.verdict_dir(id), ".tmp-")?;
+    atomic::remove(&layout.own_writes(id), &layout.state())?;
     if tarball::is_stub(&layout.source(id)) {
         atomic::delete_tree(&layout.source(id), TEMPORARY)?;
     }

@@ -95,7 +95,8 @@ pub fn content(hash: &mut Hasher, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn walk(dir: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> {
+/// Everything below a directory that is an input, in order.
+pub(super) fn walk(dir: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> {
     walkdir::WalkDir::new(dir)
         .min_depth(1)
         .sort_by_file_name()
@@ -108,7 +109,8 @@ fn is_input(name: &OsStr) -> bool {
     name != ".git"
 }
 
-fn relative<'a>(entry: &'a walkdir::DirEntry, dir: &Path) -> &'a Path {
+/// Where something is below the directory that was walked over.
+pub(super) fn relative<'a>(entry: &'a walkdir::DirEntry, dir: &Path) -> &'a Path {
     entry.path().strip_prefix(dir).unwrap_or(entry.path())
 }
 

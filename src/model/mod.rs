@@ -6,6 +6,7 @@ pub mod error;
 pub mod fit;
 pub mod ids;
 pub mod inputs;
+pub mod own_writes;
 pub mod record;
 pub mod request;
 pub mod rival;

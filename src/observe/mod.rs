@@ -367,7 +367,11 @@ impl Observer<'_> {
     fn inputs(&self, once: &Once, cell: &Cell, context: &Context, conf: &Conf) -> Result<Inputs> {
         let module = &once.modules[&cell.module];
         let dir = module.dir.get_or_init(|| self.readable_source(&cell.module));
+        let own = module
+            .own_writes
+            .get_or_init(|| state::known(state::own_writes(self.layout, &cell.module)).unwrap_or_default());
         let source = module.content.get_or_init(|| stamp::content_tree(dir)).clone()?;
+        let source = own.source.identity(source);
         let headers = &once.kernels[&cell.kernel].headers;
         let headers = headers.get_or_init(|| headers::identity(&context.kernel_source_dir)).clone()?;
         let etc = self.layout.etc().join(&cell.module.name);
@@ -375,6 +379,7 @@ impl Observer<'_> {
             Some(meta) if meta.is_dir() => stamp::content_tree(&etc)?,
             _ => String::new(),
         };
+        let overrides = own.overrides.identity(overrides);
         let files = KernelFiles::of(&cell.kernel, context);
         Ok(Inputs {
             source,

@@ -15,6 +15,7 @@ use crate::model::blind::Blind;
 use crate::model::error::Result;
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::inputs::{Hasher, Headers};
+use crate::model::own_writes::OwnWrites;
 
 /// Things looked up once, or once per kernel or module, however many cells they occur in.
 pub(super) struct Once {
@@ -33,6 +34,8 @@ pub(super) struct ModuleOnce {
     pub(super) dir: OnceCell<PathBuf>,
     pub(super) stat: OnceCell<String>,
     pub(super) content: OnceCell<Result<String>>,
+    /// What its own commands wrote into it.
+    pub(super) own_writes: OnceCell<OwnWrites>,
     /// Whether there is Rust in it.
     pub(super) rust: OnceCell<bool>,
 }

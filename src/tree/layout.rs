@@ -175,6 +175,11 @@ impl Layout {
         self.state().join("verdicts").join(&id.name).join(&id.version)
     }
 
+    /// What the own commands of a module version wrote into its source.
+    pub fn own_writes(&self, id: &ModuleId) -> PathBuf {
+        self.state().join("own-writes").join(&id.name).join(format!("{}.json", id.version))
+    }
+
     /// `/etc/dkms`, as this process opens it.
     pub fn etc(&self) -> PathBuf {
         self.root.path("/etc/dkms")

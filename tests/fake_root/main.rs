@@ -42,6 +42,7 @@ mod kernel_install;
 mod kernels;
 mod key_places;
 mod mktarball;
+mod own_writes;
 mod races;
 mod rpm_events;
 mod secure_boot;

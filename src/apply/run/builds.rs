@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Executor;
 use crate::apply::apport;
 use crate::apply::build::{self, Failure, Job};
+use crate::apply::own_writes::{Command, Watch};
 use crate::apply::resign::Resigning;
 use crate::apply::sign::Signed;
 use crate::apply::tree;
@@ -37,6 +38,8 @@ impl Executor<'_> {
         };
         let overrides = self.observer.overrides_of(cell, old.as_ref()).into_owned();
         let observer = self.observer.with(&overrides);
+        let source = observer.source_dir(&cell.module);
+        let watch = Watch::begin(layout, &cell.module, &source);
         let (conf, context, facts, inputs, _) = observer.fresh(cell)?;
         for warning in &conf.warnings {
             self.report.warning(warning);
@@ -55,7 +58,9 @@ impl Executor<'_> {
             may_ask: self.flags.may_ask(),
             report: self.report,
         };
-        match build::build(&job) {
+        let result = watch.during(Command::Build, || build::build(&job));
+        watch.settle();
+        match result {
             Ok(built) => {
                 // First, as what has a record is finished.
                 self.record_directives(&observer, cell, &conf);

@@ -8,6 +8,7 @@ use crate::apply::depmod;
 use crate::apply::initramfs;
 use crate::apply::install::Installer;
 use crate::apply::modprobe;
+use crate::apply::own_writes::{Command, Watch};
 use crate::apply::script;
 use crate::apply::tree;
 use crate::apply::weak_modules::{Changed, Sharing};
@@ -393,7 +394,12 @@ impl Executor<'_> {
     /// Runs a script of the module's source; a script that cannot be run is a warning.
     fn script(&self, kind: &str, text: &str, cell: &Cell, context: &Context) -> i32 {
         let dir: PathBuf = self.observer.source_dir(&cell.module);
-        script::run(self.observer.layout, &cell.module, kind, text, &dir, context, self.report)
+        let watch = Watch::begin(self.observer.layout, &cell.module, &dir);
+        let status = watch.during(Command::Script, || {
+            script::run(self.observer.layout, &cell.module, kind, text, &dir, context, self.report)
+        });
+        watch.settle();
+        status
     }
 }
 

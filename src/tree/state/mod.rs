@@ -1,5 +1,5 @@
 //! Files beside the builds that outlive a release of this program: records, verdicts, notes on kernels, the
-//! directives of builds, additions under way.
+//! directives of builds, what packages write into their sources, additions under way.
 //!
 //! Each kind of file has types of its own in here, apart from those that the program computes with, so that a
 //! field renamed there changes no file. tests/fixtures has files of every format; each later version reads
@@ -20,7 +20,8 @@ use crate::fs::look::{self, Seen};
 use crate::model::blind::{Blind, Cause};
 use crate::model::directive::Directives;
 use crate::model::error::{Error, Kind, Result};
-use crate::model::ids::{Cell, KernelRelease};
+use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::own_writes::OwnWrites;
 use crate::model::record::{KernelNote, Record, Verdict};
 use crate::model::system::TreePlace;
 use crate::tree::layout::Layout;
@@ -29,6 +30,7 @@ mod directives;
 mod inputs;
 mod install_tree;
 mod note;
+mod own_writes;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -181,6 +183,28 @@ pub fn directives(layout: &Layout, cell: &Cell) -> Seen<Directives> {
 /// When they cannot be written.
 pub fn save_directives(layout: &Layout, cell: &Cell, directives: &Directives) -> Result<()> {
     save(&layout.directives(cell), &directives::OnDisk::from(directives))
+}
+
+/// What a package's own commands wrote into its source.
+///
+/// # Errors
+/// When that is there and not understood, or cannot be read.
+pub fn own_writes(layout: &Layout, module: &ModuleId) -> Seen<OwnWrites> {
+    load::<own_writes::OnDisk>(layout, &layout.own_writes(module))
+}
+
+/// Writes down what a package's own commands wrote into its source. A file that is damaged is set aside.
+///
+/// # Errors
+/// When it cannot be written, or is of a newer format.
+pub fn save_own_writes(layout: &Layout, module: &ModuleId, writes: &OwnWrites) -> Result<()> {
+    let path = layout.own_writes(module);
+    match own_writes(layout, module) {
+        Ok(_) => {}
+        Err(Blind { cause: Cause::Damaged(_), .. }) => set_aside(&path)?,
+        Err(blind) => return Err(blind.into()),
+    }
+    save(&path, &own_writes::OnDisk::from(writes))
 }
 
 /// The modules that rpm transactions are adding.
