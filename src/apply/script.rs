@@ -10,23 +10,39 @@ use crate::tree::layout::Layout;
 
 /// A script that was found, with its arguments.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct Found<'a> {
     /// The directory it runs in.
-    pub dir: PathBuf,
-    /// The process: a shell, because arguments are split and expanded as a shell does.
-    pub process: Process,
+    dir: PathBuf,
+    /// The file.
+    path: PathBuf,
+    /// What follows its name, as written.
+    args: &'a str,
 }
 
 /// Finds a script (`NAME ARG…`) as an executable file: in `/etc/dkms/MODULE`, where an
 /// administrator may put one of the same name, else in `dir`.
-pub fn find(layout: &Layout, module: &ModuleId, text: &str, dir: &Path) -> Option<Found> {
-    let (name, args) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+pub fn find<'a>(layout: &Layout, module: &ModuleId, text: &'a str, dir: &Path) -> Option<Found<'a>> {
+    let (name, args) = text.split_once([' ', '\t', '\n']).unwrap_or((text, ""));
     let overriding = layout.etc().join(&module.name);
     let (dir, path) = [overriding.as_path(), dir]
         .into_iter()
         .find_map(|dir| Some((dir, find_program(dir.join(name).to_str()?)?)))?;
-    let command = format!("{} {args}", shlex::try_quote(path.to_str()?).ok()?);
-    Some(Found { dir: dir.to_path_buf(), process: Process::bash(command.trim_end()).dir(dir) })
+    Some(Found { dir: dir.to_path_buf(), path, args })
+}
+
+impl Found<'_> {
+    /// Its process, for PRE_BUILD and POST_BUILD: DKMS gives their text to a shell.
+    pub fn by_shell(&self) -> Option<Process> {
+        let command = format!("{} {}", shlex::try_quote(self.path.to_str()?).ok()?, self.args);
+        Some(Process::bash(command.trim_end()).dir(&self.dir))
+    }
+
+    /// Its process, for the others: DKMS splits their text at blanks and expands file names in it; quotes,
+    /// `;` and `>` are characters like any other. (bash also runs a script without `#!`.)
+    pub fn by_words(&self) -> Process {
+        let bash = Process::new("bash").args(["-c", "exec \"$1\" $2", "dkms"]).arg(&self.path);
+        bash.arg(self.args).dir(&self.dir)
+    }
 }
 
 /// Runs a script with its output where ours goes, and returns its exit status. One that is not
@@ -46,7 +62,7 @@ pub fn run(
     };
     report.line(&format!("Running the {kind} script:"));
     let process = found
-        .process
+        .by_words()
         .env("module", module.name.as_str())
         .env("module_version", module.version.as_str())
         .env("kernelver", context.kernel.as_ref().map_or("", |kernel| kernel.as_str()))
@@ -68,19 +84,30 @@ mod tests {
     use crate::fs::root::Root;
 
     #[test]
-    fn a_path_is_one_word_and_arguments_are_what_a_shell_makes_of_them() {
+    fn a_path_is_one_word_and_arguments_are_what_dkms_makes_of_them() {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::new(Root::at(root.path()));
         let id = ModuleId::new("m", "0~1").unwrap();
+        let text = "run.sh one 'two three' $((1 + 3)) *.sh [x] ; > a";
         for name in ["plain-1.0", "a b/it's $HOME", "~", "0~1+git;false"] {
             let dir = root.path().join(name);
             std::fs::create_dir_all(&dir).unwrap();
-            let script = dir.join("run.sh");
-            std::fs::write(&script, "#!/bin/sh\nprintf '%s|' \"$@\" > out\n").unwrap();
-            std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-            let found = find(&layout, &id, "run.sh one 'two three' $((1 + 3))", &dir).unwrap();
-            assert_eq!(found.process.run(Output::Null).unwrap(), 0, "{name}");
-            assert_eq!(std::fs::read_to_string(dir.join("out")).unwrap(), "one|two three|4|", "{name}");
+            // Without `#!`, a shell runs it.
+            for head in ["#!/bin/sh\n", ""] {
+                let script = dir.join("run.sh");
+                std::fs::write(&script, format!("{head}printf '%s|' \"$@\" > out\n")).unwrap();
+                std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+                let said = |process: Process| {
+                    assert_eq!(process.run(Output::Null).unwrap(), 0, "{name}");
+                    std::fs::read_to_string(dir.join("out")).unwrap()
+                };
+                let words = said(find(&layout, &id, text, &dir).unwrap().by_words());
+                assert_eq!(words, "one|'two|three'|$((1|+|3))|run.sh|[x]|;|>|a|", "{name}");
+                assert_eq!(said(find(&layout, &id, "run.sh", &dir).unwrap().by_words()), "|", "{name}");
+                let text = "run.sh one 'two three' $((1 + 3))";
+                let shell = said(find(&layout, &id, text, &dir).unwrap().by_shell().unwrap());
+                assert_eq!(shell, "one|two three|4|", "{name}");
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ mod hooks;
 mod incoming;
 mod inputs;
 mod install;
+mod install_scripts;
 mod json_schema;
 mod kernel_install;
 mod kernels;

@@ -52,12 +52,13 @@ pub(super) fn patch(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
 /// Runs PRE_BUILD or POST_BUILD. Its exit status becomes that of the build, as scripts expect.
 pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&str>) -> Result<(), Failure> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(()) };
-    let Some(found) = script::find(job.layout, &job.cell.module, text, &work.dir) else {
+    let found = script::find(job.layout, &job.cell.module, text, &work.dir);
+    let Some(process) = found.and_then(|found| found.by_shell()) else {
         let missing = format!("the {kind} script {text} is not executable; skipping it");
         work.warn(job, missing);
         return Ok(());
     };
-    let status = logged(job, work, found.process, &format!("Running the {kind} script"))?;
+    let status = logged(job, work, process, &format!("Running the {kind} script"))?;
     if status == 0 {
         return Ok(());
     }
