@@ -73,11 +73,11 @@ impl Wanted {
     /// # Errors
     /// When one of the two is no name.
     pub fn parse(text: &str) -> Result<Self, BadName> {
-        Ok(match text.split_once('/') {
+        Ok(match text.trim_end_matches('/').split_once('/') {
             Some((name, version)) => {
                 Self { name: ModuleName::new(name)?, version: Some(Version::new(version)?) }
             }
-            None => Self { name: ModuleName::new(text)?, version: None },
+            None => Self { name: ModuleName::new(text.trim_end_matches('/'))?, version: None },
         })
     }
 

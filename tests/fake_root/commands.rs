@@ -227,3 +227,27 @@ fn an_excluded_module_ends_with_77_and_does_not_count_in_autoinstall() {
     assert!(answer.out.contains("succeeded for module(s) hello.\n"), "{}", answer.out);
     assert!(answer.out.contains("was skipped for module(s) old.\n"), "{}", answer.out);
 }
+
+#[test]
+fn a_slash_at_the_end_is_no_part_of_a_version() {
+    let root = root();
+    root.dkms(&["add", "hello/1.0/"]).expect(0);
+    root.dkms(&["build", "hello/1.0/", "-k", K]).expect(0);
+    root.dkms(&["install", "hello/1.0/", "-k", K]).expect(0);
+    let installed = format!("hello/1.0, {K}, x86_64: installed\n");
+    for words in [&["hello/1.0/"][..], &["hello/"], &["-m", "hello", "-v", "1.0/"]] {
+        assert_eq!(root.dkms(&[&["status"], words].concat()).expect(0).out, installed, "{words:?}");
+    }
+    root.hook(&["why", "hello/1.0/"]).expect(0).says("hello");
+    root.hook(&["resign", "-n", "hello/"]).expect(0);
+    root.dkms(&["match", "--templatekernel", K, "-k", K2, "hello/"]).expect(0);
+    root.dkms(&["mktarball", "hello/1.0/", "-k", K]).expect(0);
+    root.dkms(&["uninstall", "hello/1.0/", "-k", K]).expect(0);
+    root.dkms(&["unbuild", "-m", "hello/1.0/", "-k", K]).expect(0);
+    root.dkms(&["remove", "hello/1.0/", "--all"]).expect(0);
+    assert!(!root.exists("/var/lib/dkms/hello"));
+    // So does that of a directory.
+    let dir = root.path("/usr/src/hello-1.0").display().to_string() + "/";
+    root.dkms(&["install", &dir, "-k", K]).expect(0);
+    assert_eq!(root.dkms(&["status"]).expect(0).out, installed);
+}

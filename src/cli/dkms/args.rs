@@ -186,13 +186,14 @@ impl Invocation {
         }
     }
 
-    /// Takes `m` or `m/v`; everything after the first slash is the version.
+    /// Takes `m` or `m/v`; everything after the first slash is the version. One at the end, as a shell that
+    /// completes the name of a directory adds it, is no part of either.
     pub(super) fn set_module(&mut self, text: &str) {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match text.split_once('/') {
             Some((module, version)) => {
                 self.module = some(module);
-                self.version = some(version);
+                self.version = some(version.trim_end_matches('/'));
             }
             None => self.module = some(text),
         }

@@ -196,7 +196,10 @@ fn set(got: &mut Invocation, option: Value, value: &OsStr) -> Result<(), Error> 
             got.useless_path = None;
             got.set_module(&text);
         }
-        Value::Version => got.version = filled(),
+        Value::Version => {
+            let version = text.trim_end_matches('/');
+            got.version = (!version.is_empty()).then(|| version.to_owned());
+        }
         Value::Kernel => got.add_kernel(&text),
         Value::Arch => got.arches.push(text.into_owned()),
         Value::Template => got.template = filled(),

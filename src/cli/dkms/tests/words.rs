@@ -64,6 +64,13 @@ fn modules_kernels_and_architectures() {
         ("build|--module-version=1.0", Some("1.0"), None, &[], &[]),
         ("build|-m|a/1|-m|b", Some("b"), Some("1"), &[], &[]),
         ("build|m/1/2", Some("m"), Some("1/2"), &[], &[]),
+        // A slash at the end is no part of the version.
+        ("build|m/1/", Some("m"), Some("1"), &[], &[]),
+        ("build|m/1//", Some("m"), Some("1"), &[], &[]),
+        ("build|m/", Some("m"), None, &[], &[]),
+        ("build|-m|m/1/", Some("m"), Some("1"), &[], &[]),
+        ("build|m|-v|1/", Some("m"), Some("1"), &[], &[]),
+        ("build|m|-v|/", Some("m"), None, &[], &[]),
         ("build|/nothing", None, Some("nothing"), &[], &[]),
         ("status|zfs*", Some("zfs*"), None, &[], &[]),
         ("build|m/1|-k|A", Some("m"), Some("1"), &["A"], &[]),
