@@ -5,10 +5,10 @@
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ere;
-use super::model::Context;
+use super::model::{Context, own_config};
 use super::values::{Directives, written};
 use crate::model::version;
 
@@ -95,10 +95,25 @@ fn enabled(ctx: &Context) -> Option<BTreeSet<String>> {
             return None;
         }
     };
-    let text = String::from_utf8_lossy(&text);
-    let options = text.lines().filter_map(|line| {
-        let (option, value) = line.split_once('=')?;
-        value.starts_with(['y', 'm']).then(|| option.to_owned())
-    });
-    Some(options.collect())
+    let given = options(&String::from_utf8_lossy(&text));
+    let own = own_config(&ctx.kernel_source_dir);
+    // A person may give a part of one.
+    let mut all = match own == ctx.kernel_config {
+        true => BTreeMap::new(),
+        false => options(&String::from_utf8_lossy(&std::fs::read(own).unwrap_or_default())),
+    };
+    all.extend(given);
+    Some(all.into_iter().filter(|(_, enabled)| *enabled).map(|(option, _)| option).collect())
+}
+
+/// The options that a configuration mentions, and whether each is enabled.
+fn options(text: &str) -> BTreeMap<String, bool> {
+    let option = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) => Some((rest.strip_suffix(" is not set")?.to_owned(), false)),
+        None => {
+            let (option, value) = line.split_once('=')?;
+            Some((option.to_owned(), value.starts_with(['y', 'm'])))
+        }
+    };
+    text.lines().filter_map(option).collect()
 }

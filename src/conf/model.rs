@@ -1,7 +1,7 @@
 //! What a dkms.conf says for one kernel, after every override and default is applied.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::error::{Error, Kind};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
@@ -17,7 +17,8 @@ pub struct Context {
     /// `$kernel_source_dir`: normally `/lib/modules/K/build`.
     pub kernel_source_dir: PathBuf,
     /// `$kernel_config`: `include/config/auto.conf` or `.config` of the headers, or `--config`.
-    /// The file need not exist; BUILD_EXCLUSIVE_CONFIG is not checked then.
+    /// The file need not exist; BUILD_EXCLUSIVE_CONFIG is not checked then. Where it says nothing of an option,
+    /// the headers' own counts ([`own_config`]).
     pub kernel_config: PathBuf,
     /// `$dkms_tree`, as the build sees it.
     pub dkms_tree: PathBuf,
@@ -31,6 +32,12 @@ pub struct Context {
     pub parallel_jobs: usize,
     /// Forced values (`--directive NAME=value`), applied after all files.
     pub directives: Vec<(String, String)>,
+}
+
+/// The configuration that headers bring, in the file that makes use of it first.
+pub fn own_config(headers: &Path) -> PathBuf {
+    let auto_conf = headers.join("include/config/auto.conf");
+    if auto_conf.exists() { auto_conf } else { headers.join(".config") }
 }
 
 /// A dkms.conf as it applies to one kernel and architecture.

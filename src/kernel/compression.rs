@@ -11,7 +11,7 @@ use crate::tree::layout::Layout;
 /// How modules for a kernel are compressed: by its configuration, and when that cannot be read,
 /// like the first module found among the kernel's own.
 pub fn compression(context: &Context, layout: &Layout, kernel: &KernelRelease) -> Compression {
-    match KernelConfig::read(&context.kernel_config) {
+    match KernelConfig::of(&context.kernel_config, &context.kernel_source_dir) {
         Ok(config) => configured(&config),
         Err(_) => found_below(&layout.kernel(kernel).join("kernel")),
     }

@@ -6,14 +6,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use crate::conf::model::own_config;
+
 /// The settings that are kept; the file has some ten thousand.
-const KEPT: [&str; 18] = [
+const KEPT: [&str; 20] = [
     "CONFIG_CC_VERSION_TEXT",
     "CONFIG_CC_IS_CLANG",
     "CONFIG_LD_IS_LLD",
+    "CONFIG_MODULE_SIG",
     "CONFIG_MODULE_SIG_FORCE",
     "CONFIG_MODULE_SIG_HASH",
     "CONFIG_MODULE_SIG_KEY",
+    "CONFIG_MODULE_COMPRESS",
     "CONFIG_MODULE_COMPRESS_NONE",
     "CONFIG_MODULE_COMPRESS_GZIP",
     "CONFIG_MODULE_COMPRESS_XZ",
@@ -26,6 +30,20 @@ const KEPT: [&str; 18] = [
     "CONFIG_RUST",
     "CONFIG_RUSTC_VERSION_TEXT",
     "CONFIG_SMP",
+];
+
+/// Settings that mean something together only: whoever speaks of one of them speaks of all.
+const CHOICES: [&[&str]; 4] = [
+    &[
+        "CONFIG_MODULE_COMPRESS",
+        "CONFIG_MODULE_COMPRESS_NONE",
+        "CONFIG_MODULE_COMPRESS_GZIP",
+        "CONFIG_MODULE_COMPRESS_XZ",
+        "CONFIG_MODULE_COMPRESS_ZSTD",
+    ],
+    &["CONFIG_CC_VERSION_TEXT", "CONFIG_CC_IS_CLANG"],
+    &["CONFIG_RUST", "CONFIG_RUSTC_VERSION_TEXT"],
+    &["CONFIG_PREEMPT", "CONFIG_PREEMPT_BUILD", "CONFIG_PREEMPT_RT"],
 ];
 
 /// Device, inode, size, and time of the last change in nanoseconds.
@@ -62,10 +80,47 @@ impl KernelConfig {
         Ok(config)
     }
 
+    /// The configuration of a kernel with these headers, where `config` is what it is to be taken from. That
+    /// may be a part of one, given by a person: what it does not mention is as in the headers' own.
+    ///
+    /// # Errors
+    /// When `config` cannot be read.
+    pub fn of(config: &Path, headers: &Path) -> io::Result<Arc<Self>> {
+        let given = Self::read(config)?;
+        let own = own_config(headers);
+        match Self::read(&own) {
+            Ok(own_values) if own != config => Ok(Arc::new(given.over(&own_values))),
+            _ => Ok(given),
+        }
+    }
+
+    /// What `own` says of the settings that this one does not mention, added to it.
+    fn over(&self, own: &Self) -> Self {
+        let mut all = self.0.clone();
+        let mentioned = |name: &str| self.0.contains_key(name);
+        for (name, value) in &own.0 {
+            let choice = CHOICES.iter().find(|choice| choice.contains(name));
+            let spoken_of = match choice {
+                Some(choice) => choice.iter().any(|name| mentioned(name)),
+                None => mentioned(name),
+            };
+            if !spoken_of {
+                all.insert(name, value.clone());
+            }
+        }
+        if self.get("CONFIG_MODULE_SIG") == Some("n") {
+            all.retain(|name, _| !name.starts_with("CONFIG_MODULE_SIG"));
+        }
+        Self(all)
+    }
+
     fn parse(text: &str) -> Self {
         let mut values = HashMap::new();
         for line in text.lines() {
-            let Some((name, value)) = line.split_once('=') else { continue };
+            let unset = line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"));
+            let Some((name, value)) = line.split_once('=').or(unset.map(|name| (name, "n"))) else {
+                continue;
+            };
             if let Some(name) = KEPT.iter().find(|kept| **kept == name) {
                 // Newer auto.conf files have no quotes around texts.
                 values.insert(*name, value.trim().trim_matches('"').to_owned());
@@ -111,5 +166,37 @@ mod tests {
         std::fs::write(&path, "CONFIG_MODULE_COMPRESS_ZSTD=y\n").unwrap();
         let config = KernelConfig::read(&path).unwrap();
         assert!(!config.is_set("CONFIG_MODULE_COMPRESS_XZ") && config.is_set("CONFIG_MODULE_COMPRESS_ZSTD"));
+    }
+
+    #[test]
+    fn what_a_part_of_one_does_not_mention_is_as_in_the_headers_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let headers = dir.path().join("headers");
+        let own = headers.join("include/config/auto.conf");
+        std::fs::create_dir_all(own.parent().unwrap()).unwrap();
+        let text = "CONFIG_MODULE_COMPRESS_XZ=y\nCONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_HASH=\"sha256\"\n\
+                    CONFIG_MODULE_SIG_FORCE=y\nCONFIG_CC_VERSION_TEXT=\"gcc-14 14.2\"\n";
+        std::fs::write(&own, text).unwrap();
+        let part = dir.path().join("part");
+        let of = |text: &str| {
+            std::fs::write(&part, text).unwrap();
+            let config = KernelConfig::of(&part, &headers).unwrap();
+            let named = ["XZ", "ZSTD"].map(|name| format!("CONFIG_MODULE_COMPRESS_{name}"));
+            let compression =
+                named.into_iter().filter(|name| config.is_set(name)).collect::<Vec<_>>().join(" ");
+            let hash = config.get("CONFIG_MODULE_SIG_HASH").unwrap_or("none").to_owned();
+            (compression, hash, config.is_set("CONFIG_MODULE_SIG_FORCE"))
+        };
+        let xz = "CONFIG_MODULE_COMPRESS_XZ".to_owned();
+        assert_eq!(of("CONFIG_MODULE_SIG_HASH=\"sha512\"\n"), (xz.clone(), "sha512".to_owned(), true));
+        assert_eq!(of(""), (xz.clone(), "sha256".to_owned(), true));
+        assert_eq!(of("# CONFIG_MODULE_SIG_FORCE is not set\n"), (xz.clone(), "sha256".to_owned(), false));
+        assert_eq!(of("# CONFIG_MODULE_SIG is not set\n"), (xz, "none".to_owned(), false));
+        // One that chooses another compression, or none, chooses against this one.
+        assert_eq!(of("CONFIG_MODULE_COMPRESS_ZSTD=y\n").0, "CONFIG_MODULE_COMPRESS_ZSTD");
+        assert_eq!(of("# CONFIG_MODULE_COMPRESS_XZ is not set\n").0, "");
+        assert_eq!(of("# CONFIG_MODULE_COMPRESS is not set\n").0, "");
+        assert_eq!(KernelConfig::of(&own, &headers).unwrap(), KernelConfig::read(&own).unwrap());
+        assert!(KernelConfig::of(&dir.path().join("nowhere"), &headers).is_err());
     }
 }

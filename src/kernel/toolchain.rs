@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use object::{Object, ObjectSection};
 
@@ -45,7 +45,11 @@ pub fn identity(context: &Context) -> Toolchain {
 
 /// Whether a kernel takes modules in Rust.
 pub fn supports_rust(context: &Context) -> bool {
-    KernelConfig::read(&context.kernel_config).is_ok_and(|config| config.is_set("CONFIG_RUST"))
+    configuration(context).is_ok_and(|config| config.is_set("CONFIG_RUST"))
+}
+
+fn configuration(context: &Context) -> std::io::Result<Arc<KernelConfig>> {
+    KernelConfig::of(&context.kernel_config, &context.kernel_source_dir)
 }
 
 /// The Rust compiler for modules with Rust in them, as `rustc 1.85.0`, without a version when it is not
@@ -62,7 +66,7 @@ pub fn rustc() -> String {
 
 /// Chooses the tools without asking for a version.
 pub fn select(context: &Context) -> Toolchain {
-    let config = KernelConfig::read(&context.kernel_config).unwrap_or_default();
+    let config = configuration(context).unwrap_or_default();
     let clang = config.is_set("CONFIG_CC_IS_CLANG");
     let mut named = config
         .get("CONFIG_CC_VERSION_TEXT")

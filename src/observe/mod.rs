@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::conf::model::{Conf, ConfError, Context};
+use crate::conf::model::{Conf, ConfError, Context, own_config};
 use crate::conf::{self, Strictness};
 use crate::elf;
 use crate::fs::{look, stamp};
@@ -318,12 +318,7 @@ impl Observer<'_> {
             Some(dir) => dir.clone(),
             None => self.layout.headers(kernel),
         };
-        let auto_conf = dir.join("include/config/auto.conf");
-        let config = match &self.overrides.kernel_config {
-            Some(file) => file.clone(),
-            None if auto_conf.exists() => auto_conf,
-            None => dir.join(".config"),
-        };
+        let config = self.overrides.kernel_config.clone().unwrap_or_else(|| own_config(&dir));
         (dir, config)
     }
 

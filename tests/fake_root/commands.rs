@@ -251,3 +251,26 @@ fn a_slash_at_the_end_is_no_part_of_a_version() {
     root.dkms(&["install", &dir, "-k", K]).expect(0);
     assert_eq!(root.dkms(&["status"]).expect(0).out, installed);
 }
+
+#[test]
+fn what_a_given_configuration_does_not_mention_is_as_in_the_headers() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).compressed("XZ").install(&root);
+    ToyModule::new("hello", "1.0").write_source(&root);
+    let part = root.write("/part", "CONFIG_MODULE_SIG_HASH=\"sha512\"\n");
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    let files = || root.names(format!("/lib/modules/{K}/updates/dkms"));
+    assert_eq!(files(), ["hello.ko.xz"]);
+    let given = ["build", "hello/1.0", "-k", K, "--config", part.to_str().unwrap(), "--force"];
+    root.dkms(&given).expect(0).does_not_say("compression changed");
+    root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0);
+    assert_eq!(files(), ["hello.ko.xz"]);
+    root.hook(&["--dry-run"]).expect(0).says("nothing to do");
+    // It may well say that there is to be no compression, or another.
+    root.write("/part", "# CONFIG_MODULE_COMPRESS_XZ is not set\n");
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    assert_eq!(files(), ["hello.ko"]);
+    root.write("/part", "CONFIG_MODULE_COMPRESS_ZSTD=y\n");
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    assert_eq!(files(), ["hello.ko.zst"]);
+}

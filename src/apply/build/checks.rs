@@ -103,7 +103,8 @@ pub(super) fn rust(job: &Job<'_>, source: &Path) -> Result<(), Failure> {
     if !missing {
         return Ok(());
     }
-    let config = KernelConfig::read(&job.context.kernel_config).unwrap_or_default();
+    let config =
+        KernelConfig::of(&job.context.kernel_config, &job.context.kernel_source_dir).unwrap_or_default();
     let built_with = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or("an unknown rustc");
     let what = format!(
         "the module contains Rust, and rustc is not installed (kernel {} was built with {built_with})",

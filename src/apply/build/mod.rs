@@ -218,7 +218,8 @@ fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> 
 /// A module that is not signed is no failure, unless the kernel makes it one.
 fn tell_of_refusal(job: &Job<'_>, work: &workspace::Workspace, signed: &Signed) {
     if let Signed::Not(why) = signed
-        && let Some(because) = enforced(job.layout, &job.context.kernel_config)
+        && let Some(because) =
+            enforced(job.layout, &job.context.kernel_config, &job.context.kernel_source_dir)
     {
         work.warn(
             job,

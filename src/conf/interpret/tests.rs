@@ -208,6 +208,17 @@ fn configuration_constraints() {
     let there =
         "BUILD_EXCLUSIVE_CONFIG requires that CONFIG_B is not set; this kernel's configuration sets it";
     assert_eq!(with("CONFIG_A=y\nCONFIG_B=y\n").as_deref(), Some(there));
+
+    // What a given configuration does not mention is as in the headers' own.
+    let own = case.ctx.kernel_source_dir.join(".config");
+    std::fs::create_dir_all(&case.ctx.kernel_source_dir).unwrap();
+    std::fs::write(&own, "CONFIG_A=y\n# CONFIG_B is not set\n").unwrap();
+    assert_eq!(with("CONFIG_MODULE_SIG_HASH=\"sha512\"\n"), None);
+    assert_eq!(with("CONFIG_B=m\n").as_deref(), Some(there));
+    assert_eq!(with("# CONFIG_A is not set\n").as_deref(), Some(missing));
+    std::fs::write(&own, "CONFIG_A=y\nCONFIG_B=y\n").unwrap();
+    assert_eq!(with("# CONFIG_B is not set\n"), None);
+    assert_eq!(with("").as_deref(), Some(there));
 }
 
 #[test]

@@ -13,10 +13,10 @@ const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 /// `module.sig_enforce` of the running kernel.
 const SIG_ENFORCE: &str = "/sys/module/module/parameters/sig_enforce";
 
-/// Why a kernel with this configuration loads signed modules only, in words that follow "because";
+/// Why a kernel with this configuration and these headers loads signed modules only, in words that follow "because";
 /// `None` when it does not, as far as can be told from here.
-pub fn enforced(layout: &Layout, kernel_config: &Path) -> Option<&'static str> {
-    if KernelConfig::read(kernel_config).is_ok_and(|config| config.is_set("CONFIG_MODULE_SIG_FORCE")) {
+pub fn enforced(layout: &Layout, kernel_config: &Path, headers: &Path) -> Option<&'static str> {
+    if KernelConfig::of(kernel_config, headers).is_ok_and(|config| config.is_set("CONFIG_MODULE_SIG_FORCE")) {
         return Some("it was built that way (CONFIG_MODULE_SIG_FORCE)");
     }
     let root = &layout.root;

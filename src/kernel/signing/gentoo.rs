@@ -42,7 +42,7 @@ pub(super) fn pair(root: &Root, settings: &Settings, kernel: Option<&KernelFiles
         return Some(((key, certificate), Maker::Openssl));
     }
     let kernel = kernel?;
-    let config = KernelConfig::read(kernel.config).ok()?;
+    let config = KernelConfig::of(kernel.config, kernel.source).ok()?;
     let named = config.get("CONFIG_MODULE_SIG_KEY").filter(|text| !text.is_empty())?;
     Some(kernels_own(root, kernel, named))
 }

@@ -109,7 +109,7 @@ pub fn recipe(
     {
         return Err(Unsigned::meant(why));
     }
-    let config = KernelConfig::read(kernel.config).map_err(|e| {
+    let config = KernelConfig::of(kernel.config, kernel.source).map_err(|e| {
         let path = layout.shown(kernel.config);
         Unsigned::meant(format!("cannot read the kernel's configuration {}: {e}", path.display()))
     })?;
