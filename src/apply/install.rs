@@ -2,20 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::apply::aside::{InTheWay, Manners, installed_by_others, is_placed};
 use crate::apply::original;
 use crate::conf::model::Conf;
-use crate::elf::module_stem;
+use crate::elf::{module_name, module_stem};
 use crate::fs::atomic;
 use crate::fs::look;
 use crate::fs::look::mtime;
 use crate::fs::same::same_content;
-use crate::kernel::Listing;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
+use crate::model::indexed::Found;
 use crate::model::record::{InstalledFile, Record};
 use crate::model::rival::Rival;
 use crate::observe::distribution::{Distribution, Family};
-use crate::observe::installing::{below, built_mtime, derive_installed, destination, labels};
+use crate::observe::installing::{built_mtime, derive_installed, destination, labels, rival_at};
 use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
 use crate::tree::installed::built_files;
@@ -35,6 +36,12 @@ pub struct Installer<'a> {
     pub symlink_modules: bool,
     /// Modules of the kernel that are kept where they are not older than those of the build.
     pub rivals: &'a [Rival],
+    /// What modprobe(8) takes now, where one of ours is installed.
+    pub found: Option<&'a Found>,
+    /// The build of another package that has the name of one of ours.
+    pub held_by: Option<&'a Cell>,
+    /// Whatever is there already gives way.
+    pub force: bool,
     /// Whether the initramfs must be made again whatever it holds (a kernel event).
     pub kernel_event: bool,
     /// A kernel that is not on disk is gone: what was set aside for it goes, too.
@@ -81,8 +88,6 @@ impl Installer<'_> {
                 .hint(format!("rebuild it with `dkms build {} -k {} --force`", cell.module, cell.kernel)));
         }
         let files = self.without_kept(cell, files)?;
-        // A version of ours that is there has set aside whatever was to be.
-        let listing = active.is_none().then(|| Listing::of(layout, &cell.kernel));
         self.announce(cell, files.iter().map(String::as_str).chain(before.iter().map(|f| f.built.as_str())))?;
         // What is about to be put there is ours from now on, also if this run ends before the link
         // says so.
@@ -90,15 +95,22 @@ impl Installer<'_> {
         let mut intended = before.clone();
         intended.extend(planned.filter(|p| !before.iter().any(|b| b.path == p.path)));
         self.save_installed(cell, intended)?;
+        let Self { found, held_by, force, .. } = *self;
+        let manners = Manners { again: active.is_some(), found, held_by, force };
+        let in_the_way = InTheWay::new(layout, cell, &before, manners);
         let mut installed = Vec::new();
         for file in &files {
             let path = self.target(cell, file, conf);
-            installed.push(self.install_file(cell, listing.as_ref(), file, &path, &before)?);
+            installed.push(self.install_file(cell, &in_the_way, file, &path, &before)?);
         }
         for old in before.iter().filter(|old| !installed.iter().any(|new| new.path == old.path)) {
             atomic::delete(&layout.root.path(&old.path))?;
         }
         self.save_installed(cell, installed)?;
+        if held_by.is_some() {
+            // Whoever had the name need not give our old file back.
+            before.iter().try_for_each(|file| original::forget(layout, cell, file))?;
+        }
         let link = layout.active_link(&cell.module.name, &cell.kernel, &cell.arch);
         let target = Path::new(cell.module.version.as_str()).join(&cell.kernel).join(&cell.arch);
         atomic::symlink(&target, &link)?;
@@ -148,27 +160,19 @@ impl Installer<'_> {
 
     /// Why a module of the kernel is kept, and the one of the build not installed.
     fn kept(&self, cell: &Cell, file: &str) -> Option<String> {
-        let stem = module_stem(file).unwrap_or(file);
-        let rival = self.rivals.iter().find(|rival| rival.module == stem)?;
+        let name = module_name(file);
+        let rival = self.rivals.iter().filter(|rival| module_name(&rival.module) == name);
+        // One that an earlier step was to install is where that step put it, if it did.
+        let there = |rival: &Rival| match &rival.of {
+            None => Some(rival.clone()),
+            Some(other) => {
+                let record = state::known(state::record(self.layout, other))?;
+                let file = record.installed.into_iter().find(|file| module_name(&file.built) == name)?;
+                rival_at(self.layout, &rival.module, &self.layout.root.path(&file.path))
+            }
+        };
+        let rival = rival.filter_map(there).next_back()?;
         rival.beats(&labels(&self.layout.built_modules(cell).join(file))?)
-    }
-
-    /// The module that is there instead, to be set aside. A file of ours at its very place is what an
-    /// install that was cut off left behind, not an original.
-    fn in_the_way(
-        &self,
-        cell: &Cell,
-        listing: &Listing,
-        file: &str,
-        path: &Path,
-        before: &[InstalledFile],
-    ) -> Option<PathBuf> {
-        let layout = self.layout;
-        let built = layout.built_modules(cell).join(file);
-        let real = layout.root.path(path);
-        let ours = before.iter().any(|f| f.path == path) || same_content(&built, &real);
-        let stem = module_stem(file).unwrap_or(file);
-        listing.find(stem, &below(layout, cell, path), ours.then_some(&real))
     }
 
     /// What this module has below `/lib/modules/K`: the active version's files; without one, those
@@ -193,7 +197,7 @@ impl Installer<'_> {
     fn install_file(
         &self,
         cell: &Cell,
-        listing: Option<&Listing>,
+        in_the_way: &InTheWay<'_>,
         file: &str,
         path: &Path,
         before: &[InstalledFile],
@@ -202,10 +206,20 @@ impl Installer<'_> {
         let built = layout.built_modules(cell).join(file);
         let real = layout.root.path(path);
         let mut archived = before.iter().find(|f| f.path == path).and_then(|f| f.original.clone());
-        let there = listing.and_then(|listing| self.in_the_way(cell, listing, file, path, before));
-        if let Some(there) = there {
+        for (there, owner) in in_the_way.of(file, path) {
+            let shown = layout.shown(&there);
+            let of =
+                owner.map(|owner| format!(" of {owner}, a module of the same name,")).unwrap_or_default();
+            // Where an older rule or an older tool put it.
+            if owner.is_none() && in_the_way.is_again() && same_content(&built, &there) {
+                self.report.line(&format!("Deleting {}, another copy of {file}", shown.display()));
+                atomic::delete(&there)?;
+                continue;
+            }
+            let until = format!("until {} is uninstalled", cell.module);
+            self.report.line(&format!("Setting aside {}{of} {until}", shown.display()));
             original::archive(layout, cell, &there)?;
-            archived = Some(layout.shown(&there));
+            archived.get_or_insert(shown);
         }
         self.report.line(&format!("Installing {}", path.display()));
         if self.symlink_modules {
@@ -248,18 +262,36 @@ impl Installer<'_> {
         self.save_installed(cell, files)
     }
 
-    /// True when another package installed a file of the same name over ours since.
+    /// True when the file at the place of one of ours is no longer ours: another package has installed its own
+    /// there. Where both are the same, it is that of the one that came later.
     fn claimed_by_another(&self, cell: &Cell, file: &InstalledFile) -> bool {
+        let layout = self.layout;
+        if self.other_records_are_blind(cell) {
+            // It may be one of these: it stays.
+            return true;
+        }
+        let others = installed_by_others(layout, cell);
+        let claims = || others.iter().flat_map(|(other, files)| files.iter().map(move |file| (other, file)));
+        if !claims().any(|(_, theirs)| theirs.path == file.path) {
+            return false;
+        }
+        let theirs =
+            claims().any(|(other, theirs)| theirs.path == file.path && is_placed(layout, other, theirs));
+        match (is_placed(layout, cell, file), theirs) {
+            (true, false) => false,
+            (true, true) => file.original.as_ref() != Some(&file.path),
+            (false, _) => true,
+        }
+    }
+
+    /// True when what another package has installed cannot be read.
+    fn other_records_are_blind(&self, cell: &Cell) -> bool {
         let mut others = registry::registered(self.layout).into_iter().map(|(id, _)| id);
         others.any(|id| {
             let other = Cell { module: id, ..cell.clone() };
             other.module.name != cell.module.name
                 && registry::is_installed(self.layout, &other)
-                && match state::record(self.layout, &other) {
-                    Ok(record) => record.is_some_and(|r| r.installed.iter().any(|f| f.path == file.path)),
-                    // It may be one of these: it stays.
-                    Err(_) => true,
-                }
+                && state::record(self.layout, &other).is_err()
         })
     }
 
@@ -319,6 +351,7 @@ impl Installer<'_> {
         let kernel_dir = layout.kernel(&cell.kernel);
         for file in files {
             let real = layout.root.path(&file.path);
+            original::forget(layout, cell, &file)?;
             if !real.starts_with(&kernel_dir) || self.claimed_by_another(cell, &file) {
                 continue;
             }

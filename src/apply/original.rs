@@ -5,27 +5,74 @@ use std::path::{Path, PathBuf};
 
 use crate::elf::module_stem;
 use crate::fs::atomic;
+use crate::fs::look;
+use crate::fs::same::same_content;
 use crate::kernel;
 use crate::model::error::{Error, Result};
-use crate::model::ids::Cell;
+use crate::model::ids::{Cell, ModuleName};
+use crate::model::record::InstalledFile;
 use crate::tree::layout::Layout;
 
-/// Sets a module aside.
+/// Sets a module aside. One that came from the same place before gives way: whoever put the new one there has
+/// replaced it.
 ///
 /// # Errors
 /// When it cannot be moved; it is then where it was.
 pub fn archive(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
     let dir = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
     let Some(name) = original.file_name().and_then(|n| n.to_str()) else { return Ok(()) };
-    if dir.join(name).exists() {
-        // The first one that was set aside is the original.
-        return Ok(());
-    }
     std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, &e))?;
-    // The note first: without the file it is harmless, the file without it could not go back.
     let place = format!("{}\n", layout.shown(original).display());
+    let name = name_for(&dir, name, &place)?;
+    // The note first: without the file it is harmless, the file without it could not go back.
     atomic::write(&dir.join(format!("{name}.origin")), place.as_bytes())?;
     move_file(original, &dir.join(name))
+}
+
+/// The name to set a file aside under: its own, unless a file from another place has it. DKMS puts back all
+/// files whose notes begin with the name of the module.
+fn name_for(dir: &Path, own: &str, place: &str) -> Result<String> {
+    let numbered = (1..).map(|number| format!("{own}.{number}"));
+    for name in std::iter::once(own.to_owned()).chain(numbered) {
+        let note = dir.join(format!("{name}.origin"));
+        let from = match std::fs::read_to_string(&note) {
+            Ok(text) => Some(text),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => return Err(Error::io("read", &note, &e)),
+        };
+        let is_there = std::fs::symlink_metadata(dir.join(&name)).is_ok();
+        if from.as_deref() == Some(place) || from.is_none() && !is_there {
+            return Ok(name);
+        }
+    }
+    Ok(own.to_owned())
+}
+
+/// Forgets a file of ours that other packages have set aside: it is not to come back when they go.
+///
+/// # Errors
+/// When it cannot be deleted.
+pub fn forget(layout: &Layout, cell: &Cell, file: &InstalledFile) -> Result<()> {
+    let place = format!("{}\n", file.path.display());
+    let others = look::read_dir(&layout.tree()).filter_map(|entry| entry.file_name().into_string().ok());
+    for other in others.filter_map(|name| ModuleName::new(name).ok()).filter(|name| *name != cell.module.name)
+    {
+        let dir = layout.originals(&other, &cell.kernel, &cell.arch);
+        for (kept, note) in set_aside(&dir) {
+            let Some(note) = note else { continue };
+            let from = std::fs::read_to_string(&note).unwrap_or_default();
+            // A rename keeps time and size; between file systems the content tells.
+            let same_time = std::fs::symlink_metadata(&kept)
+                .is_ok_and(|meta| meta.len() == file.size && look::mtime(&meta) == file.mtime);
+            let ours = || same_time || same_content(&layout.built_modules(cell).join(&file.built), &kept);
+            if from == place && ours() {
+                atomic::delete(&kept)?;
+                atomic::delete(&note)?;
+                atomic::prune_empty(Some(&dir), &layout.module(&other));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Puts everything back that was set aside for a cell, unless its kernel is gone. What has no note of
@@ -66,7 +113,8 @@ pub fn restore(
                 continue;
             }
             // A new revision of the kernel's package has brought a newer one.
-            if !target.exists() && archived.is_file() {
+            let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+            if !is_there(&target) && is_there(&archived) {
                 move_file(&archived, &target)?;
                 restored.push(target);
             }
@@ -116,6 +164,10 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
     match std::fs::rename(from, to) {
         // /lib/modules and /var are often different file systems.
         Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
+            if let Ok(target) = std::fs::read_link(from) {
+                atomic::symlink(&target, to)?;
+                return atomic::delete(from).map(drop);
+            }
             atomic::install(from, to)?;
             atomic::delete(from).map(drop)
         }
@@ -144,9 +196,8 @@ mod tests {
         std::fs::write(&there, "original").unwrap();
 
         let listing = Listing::of(&layout, &cell.kernel);
-        assert_eq!(listing.find("e1000e", "/updates/dkms", None), Some(there.clone()));
-        assert_eq!(listing.find("e1000e", "/updates/dkms", Some(&there)), None);
-        assert_eq!(listing.find("e1000", "/updates/dkms", None), None);
+        assert_eq!(listing.all("e1000e.ko", "/updates/dkms"), std::slice::from_ref(&there));
+        assert!(listing.all("e1000.ko", "/updates/dkms").is_empty());
         archive(&layout, &cell, &there).unwrap();
         assert!(!there.exists());
         assert_eq!(restore(&layout, &cell, &|_| None, true).unwrap(), std::slice::from_ref(&there));
@@ -157,6 +208,39 @@ mod tests {
         std::fs::write(&there, "newer").unwrap();
         assert!(restore(&layout, &cell, &|_| None, true).unwrap().is_empty());
         assert_eq!(std::fs::read_to_string(&there).unwrap(), "newer");
+        assert!(!layout.module(&cell.module.name).join("original_module").exists());
+    }
+
+    #[test]
+    fn files_of_one_name_from_two_places_go_back_to_both() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let cell = Cell {
+            module: ModuleId::new("m", "1").unwrap(),
+            kernel: KernelRelease::new("6.1").unwrap(),
+            arch: Arch::new("x86_64").unwrap(),
+        };
+        let at = |place: &str| layout.kernel(&cell.kernel).join(place);
+        let put = |place: &str, text: &str| {
+            std::fs::create_dir_all(at(place).parent().unwrap()).unwrap();
+            std::fs::write(at(place), text).unwrap();
+            archive(&layout, &cell, &at(place)).unwrap();
+        };
+        put("kernel/m.ko", "old");
+        put("updates/m.ko", "second");
+        // Its package brings another revision of the first.
+        put("kernel/m.ko", "new");
+        put("extra/m.ko", "third");
+        std::fs::create_dir_all(at("updates")).unwrap();
+        std::os::unix::fs::symlink("../kernel/m.ko", at("updates/m.ko.xz")).unwrap();
+        archive(&layout, &cell, &at("updates/m.ko.xz")).unwrap();
+        assert_eq!(restore(&layout, &cell, &|_| None, true).unwrap().len(), 4);
+        let text = |place: &str| std::fs::read_to_string(at(place)).unwrap();
+        assert_eq!(
+            ["kernel/m.ko", "updates/m.ko", "extra/m.ko"].map(text),
+            ["new", "second", "third"].map(str::to_owned)
+        );
+        assert_eq!(text("updates/m.ko.xz"), "new", "a link is set aside as a link");
         assert!(!layout.module(&cell.module.name).join("original_module").exists());
     }
 }

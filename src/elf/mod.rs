@@ -11,7 +11,7 @@ mod signature;
 mod symbol_versions;
 
 pub use compression::Compression;
-pub use file_name::{is_module, module_stem};
+pub use file_name::{is_module, module_name, module_stem};
 pub use imports::{Imports, imports};
 pub use modinfo::{ModInfo, ModInfoError, modinfo, modinfo_of_bytes};
 pub use signature::{Appended, appended, has_signature, without_signature};

@@ -1,9 +1,31 @@
-//! Where depmod(8) finds the modules of a kernel.
+//! Where depmod(8) finds the modules of a kernel, and what its index says.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::elf::module_name;
+use crate::fs::look::{self, Seen};
 use crate::fs::same::same_place;
+use crate::model::ids::KernelRelease;
 use crate::tree::layout::Layout;
+
+/// The index of a kernel's modules.
+pub fn index_file(layout: &Layout, kernel: &KernelRelease) -> PathBuf {
+    layout.kernel(kernel).join("modules.dep")
+}
+
+/// The file that modprobe(8) takes for each module, by its name ([`module_name`]): below the kernel's directory,
+/// or an absolute path where depmod's configuration has directories elsewhere.
+///
+/// # Errors
+/// When the index could not be read.
+pub fn indexed_files(layout: &Layout, kernel: &KernelRelease) -> Seen<BTreeMap<String, PathBuf>> {
+    let Some(bytes) = look::read(&index_file(layout, kernel))? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    let files = text.lines().filter_map(|line| line.split_once(':')).map(|(file, _)| file);
+    let named = |file: &str| (module_name(file.rsplit('/').next().unwrap_or(file)), PathBuf::from(file));
+    Ok(Some(files.map(named).collect()))
+}
 
 /// What depmod is to take for `/`, so that it indexes the tree that we install to; `None` for its
 /// own default.

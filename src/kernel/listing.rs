@@ -1,14 +1,14 @@
-//! The module files below `/lib/modules/K`, looked up by name.
+//! The module files below `/lib/modules/K`, looked up by the name that modprobe(8) knows them by.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::elf::module_stem;
+use crate::elf::{is_module, module_name};
 use crate::model::ids::KernelRelease;
 use crate::tree::layout::Layout;
 
-/// The module files of a kernel. They are listed once, when the first name is not found in the usual places.
+/// The module files of a kernel. They are listed once, when the first name is asked for.
 #[derive(Debug)]
 pub struct Listing {
     dir: PathBuf,
@@ -21,22 +21,19 @@ impl Listing {
         Self { dir: layout.kernel(kernel), files: OnceCell::new() }
     }
 
-    /// The module of this name (without `.ko`) that stands in the way of one of ours: in `extra`, in
-    /// `updates`, in the destination (below the kernel's directory), then anywhere. `except` is left out.
-    /// Names are compared as they are written.
-    pub fn find(&self, name: &str, destination: &str, except: Option<&Path>) -> Option<PathBuf> {
+    /// The modules that stand in the way of a file of ours (`one.ko.xz`): in `extra`, in `updates`, in the
+    /// destination (below the kernel's directory), then anywhere. depmod takes one of them, or ours, by rules of
+    /// its own and by the order in which it reads directories.
+    pub fn all(&self, file: &str, destination: &str) -> Vec<PathBuf> {
         let near = ["extra", "updates", destination.trim_start_matches('/')];
-        let suffixes = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"];
-        for place in near {
-            for suffix in suffixes {
-                let path = self.dir.join(place).join(format!("{name}{suffix}"));
-                if path.is_file() && Some(path.as_path()) != except {
-                    return Some(path);
-                }
-            }
-        }
-        let mut named = self.files().get(name).into_iter().flatten();
-        named.find(|path| Some(path.as_path()) != except && path.exists()).cloned()
+        let rank = |path: &Path| {
+            let below = path.parent().and_then(|dir| dir.strip_prefix(&self.dir).ok());
+            near.iter().position(|place| below == Some(Path::new(place))).unwrap_or(near.len())
+        };
+        let mut found = self.files().get(&module_name(file)).cloned().unwrap_or_default();
+        found.retain(|path| path.exists());
+        found.sort_by_key(|path| rank(path));
+        found
     }
 
     fn files(&self) -> &BTreeMap<String, Vec<PathBuf>> {
@@ -45,12 +42,20 @@ impl Listing {
             let inside =
                 entries.filter_entry(|e| !matches!(e.file_name().to_str(), Some("build" | "source")));
             let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-            for entry in inside.flatten().filter(|e| e.file_type().is_file()) {
-                if let Some(name) = entry.file_name().to_str().and_then(module_stem).map(str::to_owned) {
+            for entry in inside.flatten().filter(|e| self.is_file_of_its_own(e)) {
+                if let Some(name) = entry.file_name().to_str().map(module_name) {
                     files.entry(name).or_default().push(entry.into_path());
                 }
             }
             files
         })
+    }
+
+    /// A module file, or a link to one. Links in `weak-updates` are those of another kernel's modules, and have
+    /// a program that looks after them.
+    fn is_file_of_its_own(&self, entry: &walkdir::DirEntry) -> bool {
+        let linked = || entry.path().starts_with(self.dir.join("weak-updates"));
+        let kind = entry.file_type();
+        is_module(entry.path()) && (kind.is_file() || kind.is_symlink() && !linked())
     }
 }

@@ -14,7 +14,7 @@ pub mod toolchain;
 mod vermagic;
 
 pub use compression::compression;
-pub use index::depmod_base;
+pub use index::{depmod_base, index_file, indexed_files};
 pub use kernel_config::KernelConfig;
 pub use listing::Listing;
 pub use releases::{

@@ -194,6 +194,7 @@ impl Machine {
         let (system, plan) = self.glance(request, options, overrides);
         let idle = plan.is_idle()
             && self.outdated(&system).next().is_none()
+            && self.unremembered_looks(&system).next().is_none()
             && self.unremembered_tree(request, &system, &plan).is_none();
         if idle && !lock::was_killed(&self.layout) {
             return Ok(Ran { system, plan, done: Vec::new() });
@@ -209,11 +210,13 @@ impl Machine {
         let done = executor.run(&plan);
         if plan.is_empty() {
             self.refresh(&system);
+            self.remember_looks(&system, &BTreeSet::new());
             self.remember_tree(request, &system, &plan);
         } else {
             // What the run left is looked at here, so that the next one has nothing to write down.
             let (left, next) = self.as_asked().glance(request, options, overrides);
             self.refresh(&left);
+            self.remember_looks(&left, &indexed_anew(&plan, &done));
             self.remember_tree(request, &left, &next);
         }
         let ran = Ran { system, plan, done };
@@ -283,6 +286,17 @@ impl Machine {
     pub fn initramfs_is_due(&self, kernel: &KernelRelease) -> bool {
         notes::kernel_note(&self.layout, kernel).initramfs_due.is_some()
     }
+}
+
+/// Kernels whose index a run made.
+fn indexed_anew<'a>(plan: &'a Plan, done: &[Done]) -> BTreeSet<&'a KernelRelease> {
+    let steps = plan.steps.iter().zip(done).filter(|(_, done)| **done == Done::Yes);
+    steps
+        .filter_map(|(step, _)| match &step.action {
+            plan::Action::Depmod { kernel } => Some(kernel),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Whether a script of a run under way may have this done. What is about everything is that run's

@@ -1,7 +1,10 @@
 //! What a run looked at is written down, so that the next one need not look again.
 
+use std::collections::BTreeSet;
+
 use super::Machine;
-use crate::model::ids::Cell;
+use crate::model::ids::{Cell, KernelRelease};
+use crate::model::indexed::{Found, Indexed};
 use crate::model::inputs::Inputs;
 use crate::model::record::{Facts, Verdict};
 use crate::model::request::Request;
@@ -57,6 +60,29 @@ impl Machine {
                 _ => None,
             }
         })
+    }
+
+    /// Builds that the index of a kernel's modules names, though that is not written down.
+    pub(super) fn unremembered_looks<'a>(
+        &self,
+        system: &'a System,
+    ) -> impl Iterator<Item = (&'a Cell, &'a Indexed)> {
+        system.indexed.iter().filter(|(_, look)| !look.known && look.found == Found::Ours)
+    }
+
+    /// Writes down what the indexes say, so that they need not be read again. Of what an index does not name
+    /// that is known only when depmod has just made it: `made` are the kernels for which it has.
+    pub(super) fn remember_looks(&self, system: &System, made: &BTreeSet<&KernelRelease>) {
+        let left_out = |(cell, look): &(&Cell, &Indexed)| {
+            matches!(look.found, Found::Nothing { .. }) && !look.known && made.contains(&cell.kernel)
+        };
+        let left_out = system.indexed.iter().filter(left_out);
+        for (cell, Indexed { seen, found, .. }) in self.unremembered_looks(system).chain(left_out) {
+            let look = state::Look { seen: seen.clone(), ours: *found == Found::Ours };
+            if let Err(error) = state::save_indexed(&self.layout, cell, &look) {
+                log::info!("{error}");
+            }
+        }
     }
 
     /// Which directory holds the kernels, if that is not what is written down: only where no

@@ -5,6 +5,7 @@ pub mod directive;
 pub mod error;
 pub mod fit;
 pub mod ids;
+pub mod indexed;
 pub mod inputs;
 pub mod own_writes;
 pub mod record;

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::path::PathBuf;
 
+use crate::model::ids::Cell;
 use crate::model::version;
 
 /// What tells one module file from another of the same name.
@@ -27,6 +28,9 @@ pub struct Rival {
     pub labels: Labels,
     /// Why it could not be read: then nobody knows which of the two is newer.
     pub unread: Option<String>,
+    /// The build that it is of, where an earlier step of the same plan installs it: what it says about itself,
+    /// and where it is, is known then.
+    pub of: Option<Cell>,
 }
 
 impl Rival {
@@ -80,6 +84,7 @@ mod tests {
                 path: "/lib/modules/6.1/kernel/m.ko".into(),
                 labels: old,
                 unread: None,
+                of: None,
             };
             assert_eq!(rival.beats(&new).is_some(), kept, "{rival:?} and {new:?}");
         }

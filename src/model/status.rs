@@ -1,5 +1,7 @@
 //! What `dkms status` says of a module version. The words are those of `report`.
 
+use std::path::PathBuf;
+
 use crate::model::ids::{Cell, ModuleId};
 
 /// One line of the listing.
@@ -21,7 +23,7 @@ pub enum StatusLine {
 }
 
 /// The remarks behind a `built` or `installed`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remarks {
     /// Modules that were there before ours are kept in the tree.
     pub originals: bool,
@@ -30,12 +32,17 @@ pub struct Remarks {
 }
 
 /// What can be wrong with the module files of a build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// A module that belongs to the build is not in the tree.
     Missing,
     /// An installed file is not the built one, or is gone.
     Different,
+    /// The installed files are the built ones, and modprobe(8) takes this one instead.
+    Displaced(PathBuf),
+    /// The installed files are the built ones, and the index of modules does not know them: depmod(8) has not run
+    /// since, or left them out.
+    NotIndexed,
 }
 
 impl StatusLine {

@@ -13,6 +13,7 @@ use crate::model::directive::DirectiveChange;
 use crate::model::error::Error;
 use crate::model::fit::{Fit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::model::indexed::Indexed;
 use crate::model::inputs::Inputs;
 use crate::model::record::{Facts, KernelNote, Provenance, Record, Verdict};
 use crate::model::rival::{Labels, Rival};
@@ -31,6 +32,11 @@ pub struct System {
     pub signatures: BTreeMap<Cell, Signature>,
     /// What installations meet. Looked at only when a plan asks for it: [`Question::Install`].
     pub installs: BTreeMap<Cell, Installing>,
+    /// Builds that are installed and whose module another package, this one, has set aside: modules of one name.
+    pub held: BTreeMap<Cell, Cell>,
+    /// What the indexes of kernels say of builds that are installed. None where nothing changed since the
+    /// last look, and that one found our files.
+    pub indexed: BTreeMap<Cell, Indexed>,
     /// What kernels load at boot. Looked at only when a plan asks for it: [`Question::Initramfs`].
     pub contents: BTreeMap<KernelRelease, Contents>,
     /// What installed builds of DKMS left. Looked at only when a plan asks for it: [`Question::Adopt`].

@@ -22,7 +22,7 @@ use crate::observe::distribution::Distribution;
 use crate::process::find_program;
 use crate::tree::installed::{built_files, is_the_built_one};
 use crate::tree::layout::Layout;
-use crate::tree::registry;
+use crate::tree::{registry, state};
 
 /// What a module file says about itself; `None` when it cannot be read.
 pub fn labels(path: &Path) -> Option<Labels> {
@@ -123,6 +123,7 @@ impl Observer<'_> {
         found.shared = !conf.as_ref().is_some_and(|conf| conf.no_weak_modules);
         found.post_install = conf.as_ref().is_some_and(|conf| conf.scripts.post_install.is_some());
         if registry::active(self.layout, name, &cell.kernel, &cell.arch).is_some() {
+            found.rivals = system.held.get(cell).into_iter().flat_map(|by| self.rivals_of(by)).collect();
             return found;
         }
         let mut names: BTreeMap<String, String> = files.into_iter().map(|file| (stem(&file), file)).collect();
@@ -139,7 +140,7 @@ impl Observer<'_> {
             let real = self.layout.root.path(&path);
             // What a run that was cut off left in its very place is ours.
             let ours = recorded.iter().any(|f| f.path == path) || same_content(&dir.join(&file), &real);
-            let rival = self.rival(cell, listing, &name, &path, ours.then_some(&real));
+            let rival = self.rival(cell, listing, (&name, &file), &path, ours.then_some(&real));
             found.rivals.extend(rival);
         }
         found
@@ -168,24 +169,38 @@ impl Observer<'_> {
         }
     }
 
+    /// The modules of another package that has the names of ours.
+    fn rivals_of(&self, holder: &Cell) -> Vec<Rival> {
+        let record = state::known(state::record(self.layout, holder));
+        let files = record.into_iter().flat_map(|record| record.installed);
+        files
+            .filter_map(|file| rival_at(self.layout, file.module(), &self.layout.root.path(&file.path)))
+            .collect()
+    }
+
     fn rival(
         &self,
         cell: &Cell,
         listing: &Listing,
-        name: &str,
+        (name, file): (&str, &str),
         destination: &Path,
         except: Option<&PathBuf>,
     ) -> Option<Rival> {
-        let there =
-            listing.find(name, &below(self.layout, cell, destination), except.map(PathBuf::as_path))?;
-        let (labels, unread) = match elf::modinfo(&there) {
-            // What is no module has no version: it is set aside like an older one.
-            Err(ModInfoError::NotAModule { .. }) => return None,
-            Err(error) => (Labels::default(), Some(error.to_string())),
-            Ok(_) => (labels(&there)?, None),
-        };
-        Some(Rival { module: name.to_owned(), path: self.layout.shown(&there), labels, unread })
+        let there = listing.all(file, &below(self.layout, cell, destination));
+        let there = there.into_iter().find(|path| Some(path) != except)?;
+        rival_at(self.layout, name, &there)
     }
+}
+
+/// The module in a file as a rival of ours.
+pub fn rival_at(layout: &Layout, name: &str, there: &Path) -> Option<Rival> {
+    let (labels, unread) = match elf::modinfo(there) {
+        // What is no module has no version: it is set aside like an older one.
+        Err(ModInfoError::NotAModule { .. }) => return None,
+        Err(error) => (Labels::default(), Some(error.to_string())),
+        Ok(_) => (labels(there)?, None),
+    };
+    Some(Rival { module: name.to_owned(), path: layout.shown(there), labels, unread, of: None })
 }
 
 /// The directory of a file of a kernel, below that of the kernel.

@@ -37,11 +37,13 @@ mod expected;
 mod fit;
 pub mod forced;
 mod foreign;
+pub mod indexed;
 mod install_tree;
 pub mod installing;
 mod judge;
 pub mod kernels;
 mod overrides;
+mod shared;
 mod signatures;
 mod stat;
 pub mod status;
@@ -131,7 +133,8 @@ impl Observer<'_> {
             let view = self.cell(&system, &once, &cell);
             system.cells.insert(cell, view);
         }
-        settle_shared_files(&mut system);
+        self.settle_shared_names(&mut system);
+        self.look_into_indexes(&mut system);
         system
     }
 
@@ -455,22 +458,4 @@ fn or_blind<T: Default>(seen: Result<T, Blind>, first: &mut Option<Blind>) -> T 
         first.get_or_insert(blind);
         T::default()
     })
-}
-
-/// Two packages may install a file of the same name (dahdi and osmocom-dahdi do). The one that did
-/// last has it; the other is not to take it back, or they would take turns for ever.
-fn settle_shared_files(system: &mut System) {
-    let mut owners: BTreeMap<PathBuf, usize> = BTreeMap::new();
-    let installed = system.cells.values().filter(|v| v.installed).filter_map(|v| v.record.as_ref());
-    for file in installed.flat_map(|r| &r.installed) {
-        *owners.entry(file.path.clone()).or_default() += 1;
-    }
-    owners.retain(|_, count| *count > 1);
-    if owners.is_empty() {
-        return;
-    }
-    for view in system.cells.values_mut().filter(|v| v.installed && !v.intact) {
-        let files = view.record.iter().flat_map(|r| &r.installed);
-        view.intact = files.clone().next().is_some() && files.clone().any(|f| owners.contains_key(&f.path));
-    }
 }

@@ -91,13 +91,14 @@ impl<'a> Planner<'a> {
             return;
         }
         if build.is_none() && installed && !force {
+            self.note_index(&cell);
             if !resign {
                 self.note(Note::AlreadyInstalled { cell });
             }
             return;
         }
         let reason = match build {
-            None if view.installed && !view.intact => Reason::FilesMissing,
+            None if view.installed && !view.intact => self.why_mended(&cell),
             _ => Reason::Asked,
         };
         let (step, which) = match (build, &view.now) {

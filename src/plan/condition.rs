@@ -10,7 +10,7 @@ pub enum Condition {
     /// Whatever happens.
     #[default]
     Always,
-    /// If none of these modules, which the kernel has already, is newer than the one of the build, or the
+    /// If none of these modules, which the kernel has already or by then, is newer than the one of the build, or the
     /// same. A module for which one is, is left out; when that is all of them, the step fails.
     NotOlder {
         /// They.
@@ -50,8 +50,12 @@ impl fmt::Display for Condition {
             Self::Always => f.write_str("always"),
             Self::NotOlder { than } => {
                 f.write_str("if it is newer than ")?;
-                for (index, Rival { path, labels, .. }) in than.iter().enumerate() {
+                for (index, Rival { module, path, labels, of, .. }) in than.iter().enumerate() {
                     let comma = if index == 0 { "" } else { ", " };
+                    if let Some(of) = of {
+                        write!(f, "{comma}{module} of {}", of.module)?;
+                        continue;
+                    }
                     match labels.version.as_str() {
                         "" => write!(f, "{comma}{}", path.display())?,
                         version => write!(f, "{comma}{} (version {version})", path.display())?,

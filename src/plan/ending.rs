@@ -1,6 +1,7 @@
 //! The end of a plan: what follows from its steps, once for each kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::condition::Condition;
 use super::note::Subject;
@@ -8,6 +9,7 @@ use super::planner::Planner;
 use super::sharing::Borrowed;
 use super::{Action, Duty, InitramfsDuty, Note, Plan, Reason, Step};
 use crate::model::ids::{Cell, KernelRelease};
+use crate::model::indexed::{Found, Indexed};
 use crate::model::record::{InitramfsDue, Record};
 use crate::model::system::{Kernel, Now, Question};
 
@@ -106,6 +108,8 @@ impl Planner<'_> {
             Reason::DepmodDue
         } else if !known.indexed && ours() {
             Reason::IndexMissing
+        } else if let Some(file) = self.unlisted(kernel) {
+            Reason::IndexOld { file: file.clone() }
         } else {
             return None;
         };
@@ -116,11 +120,20 @@ impl Planner<'_> {
             }
             return None;
         }
-        let when = match known.note.depmod_due || !known.indexed {
+        let when = match known.note.depmod_due || !known.indexed || self.unlisted(kernel).is_some() {
             true => Condition::Always,
             false => Condition::any_change(),
         };
         Some(self.step_if(Action::Depmod { kernel: kernel.clone() }, reason, Vec::new(), when))
+    }
+
+    /// An installed file that the index does not name, unless depmod has seen it.
+    fn unlisted(&self, kernel: &KernelRelease) -> Option<&PathBuf> {
+        let mut looks = self.system.indexed.iter().filter(|(cell, _)| cell.kernel == *kernel);
+        looks.find_map(|(_, Indexed { known, found, .. })| match found {
+            Found::Nothing { file } if !known => Some(file),
+            _ => None,
+        })
     }
 
     /// True when no depmod is needed for what an earlier run left to others, who made an index since then,
@@ -268,7 +281,7 @@ impl Planner<'_> {
 
     /// The names of a cell's module files: of its build, of the one to come, and of those that are installed of
     /// it or of another version.
-    fn names_of(&mut self, cell: &Cell) -> BTreeSet<String> {
+    pub(super) fn names_of(&mut self, cell: &Cell) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let installed =
             |record: &Record| record.installed.iter().map(|f| f.module().to_owned()).collect::<Vec<_>>();

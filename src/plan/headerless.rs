@@ -45,7 +45,10 @@ impl<'a> Planner<'a> {
             }
             if let Some(known) = self.index.installed(place, arch) {
                 if self.is_to_be_mended(known, retry) {
-                    self.install_step(known.cell, false, Reason::FilesMissing, Vec::new(), None);
+                    let reason = self.why_mended(known.cell);
+                    self.install_step(known.cell, false, reason, Vec::new(), None);
+                } else {
+                    self.note_index(known.cell);
                 }
                 continue;
             }

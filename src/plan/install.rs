@@ -1,11 +1,14 @@
 //! An installation, and the kernel's own modules that may stand in its way.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use super::condition::Condition;
 use super::planner::Planner;
 use super::{Action, Note, Reason};
 use crate::model::ids::Cell;
-use crate::model::rival::Rival;
-use crate::model::system::{Installing, Question};
+use crate::model::rival::{Labels, Rival};
+use crate::model::system::{Contents, Installing, Question};
 
 impl Planner<'_> {
     /// Plans an installation. `None` when it is known already that nothing of the build would be installed;
@@ -19,6 +22,11 @@ impl Planner<'_> {
         build: Option<usize>,
     ) -> Option<usize> {
         let mut force = force || self.options.force_install;
+        // Whose module it is, is decided: only a person decides anew.
+        if let Some(by) = self.system.held.get(cell).filter(|_| !force && !self.by_name) {
+            self.note(Note::Held { cell: cell.clone(), by: by.clone() });
+            return None;
+        }
         let mut when = Condition::Always;
         let mut post_install = false;
         match self.system.installs.get(cell) {
@@ -29,7 +37,7 @@ impl Planner<'_> {
                 force |= found.force;
                 post_install = found.post_install;
                 if !force && !self.options.any_version && !found.any_version {
-                    let than = match build {
+                    let mut than = match build {
                         // What it says about itself is known when it is built.
                         Some(_) => found.rivals.clone(),
                         None => match kept(found) {
@@ -41,6 +49,7 @@ impl Planner<'_> {
                             }
                         },
                     };
+                    than.extend(self.rivals_to_come(cell));
                     if !than.is_empty() {
                         when = Condition::NotOlder { than };
                     }
@@ -52,13 +61,46 @@ impl Planner<'_> {
     }
 }
 
+impl Planner<'_> {
+    /// Modules of the same names that earlier steps install for other packages: the newer one is to stay, as
+    /// if they were there already.
+    fn rivals_to_come(&mut self, cell: &Cell) -> Vec<Rival> {
+        let earlier = self.plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Install { cell: other, .. } => Some(other.clone()),
+            _ => None,
+        });
+        let beside = |other: &Cell| {
+            other.kernel == cell.kernel && other.arch == cell.arch && other.module.name != cell.module.name
+        };
+        let earlier: Vec<Cell> = earlier.filter(beside).collect();
+        if earlier.is_empty() {
+            return Vec::new();
+        }
+        let normal = |names: BTreeSet<String>| names.iter().map(|n| Contents::normal(n)).collect::<Vec<_>>();
+        let ours = normal(self.names_of(cell));
+        let mut rivals = Vec::new();
+        for other in earlier {
+            let theirs = normal(self.names_of(&other)).into_iter().filter(|name| ours.contains(name));
+            rivals.extend(theirs.map(|module| Rival {
+                module,
+                path: PathBuf::new(),
+                labels: Labels::default(),
+                unread: None,
+                of: Some(other.clone()),
+            }));
+        }
+        rivals
+    }
+}
+
 /// The modules of the kernel that are kept although a build has ones of their names; an error when that
 /// leaves nothing of the build.
 fn kept(found: &Installing) -> Result<Vec<Rival>, String> {
     let mut kept = Vec::new();
     let mut last = None;
     for (module, labels) in &found.built {
-        let rival = found.rivals.iter().find(|rival| rival.module == *module);
+        let rival =
+            found.rivals.iter().find(|rival| Contents::normal(&rival.module) == Contents::normal(module));
         if let Some((rival, labels)) = rival.zip(labels.as_ref())
             && let Some(why) = rival.beats(labels)
         {

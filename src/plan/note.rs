@@ -110,6 +110,29 @@ pub enum Note {
         /// The tree.
         tree: std::path::PathBuf,
     },
+    /// modprobe takes another file instead of one that is installed, and that one stays.
+    Displaced {
+        /// What is installed.
+        cell: Cell,
+        /// What modprobe takes.
+        by: PathBuf,
+        /// Why it stays.
+        why: String,
+    },
+    /// A module of another package has its name, and is used instead: it is not installed again.
+    Held {
+        /// Where.
+        cell: Cell,
+        /// The build that has the name.
+        by: Cell,
+    },
+    /// The index does not name a module that is installed, although depmod has seen it.
+    NotIndexed {
+        /// What is installed.
+        cell: Cell,
+        /// The module's file.
+        file: PathBuf,
+    },
     /// `/etc/dkms/no-autoinstall` is there.
     AutoinstallDisabled,
     /// Nothing to do: it is built.
@@ -296,6 +319,9 @@ impl Note {
             | Self::OtherArchitecture { cell, .. }
             | Self::MissingDepends { cell, .. }
             | Self::CannotSign { cell, .. }
+            | Self::Displaced { cell, .. }
+            | Self::NotIndexed { cell, .. }
+            | Self::Held { cell, .. }
             | Self::AlreadyBuilt { cell }
             | Self::AlreadyInstalled { cell }
             | Self::NotInstalled { cell }
@@ -380,6 +406,33 @@ impl Note {
                 Kind::NotSigned,
                 format!("{} for {} cannot be signed: {why}", cell.module, cell.kernel),
             ),
+            Self::Displaced { cell, by, why } => Error::new(
+                Kind::InstallRefused,
+                format!(
+                    "{} is installed for {}, but modprobe takes {}; that stays, as {why}",
+                    cell.module,
+                    cell.kernel,
+                    by.display()
+                ),
+            )
+            .hint(format!(
+                "to use {0}: move that file away, then `dkms install {0} -k {1} --force`",
+                cell.module, cell.kernel
+            )),
+            Self::NotIndexed { cell, file } => Error::new(
+                Kind::DepmodFailed,
+                format!(
+                    "{} is installed for {}, but modules.dep does not list {}, though depmod has run",
+                    cell.module,
+                    cell.kernel,
+                    file.display()
+                ),
+            )
+            .hint(format!(
+                "`depmod -n {} | grep {}` shows what depmod makes of it; a file in depmod.d(5) may exclude it, \
+                 or this depmod cannot read its compression",
+                cell.kernel, cell.module.name
+            )),
             Self::AlreadyAdded { module } => {
                 Error::new(Kind::AlreadyAdded, format!("{module} is already in the DKMS tree"))
             }
@@ -405,6 +458,7 @@ impl Note {
             | Self::NoBootEntry { .. }
             | Self::AutoinstallDisabled
             | Self::NoIndex { .. }
+            | Self::Held { .. }
             | Self::AlreadyBuilt { .. }
             | Self::AlreadyInstalled { .. }
             | Self::NotInstalled { .. }
@@ -426,6 +480,8 @@ impl Note {
                 | Self::MissingDepends { known: true, .. }
                 | Self::NothingBuilt { .. }
                 | Self::CannotSign { .. }
+                | Self::Displaced { .. }
+                | Self::NotIndexed { .. }
                 | Self::Blind { .. }
                 | Self::NoKernel { .. }
                 | Self::OtherTree { .. }
@@ -449,6 +505,11 @@ impl Note {
             Self::NoIndex { kernel, tree } => format!(
                 "no depmod for {kernel}: it finds modules only in a directory lib/modules, not in {}",
                 tree.display()
+            ),
+            Self::Held { cell, by } => format!(
+                "{}: the module of {} is used instead of that of {}, which has the same name. `dkms install {} -k {} \
+                 --force` changes that",
+                cell.kernel, by.module, cell.module, cell.module, cell.kernel
             ),
             Self::AutoinstallDisabled => {
                 "Automatic installation of modules is switched off by /etc/dkms/no-autoinstall.".to_owned()

@@ -8,6 +8,7 @@ use super::index::{Index, Known, Place};
 use super::{Action, Condition, Duty, Note, Options, Plan, Reason, Step, Subject};
 use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::model::indexed::{Found, Indexed};
 use crate::model::inputs::{Change, Inputs};
 use crate::model::request::Request;
 use crate::model::system::{CellView, InstallTree, Now, Source, System};
@@ -296,6 +297,28 @@ impl<'a> Planner<'a> {
         let reinstall = view.installed && view.intact && recorded;
         let step = self.step(Action::Resign { cell: cell.clone(), reinstall }, reason, Vec::new());
         (step, view.installed && !reinstall)
+    }
+
+    /// Why an installed build is to be installed again.
+    pub(super) fn why_mended(&self, cell: &Cell) -> Reason {
+        match self.system.indexed.get(cell).map(|indexed| &indexed.found) {
+            Some(Found::Another { by, kept: None }) => Reason::Displaced { by: by.clone() },
+            _ => Reason::FilesMissing,
+        }
+    }
+
+    /// Notes what the index of a kernel's modules says of an installed build that nothing is done about.
+    pub(super) fn note_index(&mut self, cell: &Cell) {
+        let Some(Indexed { known, found, .. }) = self.system.indexed.get(cell) else { return };
+        match found {
+            Found::Another { by, kept: Some(why) } => {
+                self.note(Note::Displaced { cell: cell.clone(), by: by.clone(), why: why.clone() });
+            }
+            Found::Nothing { file } if *known => {
+                self.note(Note::NotIndexed { cell: cell.clone(), file: file.clone() });
+            }
+            _ => {}
+        }
     }
 
     /// Notes once that a source is missing, or could not be looked at.

@@ -1,6 +1,7 @@
 //! Why an action is planned, with the data that says so.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::model::directive::DirectiveChange;
 use crate::model::fit::Misfit;
@@ -59,6 +60,11 @@ pub enum Reason {
     },
     /// Files that were installed are gone, or are not those of the build.
     FilesMissing,
+    /// modprobe takes another file of that name.
+    Displaced {
+        /// That file.
+        by: PathBuf,
+    },
     /// The build was made by DKMS, for this kernel, and fits.
     MadeByDkms {
         /// How many imported symbols were compared; `None` where that cannot be done.
@@ -100,6 +106,11 @@ pub enum Reason {
     /// `modules.dep` is gone. On Debian, purging the signed image deletes it although the unsigned
     /// one of the same release is installed.
     IndexMissing,
+    /// The index does not name a module that is installed.
+    IndexOld {
+        /// Its file.
+        file: PathBuf,
+    },
     /// The initramfs is older than the modules.
     InitramfsOld,
     /// The kernel's headers are not installed.
@@ -138,6 +149,9 @@ impl fmt::Display for Reason {
                 write!(f, "it is the newest version that supports this kernel ({newest} does not: {why})")
             }
             Self::FilesMissing => f.write_str("installed files are missing or changed"),
+            Self::Displaced { by } => {
+                write!(f, "modprobe takes {} instead, which is to be set aside", by.display())
+            }
             Self::Directive { change } => write!(f, "its dkms.conf or an override of it changed: {change}"),
             Self::Misfit { change, misfit } => write!(f, "{change}, and {misfit}"),
             Self::AbiKept { change, symbols } => {
@@ -165,6 +179,7 @@ impl fmt::Display for Reason {
             Self::ModulesChanged => f.write_str("modules of this kernel change"),
             Self::DepmodDue => f.write_str("an earlier run ended before depmod"),
             Self::IndexMissing => f.write_str("modules.dep is missing"),
+            Self::IndexOld { file } => write!(f, "modules.dep does not list {}", file.display()),
             Self::InitramfsOld => f.write_str("it is older than the modules"),
             Self::HeadersMissing => f.write_str("its headers are not installed"),
             Self::LinkMisfit { of } => write!(f, "the module of {of} does not fit this kernel"),

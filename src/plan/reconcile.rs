@@ -341,6 +341,7 @@ impl<'a> Planner<'a> {
             _ => BuildOf::of(view),
         };
         if !install {
+            self.note_index(cell);
             return ready(None, build);
         }
         // The version check would refuse this install again, even over files of an older build.
@@ -349,7 +350,7 @@ impl<'a> Planner<'a> {
             return Provision::Unavailable;
         }
         let reason = match view.installed {
-            true => Reason::FilesMissing,
+            true => self.why_mended(cell),
             false => replaces().unwrap_or(Reason::NotInstalled),
         };
         match self.install_step(cell, false, reason, needs, None) {
@@ -382,7 +383,8 @@ impl<'a> Planner<'a> {
         };
         let build =
             self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
-        let step = self.install_step(cell, false, reason, Vec::new(), Some(build));
+        // One whose module another package has is built all the same: it may get the name back.
+        let step = self.install_step(cell, false, reason, Vec::new(), Some(build)).or(Some(build));
         ready(step, made)
     }
 }

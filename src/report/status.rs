@@ -24,17 +24,22 @@ impl fmt::Display for Remarks {
         if self.originals {
             f.write_str(" (Original modules exist)")?;
         }
-        match self.trouble {
+        match &self.trouble {
             Some(Trouble::Missing) => {
                 f.write_str(" (Built modules are missing in the kernel modules folder)")
             }
-            Some(Trouble::Different) => f.write_str(" (Differences between built and installed modules)"),
+            // To whoever loads the module by its name it is the same.
+            Some(Trouble::Different | Trouble::Displaced(_)) => {
+                f.write_str(" (Differences between built and installed modules)")
+            }
+            Some(Trouble::NotIndexed) => f.write_str(" (Module index is out of date)"),
             None => Ok(()),
         }
     }
 }
 
-/// Prints the lines: the listing on `out`, and after each broken entry a block on `err`.
+/// Prints the lines: the listing on `out`; on `err` a block after each broken entry, and a sentence after each
+/// that modprobe(8) does not find.
 ///
 /// # Errors
 /// When one of the two cannot be written to; a reader that has gone away is the caller's to judge.
@@ -48,6 +53,23 @@ pub fn render(lines: &[StatusLine], out: &mut dyn Write, err: &mut dyn Write) ->
                 "\nError! {id}: Missing the module source directory or the symbolic link pointing to it.\n\
                  Manual intervention is required!"
             )?;
+        }
+        if let StatusLine::Built { cell, remarks: Remarks { trouble: Some(trouble), .. }, .. } = line {
+            let (module, kernel) = (&cell.module, &cell.kernel);
+            let next = format!("`dkms-hook --kernel {kernel}`");
+            let text = match trouble {
+                Trouble::Missing | Trouble::Different => continue,
+                Trouble::Displaced(by) => format!(
+                    "{module}: modprobe takes {} on {kernel}. {next} says what can be done about it",
+                    by.display()
+                ),
+                Trouble::NotIndexed => format!(
+                    "{module}: modules.dep of {kernel} is older than its modules, or does not list them. \
+                     {next} runs depmod"
+                ),
+            };
+            out.flush()?;
+            writeln!(err, "Warning: {text}")?;
         }
     }
     out.flush()
@@ -85,6 +107,14 @@ mod tests {
         assert_eq!(
             line(false, false, Some(Trouble::Missing)),
             format!("{at}: built (Built modules are missing in the kernel modules folder)")
+        );
+        assert_eq!(
+            line(true, false, Some(Trouble::Displaced("/x".into()))),
+            format!("{at}: installed (Differences between built and installed modules)")
+        );
+        assert_eq!(
+            line(true, false, Some(Trouble::NotIndexed)),
+            format!("{at}: installed (Module index is out of date)")
         );
         assert_eq!(StatusLine::Added(id.clone()).to_string(), "zfs/2.3.9: added");
     }

@@ -103,6 +103,12 @@ impl Layout {
         self.cell(cell).join(DIRECTIVES)
     }
 
+    /// `T/m/v/k/a/.dkms-hook.indexed.json`: the index of the kernel's modules was looked into, and names the
+    /// installed files. Lost, it is made again.
+    pub fn indexed(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join(".dkms-hook.indexed.json")
+    }
+
     /// `T/m/v/k/a/.dkms-hook-loaded`: exists where the build came out of an archive, perhaps before its
     /// kernel did. Once there is a record, it means nothing any more.
     pub fn loaded_mark(&self, cell: &Cell) -> PathBuf {

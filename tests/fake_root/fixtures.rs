@@ -71,8 +71,25 @@ fn machine(name: &str) -> FakeRoot {
             set_time(&built, &file["built-mtime"]);
         }
     }
+    indexes(&root);
     tools(&root);
     root
+}
+
+/// The stand-in for depmod that served when the fixtures were made wrote empty files.
+fn indexes(root: &FakeRoot) {
+    for entry in fs::read_dir(root.path("/usr/lib/modules")).unwrap() {
+        let dir = entry.unwrap().path();
+        let index = dir.join("modules.dep");
+        if index.exists() {
+            let files = walkdir::WalkDir::new(&dir).into_iter().map(Result::unwrap);
+            let modules = files.filter(|entry| entry.file_name().to_string_lossy().contains(".ko"));
+            let line = |entry: walkdir::DirEntry| {
+                format!("{}:\n", entry.path().strip_prefix(&dir).unwrap().display())
+            };
+            fs::write(index, modules.map(line).collect::<String>()).unwrap();
+        }
+    }
 }
 
 /// Sets a file's time, in nanoseconds since the epoch.

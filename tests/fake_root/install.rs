@@ -236,8 +236,8 @@ fn a_script_after_the_install_finds_the_index_and_may_add_to_it() {
     let module = ToyModule::new("hello", "1.0").line("POST_INSTALL=after.sh").executable("after.sh", &text);
     module.register(&root);
     root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
-    assert!(root.read("/var/log/seen").contains("./updates/dkms/hello.ko\n"));
-    assert!(root.read(format!("/lib/modules/{K}/modules.dep")).contains("./updates/dkms/added.ko\n"));
+    assert!(root.read("/var/log/seen").contains("updates/dkms/hello.ko:\n"));
+    assert!(root.read(format!("/lib/modules/{K}/modules.dep")).contains("updates/dkms/added.ko:\n"));
     assert_eq!(root.take_depmods(), [K, K]);
     root.dkms(&["install", "hello/1.0", "-k", K, "--force", "--no-depmod"]).expect(0);
     assert_eq!(root.take_depmods(), [""; 0]);

@@ -125,6 +125,7 @@ fn reasons() -> Vec<Reason> {
         Reason::Newer { than: version.clone() },
         Reason::NewestExcluded { newest: version, why: why.clone() },
         Reason::FilesMissing,
+        Reason::Displaced { by: "/lib/modules/6.1/m.ko".into() },
         Reason::MadeByDkms { symbols: None },
         Reason::FromArchive { symbols: Some(3) },
         Reason::RetryToolchain,
@@ -138,6 +139,7 @@ fn reasons() -> Vec<Reason> {
         Reason::ModulesChanged,
         Reason::DepmodDue,
         Reason::IndexMissing,
+        Reason::IndexOld { file: "/lib/modules/6.1/updates/m.ko".into() },
         Reason::InitramfsOld,
         Reason::HeadersMissing,
         Reason::LinkMisfit { of: kernel() },
@@ -156,6 +158,7 @@ fn reasons() -> Vec<Reason> {
             Reason::FromArchive { .. } | Reason::RetryToolchain | Reason::RetryAsked => {}
             Reason::Asked | Reason::OtherSignature | Reason::KernelGone | Reason::KernelRemoved => {}
             Reason::ExcludedNow { .. } | Reason::ModulesChanged | Reason::DepmodDue => {}
+            Reason::Displaced { .. } | Reason::IndexOld { .. } => {}
             Reason::IndexMissing | Reason::InitramfsOld | Reason::HeadersMissing => {}
             Reason::BootEntryRemoved | Reason::LinkMisfit { .. } => {}
             Reason::Stale { .. } | Reason::NotAdopted { .. } | Reason::Misfit { .. } => {}
@@ -197,6 +200,9 @@ fn notes() -> Vec<Note> {
         Note::NothingBuilt { name: "zfs".into() },
         Note::CannotSign { cell: cell.clone(), why },
         Note::NoIndex { kernel: self::kernel(), tree: "/srv/odd".into() },
+        Note::Displaced { cell: cell.clone(), by: "/lib/modules/6.1/m.ko".into(), why: "it is newer".into() },
+        Note::Held { cell: cell.clone(), by: cell.clone() },
+        Note::NotIndexed { cell: cell.clone(), file: "/lib/modules/6.1/updates/m.ko".into() },
         Note::AutoinstallDisabled,
         Note::AlreadyBuilt { cell: cell.clone() },
         Note::AlreadyInstalled { cell: cell.clone() },
@@ -236,7 +242,9 @@ fn notes() -> Vec<Note> {
             Note::NoBootEntry { .. } | Note::OtherArchitecture { .. } => {}
             Note::Waiting { .. } | Note::UnknownKernel { .. } | Note::Removed { .. } => {}
             Note::MissingDepends { .. } | Note::NothingBuilt { .. } | Note::CannotSign { .. } => {}
-            Note::NoIndex { .. } | Note::AutoinstallDisabled => {}
+            Note::Held { .. } => {}
+            Note::NoIndex { .. } | Note::Displaced { .. } | Note::NotIndexed { .. } => {}
+            Note::AutoinstallDisabled => {}
             Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}
             Note::NotInstalled { .. } | Note::NotBuilt { .. } | Note::AlreadyAdded { .. } => {}
             Note::Blind { .. } | Note::NoKernel { .. } | Note::OtherTree { .. } => {}
@@ -253,6 +261,7 @@ fn tree(mounted: &str, id: Option<&str>) -> TreePlace {
 fn conditions() -> Vec<Condition> {
     let rival = |version: &str, srcversion: Option<&str>| Rival {
         unread: None,
+        of: None,
         module: "zfs".into(),
         path: "/lib/modules/6.1/kernel/zfs.ko".into(),
         labels: Labels {
@@ -264,6 +273,7 @@ fn conditions() -> Vec<Condition> {
     let all = vec![
         Condition::Always,
         Condition::NotOlder { than: vec![rival("2", None), rival("", Some("0123"))] },
+        Condition::NotOlder { than: vec![Rival { of: Some(cell()), ..rival("", None) }] },
         Condition::Changed { modules: Vec::new() },
         Condition::LinkMisfit,
         Condition::InInitramfs { modules: vec!["zfs".into(), "spl".into()] },

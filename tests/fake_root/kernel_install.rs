@@ -88,6 +88,8 @@ fn the_index_is_left_to_kernel_installs_own_plugin() {
     root.event("rpm in", &[]).expect(0);
     assert!(root.take_depmods().is_empty(), "it was made since");
     assert_eq!(root.names("/var/lib/dkms/.dkms-hook/kernels"), [""; 0]);
+    // That the index names the module is written down once.
+    root.hook(&[]).expect(0).says("nothing to do");
     in_line(&root);
 }
 

@@ -35,6 +35,7 @@ mod histories;
 mod hook_orders;
 mod hooks;
 mod incoming;
+mod index;
 mod inputs;
 mod install;
 mod install_scripts;

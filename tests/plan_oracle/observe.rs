@@ -128,6 +128,7 @@ pub fn name_of(name: Name) -> String {
 fn installing(machine: &Machine, m: M, k: K) -> Installing {
     let labels = |version: &str| Labels { version: version.to_owned(), ..Labels::default() };
     let rival = Rival {
+        of: None,
         unread: None,
         module: name_of(m.0),
         path: "/lib/modules/its/kernel/own.ko".into(),

@@ -166,12 +166,17 @@ impl FakeRoot {
         let (noted, packages) = (noted.display(), packages.display());
         let modules = self.path("/usr/lib/modules");
         let head = format!("#!/bin/sh\necho \"${{0##*/}} $*\" >> {noted}\n");
-        // Writes what depmod would have to write anew: an index of the files that are there.
+        // Writes what depmod would have to write anew: an index of the files that are there, one for each name;
+        // of two, one in `updates` before one elsewhere.
         self.write_script(
             format!("{STAND_INS}/depmod"),
             &format!(
                 "{head}for k; do :; done\ncd {}/$k || exit 1\n\
-                 find . -name '*.ko*' ! -path './build/*' | sort > modules.dep.new\n\
+                 find . -name '*.ko*' ! -path './build/*' | sed 's,^[.]/,,' | LC_ALL=C sort | awk '{{\n\
+                 name = $0; sub(/.*\\//, \"\", name); sub(/[.].*/, \"\", name); gsub(/-/, \"_\", name)\n\
+                 if (!(name in file)) order[++n] = name\n\
+                 if (!(name in file) || $0 ~ /^updates\\//) file[name] = $0\n\
+                 }} END {{ for (i = 1; i <= n; i++) print file[order[i]] \":\" }}' > modules.dep.new\n\
                  mv modules.dep.new modules.dep\n",
                 modules.display()
             ),

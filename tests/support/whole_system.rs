@@ -49,7 +49,10 @@ pub fn whole_system() -> FakeRoot {
     let head = "#!/bin/sh\necho \"${0##*/} $*\" >> /var/log/toy-calls\n";
     root.write_script(
         "/usr/sbin/depmod",
-        &format!("{head}for k; do :; done\n: > /lib/modules/$k/modules.dep\n"),
+        &format!(
+            "{head}for k; do :; done\ncd /lib/modules/$k || exit 1\n\
+                 find . -name '*.ko*' ! -path './build/*' | sed 's,^[.]/,,; s,$,:,' > modules.dep\n"
+        ),
     );
     root.write_script("/usr/sbin/dpkg-query", &format!("{head}exit 1\n"));
     let written = std::fs::write(root.path("/usr/bin/dkms-hook-test"), "");

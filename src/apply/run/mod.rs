@@ -281,6 +281,9 @@ impl Executor<'_> {
             distribution: self.observer.distribution,
             symlink_modules: *self.observer.settings.symlink_modules,
             rivals,
+            found: self.system.indexed.get(cell).map(|indexed| &indexed.found),
+            held_by: self.system.held.get(cell),
+            force: false,
             kernel_event: self.options.kernel_event,
             gone: self.is_gone(&cell.kernel),
             report: self.report,
@@ -338,7 +341,7 @@ impl Executor<'_> {
                     .hint("its messages are above; --force installs the modules anyway"));
             }
         }
-        let installer = self.installer(cell, rivals);
+        let installer = Installer { force, ..self.installer(cell, rivals) };
         installer.install(cell, conf.as_ref())?;
         self.changed(cell, installer.installed_paths(cell, conf.as_ref()));
         match &scripts.post_install {

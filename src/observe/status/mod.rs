@@ -1,16 +1,21 @@
 //! What `dkms status` lists: every entry of the tree, in the order of its directories.
 //!
 //! Everything here reads directories; no conf is evaluated and the kernel's own tree is never
-//! searched, so that a listing costs milliseconds however many modules and kernels there are.
+//! searched, so that a listing costs milliseconds however many modules and kernels there are. The index of a
+//! kernel's modules is read when it changed since it was found to name ours.
 
 mod glob;
 
 use crate::elf::module_stem;
+use crate::fs::look::mtime;
+use crate::kernel::{self, index_file};
 use crate::model::blind::Blind;
 use crate::model::ids::{Cell, ModuleId, ModuleName};
+use crate::model::indexed::Found;
 use crate::model::status::{Remarks, StatusLine, Trouble};
 use crate::model::system::Source;
 use crate::observe::distribution::Distribution;
+use crate::observe::indexed::Indexes;
 use crate::tree::layout::Layout;
 use crate::tree::{installed, registry, state};
 
@@ -42,6 +47,7 @@ pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Listing {
     let destination = Distribution::of(&layout.root, addon).fixed_destination().map(str::to_owned);
     let registry::Registered { versions, blind } = registry::look(layout);
     let mut lines = Vec::new();
+    let mut indexes = Indexes::new(layout);
     for (id, source) in versions {
         if !lets(&filter.module, id.name.as_str()) || !lets(&filter.version, id.version.as_str()) {
             continue;
@@ -50,7 +56,7 @@ pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Listing {
             Source::Dangling(_) | Source::Blind(_) => lines.push(StatusLine::Broken(id)),
             Source::Added => {
                 let before = lines.len();
-                lines.extend(builds(layout, &id, filter, destination.as_deref()));
+                lines.extend(builds(layout, &id, filter, destination.as_deref(), &mut indexes));
                 if lines.len() == before {
                     lines.push(StatusLine::Added(id));
                 }
@@ -65,7 +71,13 @@ pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Listing {
     Listing { lines, unseen }
 }
 
-fn builds(layout: &Layout, id: &ModuleId, filter: &Filter, destination: Option<&str>) -> Vec<StatusLine> {
+fn builds(
+    layout: &Layout,
+    id: &ModuleId,
+    filter: &Filter,
+    destination: Option<&str>,
+    indexes: &mut Indexes<'_>,
+) -> Vec<StatusLine> {
     let wanted = |cell: &Cell| {
         let kernel = match &filter.kernel {
             Some(pattern) => glob::matches(pattern, cell.kernel.as_str()),
@@ -77,7 +89,8 @@ fn builds(layout: &Layout, id: &ModuleId, filter: &Filter, destination: Option<&
         let installed = registry::is_active(layout, &cell);
         let remarks = Remarks {
             originals: layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
-            trouble: trouble(layout, &cell, installed, destination),
+            trouble: trouble(layout, &cell, installed, destination)
+                .or_else(|| installed.then(|| trouble_of_index(layout, &cell, indexes)).flatten()),
         };
         StatusLine::Built { cell, installed, remarks }
     };
@@ -100,6 +113,27 @@ fn trouble(layout: &Layout, cell: &Cell, is_installed: bool, destination: Option
             .find(|trouble| is_installed || *trouble == Trouble::Missing),
         None if is_installed => installed::by_place(layout, cell, |_| destination.map(str::to_owned)).next(),
         None => None,
+    }
+}
+
+/// What is wrong with the index of modules, for a build whose files are in their places.
+fn trouble_of_index(layout: &Layout, cell: &Cell, indexes: &mut Indexes<'_>) -> Option<Trouble> {
+    if !kernel::image(layout, &cell.kernel).unwrap_or(false) {
+        return None;
+    }
+    let note = state::note(layout, &cell.kernel).unwrap_or_default();
+    if note.depmod_due {
+        // Whoever was to make it may have done so.
+        let made = || std::fs::metadata(index_file(layout, &cell.kernel)).map_or(0, |meta| mtime(&meta));
+        if note.depmod_left_at.is_none_or(|left| made() <= left) {
+            return Some(Trouble::NotIndexed);
+        }
+    }
+    let record = state::known(state::record(layout, cell))?;
+    match indexes.look(cell, &record)?.found {
+        Found::Ours => None,
+        Found::Another { by, .. } => Some(Trouble::Displaced(by)),
+        Found::Nothing { .. } => Some(Trouble::NotIndexed),
     }
 }
 

@@ -13,6 +13,7 @@ fn labels(version: &str) -> Labels {
 /// The kernel has both modules of zfs in version 2.
 fn meets(world: &mut World, built: &[(&str, &str)]) {
     let rival = |module: &str| Rival {
+        of: None,
         unread: None,
         module: module.into(),
         path: format!("/lib/modules/6.1/kernel/{module}.ko").into(),

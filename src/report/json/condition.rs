@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::parts::Cell;
 use crate::model::rival;
 use crate::plan;
 
@@ -28,10 +29,14 @@ enum Condition<'a> {
 #[derive(Serialize)]
 struct Rival<'a> {
     module: &'a str,
-    path: &'a Path,
-    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     srcversion: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<Cell<'a>>,
 }
 
 impl<'a> When<'a> {
@@ -54,9 +59,10 @@ impl<'a> From<&'a rival::Rival> for Rival<'a> {
     fn from(rival: &'a rival::Rival) -> Self {
         Self {
             module: &rival.module,
-            path: &rival.path,
-            version: &rival.labels.version,
+            path: rival.of.is_none().then_some(&*rival.path),
+            version: rival.of.is_none().then_some(&*rival.labels.version),
             srcversion: rival.labels.srcversion.as_deref(),
+            of: rival.of.as_ref().map(Into::into),
         }
     }
 }

@@ -70,6 +70,19 @@ pub(super) enum Note<'a> {
         kernel: &'a str,
         tree: &'a Path,
     },
+    Displaced {
+        cell: Cell<'a>,
+        by: &'a Path,
+        why: &'a str,
+    },
+    Held {
+        cell: Cell<'a>,
+        by: Cell<'a>,
+    },
+    NotIndexed {
+        cell: Cell<'a>,
+        file: &'a Path,
+    },
     AutoinstallDisabled,
     AlreadyBuilt {
         cell: Cell<'a>,
@@ -126,6 +139,9 @@ impl<'a> From<&'a plan::Note> for Note<'a> {
             plan::Note::NothingBuilt { name } => Self::NothingBuilt { name },
             plan::Note::CannotSign { cell, why } => Self::CannotSign { cell: cell.into(), why },
             plan::Note::NoIndex { kernel, tree } => Self::NoIndex { kernel: kernel.as_str(), tree },
+            plan::Note::Displaced { cell, by, why } => Self::Displaced { cell: cell.into(), by, why },
+            plan::Note::Held { cell, by } => Self::Held { cell: cell.into(), by: by.into() },
+            plan::Note::NotIndexed { cell, file } => Self::NotIndexed { cell: cell.into(), file },
             plan::Note::AutoinstallDisabled => Self::AutoinstallDisabled,
             plan::Note::AlreadyBuilt { cell } => Self::AlreadyBuilt { cell: cell.into() },
             plan::Note::AlreadyInstalled { cell } => Self::AlreadyInstalled { cell: cell.into() },

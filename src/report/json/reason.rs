@@ -1,5 +1,7 @@
 //! Why an action is planned.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::parts::{Change, Directive, Misfit};
@@ -20,6 +22,7 @@ pub(super) enum Reason<'a> {
     Newer { than: &'a str },
     NewestExcluded { newest: &'a str, why: &'a str },
     FilesMissing,
+    Displaced { by: &'a Path },
     MadeByDkms { symbols: Option<usize> },
     FromArchive { symbols: Option<usize> },
     NotAdopted { misfit: Misfit<'a> },
@@ -34,6 +37,7 @@ pub(super) enum Reason<'a> {
     ModulesChanged,
     DepmodDue,
     IndexMissing,
+    IndexOld { file: &'a Path },
     InitramfsOld,
     HeadersMissing,
     LinkMisfit { of: &'a str },
@@ -59,6 +63,7 @@ impl<'a> From<&'a plan::Reason> for Reason<'a> {
                 Self::NewestExcluded { newest: newest.as_str(), why }
             }
             plan::Reason::FilesMissing => Self::FilesMissing,
+            plan::Reason::Displaced { by } => Self::Displaced { by },
             plan::Reason::MadeByDkms { symbols } => Self::MadeByDkms { symbols: *symbols },
             plan::Reason::FromArchive { symbols } => Self::FromArchive { symbols: *symbols },
             plan::Reason::NotAdopted { misfit } => Self::NotAdopted { misfit: misfit.into() },
@@ -73,6 +78,7 @@ impl<'a> From<&'a plan::Reason> for Reason<'a> {
             plan::Reason::ModulesChanged => Self::ModulesChanged,
             plan::Reason::DepmodDue => Self::DepmodDue,
             plan::Reason::IndexMissing => Self::IndexMissing,
+            plan::Reason::IndexOld { file } => Self::IndexOld { file },
             plan::Reason::InitramfsOld => Self::InitramfsOld,
             plan::Reason::LinkMisfit { of } => Self::LinkMisfit { of: of.as_str() },
             plan::Reason::HeadersMissing => Self::HeadersMissing,

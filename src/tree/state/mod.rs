@@ -27,6 +27,7 @@ use crate::model::system::TreePlace;
 use crate::tree::layout::Layout;
 
 mod directives;
+mod indexed;
 mod inputs;
 mod install_tree;
 mod note;
@@ -37,6 +38,7 @@ mod tests;
 mod upgrades;
 mod verdict;
 
+pub use indexed::Look;
 pub use upgrades::Upgrade;
 
 /// The number of today's format of all these files.
@@ -205,6 +207,22 @@ pub fn save_own_writes(layout: &Layout, module: &ModuleId, writes: &OwnWrites) -
         Err(blind) => return Err(blind.into()),
     }
     save(&path, &own_writes::OnDisk::from(writes))
+}
+
+/// The last look into the index of a kernel's modules, for one build.
+///
+/// # Errors
+/// When it is there and not understood, or cannot be read.
+pub fn indexed(layout: &Layout, cell: &Cell) -> Seen<Look> {
+    load::<indexed::OnDisk>(layout, &layout.indexed(cell))
+}
+
+/// Writes down a look into the index of a kernel's modules.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_indexed(layout: &Layout, cell: &Cell, look: &Look) -> Result<()> {
+    save(&layout.indexed(cell), &indexed::OnDisk::from(look))
 }
 
 /// The modules that rpm transactions are adding.

@@ -1,0 +1,121 @@
+//! Module files of others that stand in the way of ours. depmod(8) takes one file of a name, and which one can
+//! depend on the order in which it reads a directory: so all of them are set aside.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::fs::same::same_content;
+use crate::kernel::Listing;
+use crate::model::ids::{Cell, ModuleId};
+use crate::model::indexed::Found;
+use crate::model::record::InstalledFile;
+use crate::observe::installing::below;
+use crate::tree::installed;
+use crate::tree::layout::Layout;
+use crate::tree::registry;
+use crate::tree::state;
+
+/// How an installation treats what is there already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manners<'a> {
+    /// A version of the module is installed: what the kernel's package brought was set aside then, and what it
+    /// brought since does no harm, unless the index names it.
+    pub(super) again: bool,
+    /// What modprobe(8) takes now, where one of ours is installed.
+    pub(super) found: Option<&'a Found>,
+    /// The build of another package that has the name of ours.
+    pub(super) held_by: Option<&'a Cell>,
+    /// Whatever is there gives way.
+    pub(super) force: bool,
+}
+
+/// The module files of a kernel, as one installation meets them.
+pub(super) struct InTheWay<'a> {
+    layout: &'a Layout,
+    cell: &'a Cell,
+    listing: Listing,
+    /// What of this module is there already.
+    before: &'a [InstalledFile],
+    manners: Manners<'a>,
+    /// Files of other packages, where they are those that these have installed.
+    of_others: BTreeMap<PathBuf, ModuleId>,
+}
+
+impl<'a> InTheWay<'a> {
+    /// Looks at the files of other packages; those of the kernel are listed when they are asked for.
+    pub(super) fn new(
+        layout: &'a Layout,
+        cell: &'a Cell,
+        before: &'a [InstalledFile],
+        manners: Manners<'a>,
+    ) -> Self {
+        let listing = Listing::of(layout, &cell.kernel);
+        Self { layout, cell, listing, before, manners, of_others: files_of_others(layout, cell) }
+    }
+
+    /// True when a version of the module is installed.
+    pub(super) fn is_again(&self) -> bool {
+        self.manners.again
+    }
+
+    /// The files to be set aside before a built file is installed at `path`, inside the root, and the package that
+    /// each of them is of.
+    pub(super) fn of(&self, built: &str, path: &Path) -> Vec<(PathBuf, Option<&ModuleId>)> {
+        let layout = self.layout;
+        let place = layout.root.path(path);
+        // What an install that was cut off left at our very place is no original.
+        let cut_off = same_content(&layout.built_modules(self.cell).join(built), &place);
+        let kernels_own = layout.kernel(&self.cell.kernel).join("kernel");
+        let Manners { again, found, held_by, force } = self.manners;
+        let gives_way = |file: &PathBuf, owner: Option<&ModuleId>| {
+            if let Some(owner) = owner {
+                return !again || force || held_by.is_some_and(|holder| holder.module == *owner);
+            }
+            let ours = *file == place && (cut_off || again)
+                || self.before.iter().any(|f| layout.root.path(&f.path) == *file);
+            let stays = match found {
+                Some(Found::Another { by, kept }) if layout.root.path(by) == *file => {
+                    kept.is_some() && !force
+                }
+                _ => again && file.starts_with(&kernels_own),
+            };
+            !ours && !stays
+        };
+        let there = self.listing.all(built, &below(layout, self.cell, path)).into_iter();
+        let there = there.map(|file| {
+            let owner = self.of_others.get(&file);
+            (file, owner)
+        });
+        there.filter(|(file, owner)| gives_way(file, *owner)).collect()
+    }
+}
+
+/// The files that other packages have installed for the kernel of a cell, as far as they are in their places.
+fn files_of_others(layout: &Layout, cell: &Cell) -> BTreeMap<PathBuf, ModuleId> {
+    let mut files = BTreeMap::new();
+    for (other, record) in installed_by_others(layout, cell) {
+        for file in record {
+            if is_placed(layout, &other, &file) {
+                files.insert(layout.root.path(&file.path), other.module.clone());
+            }
+        }
+    }
+    files
+}
+
+/// What other packages have installed for the kernel of a cell.
+pub(super) fn installed_by_others(layout: &Layout, cell: &Cell) -> Vec<(Cell, Vec<InstalledFile>)> {
+    let others = registry::registered(layout).into_iter().map(|(module, _)| Cell { module, ..cell.clone() });
+    let others = others.filter(|other| other.module.name != cell.module.name);
+    let others = others.filter(|other| registry::is_installed(layout, other));
+    let with_files = |other: Cell| {
+        let record = state::known(state::record(layout, &other))?;
+        Some((other, record.installed))
+    };
+    others.filter_map(with_files).collect()
+}
+
+/// Whether the file that a build has installed is in its place.
+pub(super) fn is_placed(layout: &Layout, cell: &Cell, file: &InstalledFile) -> bool {
+    !file.is_planned() && installed::by_record(layout, cell, std::slice::from_ref(file)).next().is_none()
+}

@@ -1,0 +1,153 @@
+//! Does the index of a kernel's modules name our files? modprobe(8) looks nowhere else.
+//!
+//! Another file of the same name beside ours (out of a backup, by an older tool, in another compression) may be
+//! the one that depmod(8) takes. The index is read only when stat(2) says that it changed since it was found to
+//! name our files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Observer;
+use super::installing::labels;
+use crate::elf::module_name;
+use crate::fs::look;
+use crate::fs::stamp;
+use crate::kernel::{index_file, indexed_files};
+use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::indexed::{Found, Indexed};
+use crate::model::inputs::Hasher;
+use crate::model::record::{InstalledFile, Record};
+use crate::model::system::System;
+use crate::model::version;
+use crate::tree::layout::Layout;
+use crate::tree::{registry, state};
+
+/// The indexes of kernels, each read once.
+pub struct Indexes<'a> {
+    layout: &'a Layout,
+    read: BTreeMap<KernelRelease, Option<BTreeMap<String, PathBuf>>>,
+}
+
+impl<'a> Indexes<'a> {
+    /// None read yet.
+    pub fn new(layout: &'a Layout) -> Self {
+        Self { layout, read: BTreeMap::new() }
+    }
+
+    /// What the index says of a build that is installed with this record. `None` where that need not be looked at
+    /// again, and where there is no index.
+    pub fn look(&mut self, cell: &Cell, record: &Record) -> Option<Indexed> {
+        if record.installed.is_empty() || record.installed.iter().any(InstalledFile::is_planned) {
+            return None;
+        }
+        let (layout, kernel) = (self.layout, &cell.kernel);
+        let index = index_file(layout, kernel);
+        look::metadata(&index).ok().flatten()?;
+        let mut hash = Hasher::new();
+        stamp::stat(&mut hash, &index);
+        for file in &record.installed {
+            hash.part(file.path.as_os_str().as_encoded_bytes());
+        }
+        let seen = hash.finish();
+        let last = state::indexed(layout, cell).ok().flatten();
+        let known = last.as_ref().is_some_and(|last| last.seen == seen);
+        if known && last.is_some_and(|last| last.ours) {
+            return None;
+        }
+        let read = || indexed_files(layout, kernel).ok().flatten();
+        let index = self.read.entry(kernel.clone()).or_insert_with(read).as_ref()?;
+        let found = record.installed.iter().map(|file| what_is_taken(layout, cell, index, file));
+        let found = found.max_by_key(|found| match found {
+            Found::Ours => 0,
+            Found::Nothing { .. } => 1,
+            Found::Another { .. } => 2,
+        })?;
+        Some(Indexed { seen, known, found })
+    }
+}
+
+/// What modprobe takes for one installed file.
+fn what_is_taken(
+    layout: &Layout,
+    cell: &Cell,
+    index: &BTreeMap<String, PathBuf>,
+    ours: &InstalledFile,
+) -> Found {
+    let dir = layout.install_tree.join(&cell.kernel);
+    let nothing = || Found::Nothing { file: ours.path.clone() };
+    let Some(file) = ours.path.file_name().and_then(|name| name.to_str()) else { return Found::Ours };
+    let Some(taken) = index.get(&module_name(file)) else { return nothing() };
+    let by = dir.join(taken);
+    let (theirs, mine) = (layout.root.path(&by), layout.root.path(&ours.path));
+    // By whatever way: the same directory may have another name in the record.
+    let same = || theirs.canonicalize().ok().is_some_and(|theirs| mine.canonicalize().ok() == Some(theirs));
+    if by == ours.path || same() {
+        return Found::Ours;
+    }
+    if theirs.symlink_metadata().is_err() {
+        return nothing();
+    }
+    let kept = why_it_stays(layout, cell, ours, taken, &by);
+    Found::Another { by, kept }
+}
+
+/// Why a file that modprobe takes instead of ours is not set aside.
+fn why_it_stays(
+    layout: &Layout,
+    cell: &Cell,
+    ours: &InstalledFile,
+    taken: &Path,
+    by: &Path,
+) -> Option<String> {
+    if taken.is_absolute() {
+        return Some("it is outside of the kernel's directory".to_owned());
+    }
+    if taken.starts_with("weak-updates") {
+        return Some("it is linked from another kernel".to_owned());
+    }
+    if let Some(other) = owner(layout, cell, by) {
+        return Some(format!("it is that of {other}, and only one of them can be used"));
+    }
+    let built = labels(&layout.built_modules(cell).join(&ours.built))?;
+    let theirs = labels(&layout.root.path(by))?;
+    let newer = version::compare(&theirs.version, &built.version).is_gt();
+    newer.then(|| {
+        let ours = if built.version.is_empty() { "none" } else { &built.version };
+        format!("it has version {}, newer than {ours}", theirs.version)
+    })
+}
+
+/// The package, other than that of a cell, that has installed a file, given by its path inside the root.
+pub fn owner(layout: &Layout, cell: &Cell, file: &Path) -> Option<ModuleId> {
+    let others = registry::registered(layout).into_iter().map(|(module, _)| module);
+    let mut others = others.filter(|module| module.name != cell.module.name);
+    others.find(|module| {
+        let other = Cell { module: module.clone(), ..cell.clone() };
+        let has = |record: Record| record.installed.iter().any(|installed| installed.path == file);
+        registry::is_installed(layout, &other) && state::known(state::record(layout, &other)).is_some_and(has)
+    })
+}
+
+impl Observer<'_> {
+    /// Looks into the indexes of kernels for what is installed. A build whose module is not the one that modprobe
+    /// takes is not intact.
+    pub(super) fn look_into_indexes(&self, system: &mut System) {
+        if system.without_index.is_some() {
+            return;
+        }
+        let mut indexes = Indexes::new(self.layout);
+        for (cell, view) in &mut system.cells {
+            let Some(kernel) = system.kernels.get(&cell.kernel) else { continue };
+            // A new one is made before anybody can say what is in it.
+            let made = kernel.image && kernel.indexed && !kernel.note.depmod_due && kernel.blind.is_none();
+            // Of one that was set aside for another package, everybody knows that it is not found.
+            let made = made && !system.held.contains_key(cell);
+            let looks = made && view.installed && view.intact && view.blind.is_none();
+            let Some(record) = view.record.as_ref().filter(|_| looks) else { continue };
+            if let Some(found) = indexes.look(cell, record) {
+                view.intact = !matches!(found.found, Found::Another { kept: None, .. });
+                system.indexed.insert(cell.clone(), found);
+            }
+        }
+    }
+}
