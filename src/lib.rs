@@ -18,6 +18,8 @@ pub mod archive;
 #[expect(clippy::disallowed_methods)]
 pub mod boot;
 #[expect(clippy::disallowed_methods)]
+pub mod btf;
+#[expect(clippy::disallowed_methods)]
 pub mod cli;
 #[expect(clippy::disallowed_methods)]
 pub mod conf;

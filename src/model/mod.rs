@@ -14,4 +14,5 @@ pub mod rival;
 pub mod settings;
 pub mod status;
 pub mod system;
+pub mod uses;
 pub mod version;

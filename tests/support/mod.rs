@@ -12,4 +12,5 @@ pub mod signing;
 pub mod snapshot;
 pub mod toy_kernel;
 pub mod trace;
+pub mod type_tables;
 pub mod whole_system;
