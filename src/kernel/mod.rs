@@ -11,6 +11,7 @@ mod releases;
 mod signing;
 mod symvers;
 pub mod toolchain;
+mod types;
 mod vermagic;
 
 pub use compression::compression;
@@ -25,5 +26,6 @@ pub use signing::{
     Checked, KernelFiles, Pair, PairState, Recipe, Unsigned, check, check_file, enforced, pair, recipe,
     signing_files, signing_identity,
 };
-pub use symvers::Symvers;
+pub use symvers::{Exports, Symvers};
+pub use types::{configuration, kernel_types, types_of_build};
 pub use vermagic::contradiction;

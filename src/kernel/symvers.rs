@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::elf::{Compression, Imports};
 use crate::model::fit::SymbolChange;
 use crate::model::ids::KernelRelease;
+use crate::model::uses::Export;
 use crate::tree::layout::Layout;
 
 /// Exported symbols by name, with their CRCs. 0 where the symbol has none.
@@ -21,13 +22,7 @@ impl Symvers {
     /// # Errors
     /// When it cannot be read or unpacked.
     pub fn read(path: &Path) -> std::io::Result<Self> {
-        let kind = match path.extension().and_then(|e| e.to_str()) {
-            Some("gz") => Compression::Gzip,
-            Some("xz") => Compression::Xz,
-            Some("zst") => Compression::Zstd,
-            _ => Compression::None,
-        };
-        Ok(Self::parse(&String::from_utf8_lossy(&kind.unpack(std::fs::read(path)?)?)))
+        Ok(Self::parse(&text(path)?))
     }
 
     /// Understands the text. Lines that are something else are left out.
@@ -90,6 +85,44 @@ impl Symvers {
         let gone = gone.map(|name| SymbolChange { symbol: name.clone(), old: None, new: None });
         others.chain(gone).collect()
     }
+}
+
+/// How a kernel exports each symbol.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exports(HashMap<String, Export>);
+
+impl Exports {
+    /// Reads a file, compressed or not.
+    ///
+    /// # Errors
+    /// When it cannot be read or unpacked.
+    pub fn read(path: &Path) -> std::io::Result<Self> {
+        let line = |line: &str| {
+            let mut fields = line.split('\t').map(str::trim);
+            let _crc = fields.next()?.strip_prefix("0x")?;
+            let name = fields.next()?.to_owned();
+            let (owner, kind) = (fields.next()?.to_owned(), fields.next()?.to_owned());
+            let namespace = fields.next().unwrap_or_default().to_owned();
+            Some((name, Export { owner, kind, namespace }))
+        };
+        Ok(Self(text(path)?.lines().filter_map(line).collect()))
+    }
+
+    /// How a symbol is exported, if it is.
+    pub fn get(&self, symbol: &str) -> Option<&Export> {
+        self.0.get(symbol)
+    }
+}
+
+/// The text of a file, compressed or not.
+fn text(path: &Path) -> std::io::Result<String> {
+    let kind = match path.extension().and_then(|e| e.to_str()) {
+        Some("gz") => Compression::Gzip,
+        Some("xz") => Compression::Xz,
+        Some("zst") => Compression::Zstd,
+        _ => Compression::None,
+    };
+    Ok(String::from_utf8_lossy(&kind.unpack(std::fs::read(path)?)?).into_owned())
 }
 
 /// Where the symbols of a kernel may be listed, best first.

@@ -15,6 +15,9 @@ pub const LOADED: &str = ".dkms-hook-loaded";
 /// Name of the file that has a build's directives, see [`Layout::directives`].
 pub const DIRECTIVES: &str = ".dkms-hook-conf.json";
 
+/// Name of the file that has what a build uses of its kernel, see [`Layout::uses`].
+pub const USES: &str = ".dkms-hook-uses.json.zst";
+
 /// Name of the directory beside a module's versions that holds the modules that were there before ours.
 pub const ORIGINALS: &str = "original_module";
 
@@ -107,6 +110,12 @@ impl Layout {
     /// installed files. Lost, it is made again.
     pub fn indexed(&self, cell: &Cell) -> PathBuf {
         self.cell(cell).join(".dkms-hook.indexed.json")
+    }
+
+    /// `T/m/v/k/a/.dkms-hook-uses.json.zst`: what the build uses of its kernel, where that is needed to say whether it
+    /// fits other headers.
+    pub fn uses(&self, cell: &Cell) -> PathBuf {
+        self.cell(cell).join(USES)
     }
 
     /// `T/m/v/k/a/.dkms-hook-loaded`: exists where the build came out of an archive, perhaps before its

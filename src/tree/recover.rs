@@ -16,7 +16,7 @@ use crate::fs::copy::remove_tree;
 use crate::fs::look;
 use crate::model::ids::ModuleId;
 use crate::process::PARENT_VARIABLE;
-use crate::tree::layout::{DIRECTIVES, LOADED, Layout, ORIGINALS};
+use crate::tree::layout::{DIRECTIVES, LOADED, Layout, ORIGINALS, USES};
 use crate::tree::registry;
 
 /// Start of such names in the module tree: ours, those of small files, of staged builds (DKMS's, too)
@@ -130,6 +130,7 @@ fn remove_named(dir: &Path, depth: usize, beginnings: &[&str]) {
     let temporary = |name: &std::ffi::OsStr| {
         name != LOADED
             && name != DIRECTIVES
+            && name != USES
             && beginnings.iter().any(|beginning| name.as_bytes().starts_with(beginning.as_bytes()))
     };
     let mut walk = walkdir::WalkDir::new(dir).min_depth(1).max_depth(depth).into_iter();
@@ -166,6 +167,7 @@ mod tests {
             "var/lib/dkms/m/1/6.1/x86_64/module/m.ko",
             "var/lib/dkms/m/1/6.1/x86_64/.dkms-hook-loaded",
             "var/lib/dkms/m/1/6.1/x86_64/.dkms-hook-conf.json",
+            "var/lib/dkms/m/1/6.1/x86_64/.dkms-hook-uses.json.zst",
             "var/lib/dkms/.dkms-hook/lock",
             "lib/modules/6.1/updates/dkms/m.ko",
             "lib/modules/6.1/updates/.tmp-other",

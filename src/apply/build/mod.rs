@@ -16,6 +16,7 @@ pub(super) mod publish;
 mod results;
 mod steps;
 mod uname;
+mod uses;
 mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::kernel::{KernelFiles, Unsigned, compression, enforced, recipe, toolch
 use crate::model::error::{Error, Kind};
 use crate::model::ids::Cell;
 use crate::model::settings::Settings;
+use crate::model::uses::Uses;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 
@@ -73,6 +75,8 @@ pub struct Built {
     pub log: PathBuf,
     /// Whether they are signed.
     pub signed: Signed,
+    /// What the modules use of their kernel, where that has to be written down and could be found out.
+    pub uses: Option<Uses>,
     /// What the person should know although it was built. Already reported.
     pub warnings: Vec<String>,
 }
@@ -180,13 +184,14 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
     let result =
         compile(job, &work, toolchain.llvm).and_then(|()| finish(job, &work, signer.as_ref(), &dependencies));
     match result {
-        Ok((modules, signed)) => {
+        Ok((modules, signed, uses)) => {
             let _ = std::fs::remove_file(job.layout.failed_log(job.cell));
             tell_of_refusal(job, &work, &signed);
             Ok(Built {
                 modules,
                 log: cell_dir.join("log/make.log"),
                 signed,
+                uses,
                 warnings: work.warnings.into_inner(),
             })
         }
@@ -246,7 +251,8 @@ fn finish(
     work: &workspace::Workspace,
     signer: Result<&Signer, &Unsigned>,
     dependencies: &[(String, String)],
-) -> Result<(Vec<BuiltModule>, Signed), Failure> {
+) -> Result<(Vec<BuiltModule>, Signed, Option<Uses>), Failure> {
+    let uses = uses::of(job, &results::built(job, work));
     let target = job.layout.cell(job.cell);
     let kind = compression(job.context, job.layout, &job.cell.kernel);
     let staging = publish::Staging::new(job.layout, job.cell)
@@ -285,5 +291,5 @@ fn finish(
     if let Err(error) = remove_tree(&work.dir) {
         work.warn(job, format!("{} could not be removed: {error}", work.show(&work.dir)));
     }
-    Ok((modules, signed))
+    Ok((modules, signed, uses))
 }

@@ -25,6 +25,11 @@ fn built_path(work: &Workspace, record: &Record) -> PathBuf {
     work.dir.join(format!("{}{}.ko", record.built_location, record.built_name))
 }
 
+/// The modules as make left them, each with the name that it gets.
+pub(super) fn built(job: &Job<'_>, work: &Workspace) -> Vec<(String, PathBuf)> {
+    wanted(job).map(|(_, record)| (record.dest_name.clone(), built_path(work, record))).collect()
+}
+
 /// Every module that dkms.conf names must have been built, and for this kernel.
 pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
     for (_, record) in wanted(job) {

@@ -20,6 +20,7 @@ use crate::model::fit::Fit;
 use crate::model::ids::Cell;
 use crate::model::record::{Facts, FailureNote, Kept, Overrides, Provenance, Record, Verdict};
 use crate::model::system::{CellView, Kernel, Now, Signature};
+use crate::model::uses::Uses;
 use crate::observe::Observer;
 use crate::observe::installing::derive_installed;
 use crate::tree::layout::Layout;
@@ -64,6 +65,7 @@ impl Executor<'_> {
             Ok(built) => {
                 // First, as what has a record is finished.
                 self.record_directives(&observer, cell, &conf);
+                self.record_uses(cell, built.uses.as_ref());
                 self.record_build(&observer, cell, facts, inputs, old, &built.signed)?;
                 // The new build took the place of all that was there.
                 damaged.map_or(Ok(()), |bytes| atomic::write(&state::aside(&layout.record(cell)), &bytes))
@@ -119,6 +121,14 @@ impl Executor<'_> {
     /// Writes down the directives, to say later which of them changed. Without them that cannot be said.
     fn record_directives(&self, observer: &Observer<'_>, cell: &Cell, conf: &Conf) {
         let saved = state::save_directives(self.observer.layout, cell, &observer.directives(conf));
+        if let Err(error) = saved {
+            log::info!("{error}");
+        }
+    }
+
+    /// Writes down what a build uses of its kernel. Without it, nothing is known of the build when headers change.
+    fn record_uses(&self, cell: &Cell, uses: Option<&Uses>) {
+        let saved = uses.map_or(Ok(()), |uses| state::save_uses(self.observer.layout, cell, uses));
         if let Err(error) = saved {
             log::info!("{error}");
         }
@@ -194,9 +204,8 @@ impl Executor<'_> {
     /// Writes down that a build fits the headers that are there now.
     pub(super) fn keep(&self, cell: &Cell) -> Result<()> {
         let layout = self.observer.layout;
-        let Some(CellView {
-            now: Now::Judged { inputs, stamp, .. }, fit: Some(Fit::Fits { symbols }), ..
-        }) = self.system.cell(cell)
+        let Some(CellView { now: Now::Judged { inputs, stamp, .. }, fit: Some(Fit::Fits { symbols }), .. }) =
+            self.system.cell(cell)
         else {
             return Ok(());
         };
@@ -238,6 +247,8 @@ impl Executor<'_> {
         if let Some(conf) = &conf {
             self.record_directives(&self.observer, cell, conf);
         }
+        // Of an earlier build: who made this one wrote nothing down.
+        atomic::delete(&layout.uses(cell))?;
         state::save_record(layout, cell, &record)?;
         // As the plan found it.
         let made = self.system.kernels.get(&cell.kernel).and_then(Kernel::initramfs_at_the_earliest);

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::elf::Compression;
 use crate::fs::atomic;
 use crate::fs::look::{self, Seen};
 use crate::model::blind::{Blind, Cause};
@@ -24,6 +25,7 @@ use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::own_writes::OwnWrites;
 use crate::model::record::{KernelNote, Record, Verdict};
 use crate::model::system::TreePlace;
+use crate::model::uses::Uses;
 use crate::tree::layout::Layout;
 
 mod directives;
@@ -36,10 +38,14 @@ mod record;
 #[cfg(test)]
 mod tests;
 mod upgrades;
+mod uses;
 mod verdict;
 
 pub use indexed::Look;
 pub use upgrades::Upgrade;
+
+/// How hard what a build uses is compressed: better costs more than the rest of writing it down.
+const LEVEL: i32 = 9;
 
 /// The number of today's format of all these files.
 const FORMAT: u64 = 1;
@@ -71,18 +77,22 @@ struct Head {
 fn load<T: OnDisk>(layout: &Layout, path: &Path) -> Seen<T::Model> {
     let blind = |cause| Blind::new(layout.shown(path), cause);
     let Some(bytes) = look::read(path).map_err(|seen| blind(seen.cause))? else { return Ok(None) };
-    let (format, value) = match serde_json::from_slice::<T>(&bytes) {
+    understand::<T>(&bytes).map(Some).map_err(blind)
+}
+
+fn understand<T: OnDisk>(bytes: &[u8]) -> Result<T::Model, Cause> {
+    let (format, value) = match serde_json::from_slice::<T>(bytes) {
         Ok(value) => (value.format(), value.into_model()),
         Err(error) => {
             // Of a format that is not known, nothing else can be understood.
-            let head = serde_json::from_slice::<Head>(&bytes);
+            let head = serde_json::from_slice::<Head>(bytes);
             (head.map_or(FORMAT, |head| head.format), Err(error.to_string()))
         }
     };
     if format != FORMAT {
-        return Err(blind(Cause::Format(format)));
+        return Err(Cause::Format(format));
     }
-    value.map(Some).map_err(|what| blind(Cause::Damaged(what)))
+    value.map_err(Cause::Damaged)
 }
 
 fn save(path: &Path, value: &impl Serialize) -> Result<()> {
@@ -223,6 +233,32 @@ pub fn indexed(layout: &Layout, cell: &Cell) -> Seen<Look> {
 /// When it cannot be written.
 pub fn save_indexed(layout: &Layout, cell: &Cell, look: &Look) -> Result<()> {
     save(&layout.indexed(cell), &indexed::OnDisk::from(look))
+}
+
+/// What a build uses of its kernel.
+///
+/// # Errors
+/// When that is there and not understood, or cannot be read.
+pub fn uses(layout: &Layout, cell: &Cell) -> Seen<Uses> {
+    let path = layout.uses(cell);
+    let damaged = |what: String| Blind::new(layout.shown(&path), Cause::Damaged(what));
+    let Some(bytes) = look::read(&path).map_err(|seen| Blind::new(layout.shown(&path), seen.cause))? else {
+        return Ok(None);
+    };
+    let bytes = Compression::Zstd.unpack(bytes).map_err(|error| damaged(error.to_string()))?;
+    understand::<uses::OnDisk>(&bytes).map(Some).map_err(|cause| Blind::new(layout.shown(&path), cause))
+}
+
+/// Writes down what a build uses of its kernel.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_uses(layout: &Layout, cell: &Cell, uses: &Uses) -> Result<()> {
+    let text = serde_json::to_vec(&uses::OnDisk::from(uses));
+    let text = text.map_err(|error| Error::new(Kind::Io, error.to_string()))?;
+    let path = layout.uses(cell);
+    let packed = zstd::encode_all(&text[..], LEVEL).map_err(|error| Error::io("write", &path, &error))?;
+    atomic::write(&path, &packed)
 }
 
 /// The modules that rpm transactions are adding.

@@ -151,3 +151,27 @@ fn what_is_not_understood_is_kept_beside_its_place() {
     assert_eq!(verdict(layout, cell), Ok(None));
     assert_eq!(std::fs::read(file.with_extension("json.damaged")).unwrap(), b"{");
 }
+
+/// What a build uses of its kernel, as the first version wrote it.
+#[test]
+fn what_a_build_uses_comes_back_as_it_was() {
+    let Place { layout, cell, .. } = &place();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1/uses.json.zst");
+    std::fs::create_dir_all(layout.cell(cell)).unwrap();
+    std::fs::copy(path, layout.uses(cell)).unwrap();
+    let read = uses(layout, cell).unwrap().unwrap();
+    assert_eq!((read.rules, read.modules.len()), (1, 1));
+    let module = &read.modules[0];
+    assert_eq!((module.types.len(), module.symbols.len()), (2, 2));
+    assert_eq!(module.types[0].layout, ["8", "0 int id", "4 int state"]);
+    assert_eq!(module.types[0].digest, 0xfedc_ba98_7654_3210);
+    assert_eq!(module.symbols.iter().filter(|used| used.prototype.is_none()).count(), 1);
+    save_uses(layout, cell, &read).unwrap();
+    assert_eq!(uses(layout, cell).unwrap().unwrap(), read);
+    std::fs::write(layout.uses(cell), zstd::encode_all(&b"{ \"format\": 2 }"[..], 1).unwrap()).unwrap();
+    assert_eq!(uses(layout, cell).unwrap_err().cause, Cause::Format(2));
+    for damaged in [&b"{"[..], b"", &zstd::encode_all(&b"{}"[..], 1).unwrap()] {
+        std::fs::write(layout.uses(cell), damaged).unwrap();
+        assert!(matches!(uses(layout, cell).unwrap_err().cause, Cause::Damaged(_)));
+    }
+}

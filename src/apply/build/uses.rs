@@ -1,0 +1,51 @@
+//! What freshly built modules use of their kernel: written down where the kernel has no symbol versions, so that a
+//! later run can say whether the build fits other headers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Job;
+use crate::btf::{self, RULES};
+use crate::elf;
+use crate::kernel::{self, Exports, KernelConfig};
+use crate::model::uses::{ModuleUses, Uses};
+
+/// Of these modules, each with the name that it is installed by, before their debugging information goes. `None`
+/// where the kernel does not need it, or something is missing: then nothing will be known of the build.
+pub(super) fn of(job: &Job<'_>, modules: &[(String, PathBuf)]) -> Option<Uses> {
+    let (headers, config) = (&job.context.kernel_source_dir, &job.context.kernel_config);
+    if KernelConfig::read(config).ok()?.is_set("CONFIG_MODVERSIONS") || !headers.join("vmlinux").is_file() {
+        return None;
+    }
+    match describe(job, modules) {
+        Ok(modules) => {
+            let configuration = kernel::configuration(config).ok()?;
+            Some(Uses { rules: RULES, configuration, modules })
+        }
+        Err(why) => {
+            log::info!("{} will not be compared with other headers: {why}", job.cell.module);
+            None
+        }
+    }
+}
+
+fn describe(job: &Job<'_>, modules: &[(String, PathBuf)]) -> Result<Vec<ModuleUses>, String> {
+    let headers = &job.context.kernel_source_dir;
+    let mut own = Vec::new();
+    for (name, path) in modules {
+        let types =
+            kernel::types_of_build(path).ok_or_else(|| format!("nothing says which types {name} uses"))?;
+        own.push((name, path, types));
+    }
+    let said = |error: std::io::Error| error.to_string();
+    let of_kernel = kernel::kernel_types(headers, &job.layout.kernel(&job.cell.kernel)).map_err(said)?;
+    let exports = Exports::read(&headers.join("Module.symvers")).map_err(said)?;
+    let mut out = Vec::new();
+    for (name, path, types) in own {
+        let imports = elf::imports(path).map_err(|error| error.to_string())?;
+        let exported = |symbol: &String| Some((symbol.clone(), exports.get(symbol)?.clone()));
+        let imports: BTreeMap<_, _> = imports.undefined.iter().filter_map(exported).collect();
+        out.push(btf::uses(name, types, &imports, &of_kernel).map_err(|error| error.to_string())?);
+    }
+    Ok(out)
+}
