@@ -3,8 +3,12 @@
 //! With CONFIG_MODVERSIONS a kernel exports every symbol with a CRC over the types that it is made of, and
 //! a module carries the CRCs of those that it imports. While they are equal, the kernel takes the module.
 //! What no CRC covers is what headers bring into the module itself: inline functions, macros, constants.
+//!
+//! Without CONFIG_MODVERSIONS, what a build was written down to use of its kernel ([`super::uses`]) is compared.
 
 use std::fmt;
+
+use crate::model::uses::{TypeChange, most_telling_first};
 
 /// What happens to a build when nothing but the kernel's headers changed (`rebuild` in framework.conf).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,15 +43,33 @@ impl fmt::Display for Rebuild {
 /// How a build stands to the headers that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fit {
-    /// Its vermagic is this kernel's, and so are all symbols that it imports.
-    Fits {
-        /// How many symbols those are.
-        symbols: usize,
-    },
-    /// Nobody can say: the kernel has no symbol versions, or a file of either side cannot be read.
+    /// Its vermagic is this kernel's, and so is all that it uses of the kernel.
+    Fits(Compared),
+    /// Nobody can say: the kernel has no symbol versions and it is not known what the build uses, or a file of either
+    /// side cannot be read.
     Unknown,
     /// It does not.
     Not(Misfit),
+}
+
+/// What was compared, and is the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Imported symbols: with their CRCs, or, where the kernel has none, with their prototypes.
+    pub symbols: usize,
+    /// Types, by which it is judged where the kernel has no symbol versions.
+    pub types: Option<usize>,
+}
+
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { symbols, types: None } => write!(f, "all {symbols} imported symbols"),
+            Self { symbols, types: Some(types) } => {
+                write!(f, "all {types} types and {symbols} symbols that it uses of the kernel")
+            }
+        }
+    }
 }
 
 /// Why a build does not fit.
@@ -72,6 +94,15 @@ pub enum Misfit {
         /// How many there are beside those.
         more: usize,
     },
+    /// What it uses of the kernel is not what it was. Of kernels without symbol versions.
+    Uses {
+        /// The first of it, the most telling in front.
+        first: Vec<TypeChange>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// The kernel is configured otherwise than when it was built. Of kernels without symbol versions.
+    Configuration,
     /// Its source was put there or changed after the build.
     SourceIsNewer {
         /// A file that is, below the source.
@@ -104,6 +135,16 @@ impl Misfit {
     }
 }
 
+impl Misfit {
+    /// Of all that is not what it was; `None` when there is nothing.
+    pub fn of_uses(mut changed: Vec<TypeChange>) -> Option<Self> {
+        most_telling_first(&mut changed);
+        let more = changed.len().saturating_sub(NAMED);
+        changed.truncate(NAMED);
+        (!changed.is_empty()).then_some(Self::Uses { first: changed, more })
+    }
+}
+
 impl fmt::Display for SymbolChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.old, self.new) {
@@ -129,6 +170,15 @@ impl fmt::Display for Misfit {
                 write!(f, "imported symbols changed: {}", names.join(", "))?;
                 if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
+            // Only the first with all that changed in it.
+            Self::Uses { first, more } => {
+                let others = first.iter().skip(1).map(|change| change.name.clone());
+                let names: Vec<String> =
+                    first.iter().take(1).map(ToString::to_string).chain(others).collect();
+                write!(f, "what it uses of the kernel changed: {}", names.join(", "))?;
+                if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+            }
+            Self::Configuration => f.write_str("the kernel's configuration changed"),
             Self::SourceIsNewer { file } => {
                 write!(f, "its source changed after the build ({})", file.display())
             }
@@ -156,6 +206,21 @@ mod tests {
              c (no longer exported) and 1 more"
         );
         assert_eq!(Misfit::of_symbols(Vec::new()), None);
+    }
+
+    #[test]
+    fn the_first_change_of_what_is_used_is_told_whole_and_others_by_name() {
+        use crate::model::uses::ChangeOfType;
+        let change = |name: &str| {
+            let (old, new) = (vec!["8 int a".to_owned()], vec!["8 long a".to_owned()]);
+            TypeChange { name: name.to_owned(), change: ChangeOfType::Layout { old, new, more: 0 } }
+        };
+        let changed = ["struct b", "struct a", "c", "d"].map(change).to_vec();
+        assert_eq!(
+            Misfit::of_uses(changed).unwrap().to_string(),
+            "what it uses of the kernel changed: c (`8 int a` -> `8 long a`), d, struct a and 1 more"
+        );
+        assert_eq!(Misfit::of_uses(Vec::new()), None);
     }
 
     #[test]

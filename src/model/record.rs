@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::error::Kind;
+use crate::model::fit::Compared;
 use crate::model::inputs::{Headers, Inputs};
 
 /// A build: what it was made from and what of it was installed.
@@ -67,8 +68,8 @@ impl fmt::Display for Provenance {
 pub struct Kept {
     /// Those headers. The inputs still say what the build was made from.
     pub headers: Headers,
-    /// How many imported symbols were compared.
-    pub symbols: usize,
+    /// What was compared.
+    pub compared: Compared,
 }
 
 impl Record {

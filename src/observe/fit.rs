@@ -1,4 +1,5 @@
-//! How builds stand to the headers that are there: vermagic, and the CRCs of what they import.
+//! How builds stand to the headers that are there: vermagic, and the CRCs of what they import; of kernels without
+//! CRCs, what they use (`uses.rs`).
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use super::Observer;
 use super::stat::Once;
 use crate::elf;
 use crate::kernel::{KernelConfig, Symvers, contradiction};
-use crate::model::fit::{Fit, Misfit, Rebuild};
+use crate::model::fit::{Compared, Fit, Misfit, Rebuild};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::Record;
 use crate::model::system::{CellView, Now, System};
@@ -27,7 +28,7 @@ impl Observer<'_> {
             None if !view.vermagic_matches => None,
             None => Some(self.fit_of_unrecorded(system, once, cell, view)),
             Some(Record { kept: Some(kept), .. }) if kept.headers == inputs.headers => {
-                Some(Fit::Fits { symbols: kept.symbols })
+                Some(Fit::Fits(kept.compared))
             }
             Some(_) if !view.installed && self.asked.is_none_or(|asked| *asked.module != cell.module) => None,
             // The build is known to fail: skip the symbol comparison, or every hook would read the module.
@@ -38,7 +39,7 @@ impl Observer<'_> {
                 None
             }
             Some(record) if inputs.only_headers_changed(&record.inputs) => {
-                Some(self.fit_of_modules(system, once, cell))
+                Some(self.fit_of_modules(system, once, cell, true))
             }
             Some(_) => None,
         }
@@ -51,12 +52,13 @@ impl Observer<'_> {
         {
             return Fit::Not(Misfit::SourceIsNewer { file });
         }
-        self.fit_of_modules(system, once, cell)
+        self.fit_of_modules(system, once, cell, false)
     }
 
-    fn fit_of_modules(&self, system: &System, once: &Once, cell: &Cell) -> Fit {
-        let (headers, config) = self.kernel_source(&cell.kernel);
-        let Ok(config) = KernelConfig::read(&config) else { return Fit::Unknown };
+    /// `ours`: it may be written down what the build uses.
+    fn fit_of_modules(&self, system: &System, once: &Once, cell: &Cell, ours: bool) -> Fit {
+        let (headers, config_file) = self.kernel_source(&cell.kernel);
+        let Ok(config) = KernelConfig::read(&config_file) else { return Fit::Unknown };
         let versions = config.is_set("CONFIG_MODVERSIONS");
         let shared = || self.symbols(system, &headers, &cell.kernel);
         let shared = match &self.overrides.kernel_source_dir {
@@ -65,7 +67,7 @@ impl Observer<'_> {
         };
         let mut own = self.exported_by(cell);
         let (mut changed, mut imported) = (Vec::new(), std::collections::BTreeSet::new());
-        let mut unknown = !versions || shared.is_none();
+        let mut unknown = shared.is_none();
         own.extend(shared.unwrap_or_default());
         for path in self.module_files(cell) {
             let Ok(imports) = elf::imports(&path) else {
@@ -85,7 +87,9 @@ impl Observer<'_> {
         match Misfit::of_symbols(changed) {
             _ if unknown => Fit::Unknown,
             Some(misfit) => Fit::Not(misfit),
-            None => Fit::Fits { symbols: imported.len() },
+            None if versions => Fit::Fits(Compared { symbols: imported.len(), types: None }),
+            None if ours => self.fit_of_uses(cell, &headers, &config_file),
+            None => self.fit_of_names(cell, &headers),
         }
     }
 

@@ -47,6 +47,7 @@ mod shared;
 mod signatures;
 mod stat;
 pub mod status;
+mod uses;
 
 pub use install_tree::place as install_tree_place;
 use judge::Known;

@@ -250,12 +250,12 @@ impl<'a> Planner<'a> {
     /// True when headers that changed do not make a build stale: the administrator wants it so, and all
     /// that it imports is what it was.
     fn fits_headers(&self, view: &CellView) -> bool {
-        self.system.rebuild == Rebuild::Abi && matches!(view.fit, Some(Fit::Fits { .. }))
+        self.system.rebuild == Rebuild::Abi && matches!(view.fit, Some(Fit::Fits(_)))
     }
 
     /// Plans to write down that a build fits headers that changed, unless that is done (false).
     pub(super) fn keep_step(&mut self, cell: &Cell, view: &CellView) -> bool {
-        let (Now::Judged { inputs, .. }, Some(record), Some(Fit::Fits { symbols })) =
+        let (Now::Judged { inputs, .. }, Some(record), Some(Fit::Fits(compared))) =
             (&view.now, &view.record, &view.fit)
         else {
             return false;
@@ -264,7 +264,7 @@ impl<'a> Planner<'a> {
             return false;
         }
         let change = inputs.headers.change_since(&record.judged().headers);
-        let reason = Reason::AbiKept { change, symbols: *symbols };
+        let reason = Reason::AbiKept { change, compared: *compared };
         self.step(Action::Keep { cell: cell.clone() }, reason, Vec::new());
         true
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::model::directive::DirectiveChange;
-use crate::model::fit::Misfit;
+use crate::model::fit::{self, Misfit};
 use crate::model::ids::{KernelRelease, Version};
 use crate::model::inputs::Change;
 
@@ -36,8 +36,8 @@ pub enum Reason {
     AbiKept {
         /// The headers.
         change: Change,
-        /// How many symbols it imports.
-        symbols: usize,
+        /// What that is.
+        compared: fit::Compared,
     },
     /// A module that it depends on will be another build after this run.
     DependencyBuilt {
@@ -154,9 +154,7 @@ impl fmt::Display for Reason {
             }
             Self::Directive { change } => write!(f, "its dkms.conf or an override of it changed: {change}"),
             Self::Misfit { change, misfit } => write!(f, "{change}, and {misfit}"),
-            Self::AbiKept { change, symbols } => {
-                write!(f, "{change}, but all {symbols} imported symbols are the same")
-            }
+            Self::AbiKept { change, compared } => write!(f, "{change}, but {compared} are the same"),
             Self::MadeByDkms { symbols } => {
                 write!(
                     f,

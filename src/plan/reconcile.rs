@@ -392,7 +392,7 @@ impl<'a> Planner<'a> {
 /// Why a build without a record is taken over.
 pub(super) fn adopted(view: &CellView) -> Reason {
     let symbols = match view.fit {
-        Some(Fit::Fits { symbols }) => Some(symbols),
+        Some(Fit::Fits(compared)) => Some(compared.symbols),
         _ => None,
     };
     if view.is_loaded() { Reason::FromArchive { symbols } } else { Reason::MadeByDkms { symbols } }

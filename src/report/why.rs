@@ -77,8 +77,8 @@ fn would_be_kept(plan: &Plan, cell: &Cell, view: &CellView) -> Option<String> {
         matches!(&step.action, Action::Build { cell: c, .. } if c == cell) && for_headers(&step.reason)
     });
     match view.fit {
-        Some(Fit::Fits { symbols }) if builds => Some(format!(
-            "all {symbols} imported symbols are the same: with rebuild=\"abi\" in \
+        Some(Fit::Fits(compared)) if builds => Some(format!(
+            "{compared} are the same: with rebuild=\"abi\" in \
              /etc/dkms/framework.conf the build would be kept"
         )),
         _ => None,
@@ -102,7 +102,7 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
             Some((inputs, kept)) => {
                 let reason = Reason::AbiKept {
                     change: kept.headers.change_since(&inputs.headers),
-                    symbols: kept.symbols,
+                    compared: kept.compared,
                 };
                 format!("nothing to do: {reason}")
             }

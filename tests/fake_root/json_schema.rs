@@ -9,12 +9,13 @@ use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 use dkms_hook::model::blind::{Blind, Cause};
 use dkms_hook::model::directive::DirectiveChange;
 use dkms_hook::model::error::Error;
-use dkms_hook::model::fit::{Misfit, SymbolChange};
+use dkms_hook::model::fit::{Compared, Misfit, SymbolChange};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
 use dkms_hook::model::inputs::{Change, Field, Headers, INPUTS, Input, Inputs};
 use dkms_hook::model::record::FailureNote;
 use dkms_hook::model::rival::{Labels, Rival};
 use dkms_hook::model::system::{System, TreePlace};
+use dkms_hook::model::uses::{ChangeOfType, TypeChange};
 use dkms_hook::plan::{Action, Condition, Note, Plan, Reason, Step, Subject};
 use dkms_hook::report::json as report_json;
 use serde_json::{Value, json};
@@ -102,15 +103,27 @@ fn misfits() -> Vec<Misfit> {
         Misfit::Vermagic { word: "preempt".into(), missing: true },
         Misfit::Unversioned { module: "zfs.ko".into() },
         Misfit::Symbols { first, more: 2 },
+        Misfit::Uses { first: uses(), more: 1 },
+        Misfit::Configuration,
         Misfit::SourceIsNewer { file: "a.c".into() },
     ];
     for misfit in &all {
         match misfit {
             Misfit::Vermagic { .. } | Misfit::Unversioned { .. } | Misfit::Symbols { .. } => {}
-            Misfit::SourceIsNewer { .. } => {}
+            Misfit::SourceIsNewer { .. } | Misfit::Uses { .. } | Misfit::Configuration => {}
         }
     }
     all
+}
+
+fn uses() -> Vec<TypeChange> {
+    let changes = [
+        ChangeOfType::Gone,
+        ChangeOfType::Prototype,
+        ChangeOfType::Export { old: "EXPORT_SYMBOL of vmlinux".into(), new: "EXPORT_SYMBOL_GPL of x".into() },
+        ChangeOfType::Layout { old: vec!["0 int a".into()], new: Vec::new(), more: 1 },
+    ];
+    changes.map(|change| TypeChange { name: "struct device".into(), change }).into()
 }
 
 fn reasons() -> Vec<Reason> {
@@ -119,7 +132,8 @@ fn reasons() -> Vec<Reason> {
     let mut all = vec![
         Reason::NotBuilt,
         Reason::NotInstalled,
-        Reason::AbiKept { change: headers.clone(), symbols: 5 },
+        Reason::AbiKept { change: headers.clone(), compared: Compared { symbols: 5, types: None } },
+        Reason::AbiKept { change: headers.clone(), compared: Compared { symbols: 5, types: Some(3) } },
         Reason::DependencyBuilt { name: "spl".into() },
         Reason::WrongKernel,
         Reason::Newer { than: version.clone() },

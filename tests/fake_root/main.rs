@@ -54,6 +54,7 @@ mod sources;
 mod tarball_safety;
 mod tarballs;
 mod toy_demo;
+mod types;
 mod uname;
 mod weak_updates;
 mod why;

@@ -6,7 +6,7 @@ use dkms_hook::plan::{self, Action, Condition, Options, Plan, Step};
 
 use crate::machine::{
     Active, Build, Conf, Due, K, Kernel, M, Machine, Made, Name, Note, Registered, Thing, Verdict, Written,
-    every_duty,
+    every_duty, has_debug_information,
 };
 use crate::observe::{headers_package, k_of, learn, m_of, name_of};
 
@@ -231,6 +231,7 @@ impl Doing<'_> {
             fits_kernel: true,
             loaded: false,
             outdated: false,
+            uses: has_debug_information(m),
             token: machine.tokens,
         };
         machine.builds.insert((m, k), build);
@@ -250,6 +251,7 @@ impl Doing<'_> {
         let since = self.machine.active.get(&(m.0, k)).filter(|a| files && a.m == m).map(|a| a.since);
         let build = self.machine.builds.get_mut(&(m, k)).expect("there is a build");
         build.written = Some(Written { files, without_image, ..Written::default() });
+        build.uses = false;
         learn(self.machine, &made);
         let old = |made: i64| since.is_some_and(|since| made <= since);
         let seen = self.machine.as_seen();

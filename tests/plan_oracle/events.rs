@@ -269,6 +269,7 @@ fn build(machine: &mut Machine, m: M, k: K, install: bool, edit: impl FnOnce(&mu
         fits_kernel: true,
         loaded: false,
         outdated: false,
+        uses: false,
         token,
     };
     edit(&mut build);

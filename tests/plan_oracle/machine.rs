@@ -102,6 +102,8 @@ pub struct Build {
     pub loaded: bool,
     /// The source changed after a foreign build.
     pub outdated: bool,
+    /// It is written down what it uses of its kernel.
+    pub uses: bool,
     /// Whose signature its modules bear, whatever is written down.
     pub bears: Option<u8>,
     /// Tells it from other builds of the same cell.
@@ -383,6 +385,11 @@ impl Machine {
 /// Modules and kernels whose symbols have versions: builds can be compared with other headers.
 pub fn has_symbol_versions(k: K) -> bool {
     k != 2
+}
+
+/// Modules of which it can be written down what they use: they have debugging information.
+pub fn has_debug_information(m: M) -> bool {
+    m.0 != 1
 }
 
 /// Headers come in pairs that export the same.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dkms_hook::model::blind::{Blind, Cause};
 use dkms_hook::model::error::Error;
-use dkms_hook::model::fit::{Fit, Misfit, Rebuild};
+use dkms_hook::model::fit::{Compared, Fit, Misfit, Rebuild};
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::{
@@ -212,7 +212,7 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
     let record = written.map(|(build, written)| Record {
         inputs: inputs(machine, &build.made).into(),
         provenance: Provenance::BuiltHere,
-        kept: written.kept.map(|revision| Kept { headers: headers(revision), symbols: 5 }),
+        kept: written.kept.map(|revision| Kept { headers: headers(revision), compared: compared(k) }),
         stamp: String::new(),
         facts: facts(&build.made.conf, k),
         installed: if written.files {
@@ -256,14 +256,26 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
     }
 }
 
+fn fits(k: K) -> Fit {
+    Fit::Fits(compared(k))
+}
+
+fn compared(k: K) -> Compared {
+    Compared { symbols: 5, types: (!has_symbol_versions(k)).then_some(40) }
+}
+
 /// How a build stands to the headers, where that is looked at.
 fn fit(machine: &Machine, m: M, k: K, installed: bool) -> Option<Fit> {
     let build = machine.builds.get(&(m, k))?;
     let now = machine.now(m, k)?;
-    let symbols = || match has_symbol_versions(k) {
+    // Where symbols have no versions, what is written down at a build takes their place.
+    let symbols = || match has_symbol_versions(k) || build.uses && build.written.is_some() {
         false => Fit::Unknown,
-        true if same_symbols(build.made.headers, now.headers) => Fit::Fits { symbols: 5 },
-        true => Fit::Not(Misfit::Vermagic { word: "SMP".to_owned(), missing: true }),
+        true if same_symbols(build.made.headers, now.headers) => fits(k),
+        true if has_symbol_versions(k) => {
+            Fit::Not(Misfit::Vermagic { word: "SMP".to_owned(), missing: true })
+        }
+        true => Fit::Not(Misfit::Configuration),
     };
     match &build.written {
         None if !build.fits_kernel => None,
@@ -271,7 +283,7 @@ fn fit(machine: &Machine, m: M, k: K, installed: bool) -> Option<Fit> {
             Some(Fit::Not(Misfit::SourceIsNewer { file: "a.c".into() }))
         }
         None => Some(symbols()),
-        Some(written) if written.kept == Some(now.headers) => Some(Fit::Fits { symbols: 5 }),
+        Some(written) if written.kept == Some(now.headers) => Some(fits(k)),
         Some(_) if !installed => None,
         Some(_) => crate::spec::only_headers_differ(&now, &build.made).then(symbols),
     }

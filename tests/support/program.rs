@@ -158,6 +158,11 @@ impl FakeRoot {
         self.write(PACKAGES, lines.join("\n") + "\n");
     }
 
+    /// One more stand-in: what it does when it is called.
+    pub fn stand_in(&self, name: &str, text: &str) {
+        self.write_script(format!("{STAND_INS}/{name}"), &format!("#!/bin/sh\n{text}"));
+    }
+
     fn write_stand_ins(&self) {
         if self.exists(format!("{STAND_INS}/depmod")) {
             return;

@@ -204,13 +204,13 @@ impl Executor<'_> {
     /// Writes down that a build fits the headers that are there now.
     pub(super) fn keep(&self, cell: &Cell) -> Result<()> {
         let layout = self.observer.layout;
-        let Some(CellView { now: Now::Judged { inputs, stamp, .. }, fit: Some(Fit::Fits { symbols }), .. }) =
+        let Some(CellView { now: Now::Judged { inputs, stamp, .. }, fit: Some(Fit::Fits(compared)), .. }) =
             self.system.cell(cell)
         else {
             return Ok(());
         };
         let Some(mut record) = state::record(layout, cell)? else { return Ok(()) };
-        record.kept = Some(Kept { headers: inputs.headers.clone(), symbols: *symbols });
+        record.kept = Some(Kept { headers: inputs.headers.clone(), compared: *compared });
         record.stamp.clone_from(stamp);
         state::save_record(layout, cell, &record)?;
         tree::drop_verdict(layout, cell)

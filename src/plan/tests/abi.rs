@@ -1,10 +1,11 @@
 //! Headers that changed and nothing else, and builds of which nothing is known.
 
 use super::world::{World, needs, notes, reason, steps};
-use crate::model::fit::{Fit, Misfit, Rebuild, SymbolChange};
+use crate::model::fit::{Compared, Fit, Misfit, Rebuild, SymbolChange};
 use crate::model::record::Kept;
 use crate::model::request::{Goal, Request};
 use crate::model::system::System;
+use crate::model::uses::{ChangeOfType, TypeChange};
 use crate::plan::{Options, Plan, plan};
 
 /// `a/1` and `b/1`, which depends on it, installed; then the headers change.
@@ -20,7 +21,7 @@ fn world(fit: Option<Fit>) -> World {
 }
 
 fn fits() -> Option<Fit> {
-    Some(Fit::Fits { symbols: 12 })
+    Some(Fit::Fits(Compared { symbols: 12, types: None }))
 }
 
 fn symbol() -> Misfit {
@@ -50,11 +51,40 @@ fn a_build_that_fits_is_kept_where_the_administrator_says_so() {
 }
 
 #[test]
+fn of_a_kernel_without_symbol_versions_types_decide() {
+    let world = world(Some(Fit::Fits(Compared { symbols: 12, types: Some(300) })));
+    let kept = with(&world, Rebuild::Abi, &everything());
+    assert_eq!(
+        reason(&kept, "keep a/1 for 6.1"),
+        "the kernel headers changed from 1 to 2, but all 300 types and 12 symbols that it uses of the kernel are \
+         the same"
+    );
+    let lines = |line: &str| vec![line.to_owned()];
+    let change = ChangeOfType::Layout { old: lines("8 int a"), new: lines("8 long a"), more: 0 };
+    let changes = vec![
+        TypeChange { name: "struct bus_type".into(), change },
+        TypeChange { name: "bus_register".into(), change: ChangeOfType::Prototype },
+    ];
+    let mut world = world;
+    world.view("a/1", "6.1").fit = Misfit::of_uses(changes).map(Fit::Not);
+    world.view("b/1", "6.1").fit = Some(Fit::Not(Misfit::Configuration));
+    let built = with(&world, Rebuild::Abi, &everything());
+    assert_eq!(
+        reason(&built, "build a/1 for 6.1"),
+        "the kernel headers changed from 1 to 2, and what it uses of the kernel changed: struct bus_type \
+         (`8 int a` -> `8 long a`), bus_register"
+    );
+    let inputs = with(&world, Rebuild::Inputs, &everything());
+    assert!(reason(&inputs, "build b/1 for 6.1").ends_with("and the kernel's configuration changed"));
+}
+
+#[test]
 fn what_is_noted_is_not_noted_again_until_the_headers_change_once_more() {
     let mut world = world(fits());
     for id in ["a/1", "b/1"] {
         let headers = world.inputs(id, "6.1").headers.clone();
-        world.view(id, "6.1").record.as_mut().unwrap().kept = Some(Kept { headers, symbols: 12 });
+        world.view(id, "6.1").record.as_mut().unwrap().kept =
+            Some(Kept { headers, compared: Compared { symbols: 12, types: None } });
     }
     assert!(with(&world, Rebuild::Abi, &everything()).is_empty());
     assert_eq!(steps(&with(&world, Rebuild::Inputs, &everything()))[0], "build a/1 for 6.1");

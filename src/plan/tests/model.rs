@@ -95,12 +95,12 @@ impl Run<'_> {
             }
             Action::Keep { cell } => {
                 let view = self.view(cell);
-                let (Now::Judged { inputs, .. }, Some(Fit::Fits { symbols }), Some(record)) =
+                let (Now::Judged { inputs, .. }, Some(Fit::Fits(compared)), Some(record)) =
                     (&view.now, &view.fit, &mut view.record)
                 else {
                     panic!("{cell}: {view:?}")
                 };
-                record.kept = Some(Kept { headers: inputs.headers.clone(), symbols: *symbols });
+                record.kept = Some(Kept { headers: inputs.headers.clone(), compared: *compared });
                 view.verdict = None;
             }
             Action::Resign { cell, reinstall } => {

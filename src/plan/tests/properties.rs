@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::model::{Run, refresh};
 use super::world::{absent, arch, asked, failed, inputs, kernel, module, record, steps as steps_of};
 use crate::model::error::Error;
-use crate::model::fit::{Fit, Misfit, Rebuild};
+use crate::model::fit::{Compared, Fit, Misfit, Rebuild};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::inputs::Inputs;
 use crate::model::record::Provenance;
@@ -120,10 +120,10 @@ fn system(choices: &mut Choices<'_>) -> System {
         if counts {
             view.fit = a_fit(choices);
         }
-        if let (Some(record), Some(Fit::Fits { symbols }), true) =
+        if let (Some(record), Some(Fit::Fits(compared)), true) =
             (&mut view.record, &view.fit, choices.rarely(3))
         {
-            record.kept = Some(Kept { headers: inputs.headers.clone(), symbols: *symbols });
+            record.kept = Some(Kept { headers: inputs.headers.clone(), compared: *compared });
         }
     }
     system
@@ -132,7 +132,8 @@ fn system(choices: &mut Choices<'_>) -> System {
 fn a_fit(choices: &mut Choices<'_>) -> Option<Fit> {
     let misfit = || Misfit::Vermagic { word: "preempt".to_owned(), missing: true };
     match choices.pick(5) {
-        0 | 1 => Some(Fit::Fits { symbols: 3 }),
+        0 => Some(Fit::Fits(Compared { symbols: 3, types: None })),
+        1 => Some(Fit::Fits(Compared { symbols: 3, types: Some(40) })),
         2 => Some(Fit::Unknown),
         3 => Some(Fit::Not(misfit())),
         _ => None,

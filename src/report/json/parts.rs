@@ -1,12 +1,13 @@
 //! Parts of actions, reasons and notes.
 
 use std::path::Path;
+use std::slice::from_ref;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::model::inputs::{INPUTS, Value};
-use crate::model::{directive, fit, ids, inputs, record};
+use crate::model::{directive, fit, ids, inputs, record, uses};
 
 /// [`ids::Cell`].
 #[derive(Serialize)]
@@ -111,6 +112,8 @@ pub(super) enum Misfit<'a> {
     Vermagic { word: &'a str, missing: bool },
     Unversioned { module: &'a str },
     Symbols { first: Vec<Symbol<'a>>, more: usize },
+    Uses { first: Vec<Use<'a>>, more: usize },
+    Configuration,
     SourceIsNewer { file: &'a Path },
 }
 
@@ -122,6 +125,10 @@ impl<'a> From<&'a fit::Misfit> for Misfit<'a> {
             fit::Misfit::Symbols { first, more } => {
                 Self::Symbols { first: first.iter().map(Into::into).collect(), more: *more }
             }
+            fit::Misfit::Uses { first, more } => {
+                Self::Uses { first: first.iter().map(Into::into).collect(), more: *more }
+            }
+            fit::Misfit::Configuration => Self::Configuration,
             fit::Misfit::SourceIsNewer { file } => Self::SourceIsNewer { file },
         }
     }
@@ -140,6 +147,27 @@ impl<'a> From<&'a fit::SymbolChange> for Symbol<'a> {
         // As `Module.symvers` writes it.
         let crc = |crc: Option<u32>| crc.map(|crc| format!("{crc:#010x}"));
         Self { symbol: &change.symbol, old: crc(change.old), new: crc(change.new) }
+    }
+}
+
+/// [`uses::TypeChange`].
+#[derive(Serialize)]
+pub(super) struct Use<'a> {
+    name: &'a str,
+    became: &'static str,
+    old: &'a [String],
+    new: &'a [String],
+}
+
+impl<'a> From<&'a uses::TypeChange> for Use<'a> {
+    fn from(change: &'a uses::TypeChange) -> Self {
+        let (became, old, new): (_, &[_], &[_]) = match &change.change {
+            uses::ChangeOfType::Gone => ("gone", &[], &[]),
+            uses::ChangeOfType::Prototype => ("prototype", &[], &[]),
+            uses::ChangeOfType::Export { old, new } => ("export", from_ref(old), from_ref(new)),
+            uses::ChangeOfType::Layout { old, new, .. } => ("layout", old, new),
+        };
+        Self { name: &change.name, became, old, new }
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) enum Reason<'a> {
     Stale { change: Change<'a> },
     Directive { change: Directive<'a> },
     Misfit { change: Change<'a>, misfit: Misfit<'a> },
-    AbiKept { change: Change<'a>, symbols: usize },
+    AbiKept(Kept<'a>),
     DependencyBuilt { name: &'a str },
     WrongKernel,
     Newer { than: &'a str },
@@ -43,6 +43,15 @@ pub(super) enum Reason<'a> {
     LinkMisfit { of: &'a str },
 }
 
+/// [`plan::Reason::AbiKept`].
+#[derive(Serialize)]
+pub(super) struct Kept<'a> {
+    change: Change<'a>,
+    symbols: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    types: Option<usize>,
+}
+
 impl<'a> From<&'a plan::Reason> for Reason<'a> {
     fn from(value: &'a plan::Reason) -> Self {
         match value {
@@ -53,8 +62,9 @@ impl<'a> From<&'a plan::Reason> for Reason<'a> {
             plan::Reason::Misfit { change, misfit } => {
                 Self::Misfit { change: change.into(), misfit: misfit.into() }
             }
-            plan::Reason::AbiKept { change, symbols } => {
-                Self::AbiKept { change: change.into(), symbols: *symbols }
+            plan::Reason::AbiKept { change, compared } => {
+                let (symbols, types) = (compared.symbols, compared.types);
+                Self::AbiKept(Kept { change: change.into(), symbols, types })
             }
             plan::Reason::DependencyBuilt { name } => Self::DependencyBuilt { name },
             plan::Reason::WrongKernel => Self::WrongKernel,

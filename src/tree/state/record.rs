@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inputs::{Facts, Headers, Inputs};
 use super::{FORMAT, first};
+use crate::model::fit::Compared;
 use crate::model::record as model;
 
 /// [`model::Record`].
@@ -49,6 +50,9 @@ enum Provenance {
 struct Kept {
     headers: Headers,
     symbols: usize,
+    /// Without it: the symbols had versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    types: Option<usize>,
 }
 
 /// [`model::Overrides`].
@@ -94,7 +98,10 @@ impl super::OnDisk for OnDisk {
                 Some(Provenance::Cache) => model::Provenance::Cache,
             },
             inputs: Arc::new(self.inputs.0),
-            kept: self.kept.map(|kept| model::Kept { headers: kept.headers.into(), symbols: kept.symbols }),
+            kept: self.kept.map(|kept| model::Kept {
+                headers: kept.headers.into(),
+                compared: Compared { symbols: kept.symbols, types: kept.types },
+            }),
             stamp: self.stamp,
             facts: self.facts.into(),
             installed: self.installed.into_iter().map(Into::into).collect(),
@@ -119,7 +126,11 @@ impl From<&model::Record> for OnDisk {
                 model::Provenance::Cache => Some(Provenance::Cache),
             },
             inputs: Inputs((*record.inputs).clone()),
-            kept: kept.map(|kept| Kept { headers: Headers::from(&kept.headers), symbols: kept.symbols }),
+            kept: kept.map(|kept| Kept {
+                headers: Headers::from(&kept.headers),
+                symbols: kept.compared.symbols,
+                types: kept.compared.types,
+            }),
             stamp: record.stamp.clone(),
             facts: Facts::from(&record.facts),
             installed: record.installed.iter().cloned().map(Into::into).collect(),

@@ -71,7 +71,9 @@ impl Spec<'_> {
         let Some(written) = &build.written else { return false };
         let looked_at = self.installed(m) && only_headers_differ(&now, &build.made);
         let fits = written.kept == Some(now.headers)
-            || looked_at && has_symbol_versions(self.k) && same_symbols(now.headers, build.made.headers);
+            || looked_at
+                && (has_symbol_versions(self.k) || build.uses)
+                && same_symbols(now.headers, build.made.headers);
         self.machine.abi && fits
     }
 
