@@ -5,6 +5,7 @@
 mod compression;
 pub mod headers;
 mod index;
+mod kbuild;
 mod kernel_config;
 mod listing;
 mod releases;
@@ -16,6 +17,7 @@ mod vermagic;
 
 pub use compression::compression;
 pub use index::{depmod_base, index_file, indexed_files};
+pub use kbuild::{Kbuild, has_rust_crates};
 pub use kernel_config::KernelConfig;
 pub use listing::Listing;
 pub use releases::{

@@ -154,10 +154,46 @@ fn rustc(root: &FakeRoot, version: &str) {
     root.write("/etc/dkms/framework.conf", format!("# {version}\n"));
 }
 
+/// What a kernel's own build tree has for modules in Rust.
+fn rust_crates(root: &FakeRoot) {
+    root.write(format!("/usr/src/linux-headers-{K}/rust/libkernel.rmeta"), "");
+}
+
+// linux-headers-7.2.13+deb14-amd64: CONFIG_RUST=y, no rust/, no scripts/target.json. With the right rustc:
+// "target file … does not exist".
+#[test]
+fn headers_without_rust_are_no_trouble_of_the_compiler() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).config("CONFIG_RUST=y").install(&root);
+    root.dkms(&["status"]).expect(0);
+    ToyModule::new("oxide", "1").file("oxide.rs", "use kernel::prelude::*;\n").register(&root);
+    let why = format!(
+        "the headers of kernel {K} have nothing to build it with: there is no /usr/src/linux-headers-{K}/rust"
+    );
+    root.hook(&[]).expect(11).says(&why).says("no compiler helps").does_not_say("install");
+    // Said for good, and not tried again by each run.
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out.matches("would build").count(), 0);
+    root.hook(&["status"]).expect(1).says(&why);
+    root.hook(&[]).expect(11).says("failed before");
+    // A compiler that comes is another input, and ends the same way.
+    rustc(&root, "1.97.1");
+    root.hook(&[]).expect(11).says(&why);
+    assert!(root.take_make_calls().is_empty());
+    // Other headers are another matter.
+    rust_crates(&root);
+    root.write(
+        format!("/usr/src/linux-headers-{K}/include/generated/utsversion.h"),
+        "#define UTS_VERSION \"#2\"\n",
+    );
+    root.hook(&[]).expect(0);
+    assert_eq!(root.take_make_calls().len(), 1);
+}
+
 #[test]
 fn a_rust_compiler_counts_for_modules_in_rust_on_kernels_that_support_it() {
     let root = FakeRoot::new();
     ToyKernel::new(K).config("CONFIG_RUST=y").install(&root);
+    rust_crates(&root);
     ToyKernel::new("6.1.0-old").install(&root);
     root.dkms(&["status"]).expect(0);
     ToyModule::new("plain", "1").file("tool/main.rs", "fn main() {}\n").register(&root);
@@ -186,6 +222,7 @@ fn without_the_rust_compiler_modules_in_rust_wait_for_it() {
     let root = FakeRoot::new();
     let version = "CONFIG_RUSTC_VERSION_TEXT=\"rustc 1.85.0 (4d91de4e4 2025-02-17)\"";
     ToyKernel::new(K).config("CONFIG_RUST=y").config(version).install(&root);
+    rust_crates(&root);
     root.dkms(&["status"]).expect(0);
     ToyModule::new("oxide", "1").file("oxide.rs", "use kernel::prelude::*;\n").register(&root);
     root.hook(&[]).expect(11).says("rustc is not installed").says("was built with rustc 1.85.0");

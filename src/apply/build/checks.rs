@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::steps::make_command;
 use super::{Failure, Job};
 use crate::apply::tarball::is_stub;
-use crate::kernel::KernelConfig;
 use crate::kernel::toolchain::{self, Toolchain};
+use crate::kernel::{KernelConfig, has_rust_crates};
 use crate::model::error::Kind;
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::version::natural;
@@ -96,11 +96,25 @@ pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failu
     Ok(())
 }
 
-/// The Rust compiler, where there is something for it to do.
+/// The Rust compiler, and what it builds against, where there is something for it to do.
 pub(super) fn rust(job: &Job<'_>, source: &Path) -> Result<(), Failure> {
-    let missing =
-        toolchain::supports_rust(job.context) && has_rust(source) && !toolchain::rustc().contains(' ');
-    if !missing {
+    if !toolchain::supports_rust(job.context) || !has_rust(source) {
+        return Ok(());
+    }
+    let headers = &job.context.kernel_source_dir;
+    if !has_rust_crates(headers) {
+        let what = format!(
+            "the module contains Rust, and the headers of kernel {} have nothing to build it with: there is no {}",
+            job.cell.kernel,
+            job.layout.shown(&headers.join("rust")).display()
+        );
+        // Not trouble with the compiler: while these headers are here, another try ends the same way.
+        return Err(Failure::new(Kind::Make, what).hint(
+            "no compiler helps: ask the kernel's distributor for headers with that directory, or build with the \
+             kernel's own build tree (--kernelsourcedir)",
+        ));
+    }
+    if toolchain::rustc().contains(' ') {
         return Ok(());
     }
     let config =
