@@ -40,6 +40,33 @@ fn make_fails_with_the_first_errors_and_both_logs() {
     assert!(!root.layout.failed_log(&run.cell).exists(), "a success takes the failure's log away");
 }
 
+// EXTRA_CFLAGS: obeyed by Linux 6.12 (scripts/Makefile.lib), left out by 7.2 without a word, exit 0.
+#[test]
+fn flags_that_the_kernel_leaves_out_are_told_and_told_apart() {
+    let root = root();
+    let scripts = format!("/usr/src/linux-headers-{K}/scripts");
+    let kbuild = |lib: &str| {
+        for (name, text) in [("build", ""), ("lib", lib), ("modpost", "")] {
+            root.write(format!("{scripts}/Makefile.{name}"), text);
+        }
+    };
+    kbuild("_c_flags = $(ccflags-y)\n");
+    let makefile = "obj-m := hello.o\nEXTRA_CFLAGS += -DWANT\n";
+    let module = ToyModule::new("hello", "1.0").file("Makefile", makefile);
+    let warning = "Makefile sets EXTRA_CFLAGS, which this kernel's build system does not know: it builds without \
+                   these flags. Write ccflags-y in its place, which all kernels know";
+    let built = Run::new(&root, &module).build().unwrap();
+    assert!(built.warnings.contains(&warning.to_owned()), "{:?}", built.warnings);
+    let needs_it = "#include <linux/module.h>\n#ifndef WANT\n#error WANT is missing\n#endif\n";
+    let failure = fails(&root, &module.clone().file("hello.c", needs_it));
+    assert_eq!(failure.hint.as_deref(), Some(&*format!("this may be why: {warning}")));
+    // A failure that is the source's own gets no such hint.
+    let failure = fails(&root, &module.clone().file("Makefile", "obj-m := hello.o\n").failing());
+    assert_eq!(failure.hint, None);
+    kbuild("_c_flags = $(ccflags-y) $(EXTRA_CFLAGS) # and EXTRA_AFLAGS, EXTRA_LDFLAGS\n");
+    assert_eq!(fails(&root, &module.file("hello.c", needs_it)).hint, None);
+}
+
 #[test]
 fn a_failed_rebuild_leaves_the_old_build_alone() {
     let root = root();

@@ -27,8 +27,18 @@ pub fn diagnose(log: &Path, build_dir: &Path, status: i32) -> Diagnosis {
     found
 }
 
+/// Whether the last command of a log looked for a file in vain.
+pub fn lacks_a_file(log: &Path) -> bool {
+    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    last_command(&text.unwrap_or_default()).contains("No such file or directory")
+}
+
+fn last_command(text: &str) -> &str {
+    text.rsplit_once("\n# command: ").map_or(text, |(_, block)| block)
+}
+
 fn findings(text: &str, build_dir: &str) -> Diagnosis {
-    let block = text.rsplit_once("\n# command: ").map_or(text, |(_, block)| block);
+    let block = last_command(text);
     // The first line is the command itself.
     let lines = || block.lines().skip(1).map(str::trim_end).filter(|line| !line.trim().is_empty());
     let mut errors: Vec<&str> = Vec::new();

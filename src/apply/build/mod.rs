@@ -12,6 +12,7 @@
 mod checks;
 pub(super) mod compress;
 mod diagnose;
+mod makefiles;
 pub(super) mod publish;
 mod results;
 mod steps;

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use super::diagnose::diagnose;
+use super::diagnose::{diagnose, lacks_a_file};
+use super::makefiles::{self, Remarks};
 use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::script;
+use crate::kernel::Kbuild;
 use crate::model::error::Kind;
 use crate::process::{Process, ProcessError};
 
@@ -69,11 +71,21 @@ pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&
 /// Runs make.
 pub(super) fn make(job: &Job<'_>, work: &Workspace, llvm: bool) -> Result<(), Failure> {
     let command = make_command(&job.conf.make, job.jobs, job.cell.kernel.as_str(), llvm);
+    let remarks = remarks(job, work);
+    remarks.warnings.iter().for_each(|warning| work.warn(job, warning));
     let status = logged(job, work, Process::bash(&command), "Building module(s)")?;
     if status == 0 {
         return Ok(());
     }
-    Err(diagnosed(work, Kind::Make, format!("make failed with exit status {status}"), status))
+    let mut failure = diagnosed(work, Kind::Make, format!("make failed with exit status {status}"), status);
+    failure.hint = failure.hint.or_else(|| remarks.hint(lacks_a_file(&work.log)));
+    Err(failure)
+}
+
+/// What of the source the kernel's build system may take otherwise than its author meant.
+fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
+    let kbuild = Kbuild::of(&job.context.kernel_source_dir);
+    kbuild.map(|kbuild| makefiles::remarks(&work.dir, &job.conf.make, &kbuild)).unwrap_or_default()
 }
 
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
