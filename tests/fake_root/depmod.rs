@@ -23,10 +23,10 @@ fn it_is_given_the_root_and_the_map_of_symbols() {
     let root = root();
     let dir = root.layout.root.dir().display().to_string();
     root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
-    assert_eq!(calls(&root), [format!("depmod -a -b {dir} {K}")]);
+    assert_eq!(calls(&root), [format!("depmod -a -C {dir}/etc/depmod.d -b {dir} {K}")]);
     let map = root.write(format!("/boot/System.map-{K}"), "");
     root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
-    assert_eq!(calls(&root), [format!("depmod -a -b {dir} -F {} {K}", map.display())]);
+    assert_eq!(calls(&root), [format!("depmod -a -C {dir}/etc/depmod.d -b {dir} -F {} {K}", map.display())]);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn another_tree_to_install_to_is_the_one_that_is_indexed() {
     root.write_script("/var/log/stand-ins/depmod", &head);
     root.dkms(&["install", "hello/1.0", "-k", K, "--installtree", "/srv/image/lib/modules"]).expect(0);
     assert_eq!(root.names(format!("/srv/image/lib/modules/{K}/updates/dkms")), ["hello.ko"]);
-    assert_eq!(calls(&root), [format!("depmod -a -b {dir}/srv/image/ {K}")]);
+    assert_eq!(calls(&root), [format!("depmod -a -C {dir}/srv/image/etc/depmod.d -b {dir}/srv/image/ {K}")]);
     root.dkms(&["uninstall", "hello/1.0", "-k", K, "--installtree", "/srv/image/lib/modules"]).expect(0);
     assert!(!root.exists(format!("/srv/image/lib/modules/{K}/updates")));
     calls(&root);
@@ -94,4 +94,77 @@ fn a_kernel_without_modules_of_its_own_is_indexed_while_it_has_some_of_ours() {
     root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
     assert!(!root.exists(format!("{dir}/modules.dep")), "an index of nothing");
     assert!(root.exists(format!("{dir}/build")), "what is not ours");
+}
+
+#[test]
+fn a_cycle_is_shown_with_the_packages_of_its_modules_and_the_old_index_stays() {
+    let root = root();
+    ToyModule::new("p", "1").register(&root);
+    root.dkms(&["install", "p/1", "-k", K]).expect(0);
+    let index = format!("/lib/modules/{K}/modules.dep");
+    let (works, old) = (root.read("/var/log/stand-ins/depmod"), root.read(&index));
+    root.write(format!("/lib/modules/{K}/extra/q.ko"), "");
+    // As kmod 30 and 34 do: two modules that import each other, and no file is written.
+    let text = "#!/bin/sh\necho 'depmod: ERROR: Cycle detected: p -> q -> p' >&2\n\
+                echo 'depmod: ERROR: Found 2 modules in dependency cycles!' >&2\nexit 1\n";
+    root.write_script("/var/log/stand-ins/depmod", text);
+    for _ in 0..2 {
+        root.dkms(&["install", "hello/1.0", "-k", K, "--force"])
+            .expect(6)
+            .says("Cycle detected: p -> q -> p")
+            .says("p is a module of p/1")
+            .says(&format!("q is /lib/modules/{K}/extra/q.ko, of no package here"))
+            .says("the old modules.dep stays in place");
+    }
+    assert_eq!(root.read(&index), old);
+    root.dkms(&["status", "hello"]).expect(0).says("installed (Module index is out of date)");
+    root.deb("kernel-postinst", K, "configure").expect(0).says("p is a module of p/1");
+    root.write_script("/var/log/stand-ins/depmod", &works);
+    fs::remove_file(root.path(format!("/lib/modules/{K}/extra/q.ko"))).unwrap();
+    root.hook(&[]).expect(0);
+    root.dkms(&["status", "hello"]).expect(0).says("x86_64: installed\n");
+}
+
+#[test]
+fn a_damaged_module_is_shown_though_depmod_ends_well() {
+    let root = root();
+    root.dkms(&["status"]).expect(0);
+    let works = root.read("/var/log/stand-ins/depmod");
+    let text = works.replacen(
+        "#!/bin/sh\n",
+        "#!/bin/sh\necho 'depmod: ERROR: failed to load symbols from /x/updates/dkms/hello.ko: Invalid argument' >&2\n\
+         echo 'depmod: WARNING: could not open modules.builtin.modinfo' >&2\n",
+        1,
+    );
+    root.write_script("/var/log/stand-ins/depmod", &text);
+    root.dkms(&["install", "hello/1.0", "-k", K])
+        .expect(0)
+        .says("failed to load symbols from /x/updates/dkms/hello.ko")
+        .says("hello is a module of hello/1.0")
+        .does_not_say("modules.builtin.modinfo");
+}
+
+#[test]
+fn the_real_one_takes_the_configuration_of_the_root() {
+    // depmod(8), -C: the directories that are given take the place of the machine's.
+    let root = root();
+    root.dkms(&["status"]).expect(0);
+    let Some(real) = ["/usr/sbin/depmod", "/sbin/depmod"].into_iter().find(|path| fs::exists(path).unwrap())
+    else {
+        eprintln!("skipped: depmod is not installed");
+        return;
+    };
+    root.write_script("/var/log/stand-ins/depmod", &format!("#!/bin/sh\nexec {real} \"$@\"\n"));
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    let module = fs::read(root.path(format!("/lib/modules/{K}/updates/dkms/hello.ko"))).unwrap();
+    root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
+    // Against its own rule, that `updates` comes first.
+    root.write(format!("/lib/modules/{K}/kernel/hello.ko"), &module);
+    root.write("/run/depmod.d/a.conf", "override hello * kernel\n");
+    root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0).says("Setting aside");
+    root.write(format!("/lib/modules/{K}/kernel/hello.ko"), "the next revision");
+    root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0);
+    assert!(root.read(format!("/lib/modules/{K}/modules.dep")).starts_with("kernel/hello.ko:"));
+    root.hook(&[]).expect(0).says("Setting aside");
+    assert!(root.read(format!("/lib/modules/{K}/modules.dep")).contains("updates/dkms/hello.ko:"));
 }
