@@ -242,3 +242,33 @@ fn a_script_after_the_install_finds_the_index_and_may_add_to_it() {
     root.dkms(&["install", "hello/1.0", "-k", K, "--force", "--no-depmod"]).expect(0);
     assert_eq!(root.take_depmods(), [""; 0]);
 }
+
+#[test]
+fn what_the_file_system_refuses_is_a_failed_installation() {
+    // DKMS 3.4.3 ends with 6 where a module cannot be copied, and autoinstall says hello(6).
+    let dir = format!("/usr/lib/modules/{K}/updates");
+    let deep = format!("{dir}/dkms");
+    type Break<'a> = &'a dyn Fn(&FakeRoot);
+    let rows: [(&str, Break<'_>); 4] = [
+        ("Not a directory", &|root| drop(root.write(&dir, "a file"))),
+        ("symbolic links", &|root| std::os::unix::fs::symlink("updates", root.path(&dir)).unwrap()),
+        ("directory", &|root| fs::create_dir_all(root.path(format!("{deep}/hello.ko/x"))).unwrap()),
+        ("exists", &|root| {
+            fs::create_dir_all(root.path(&dir)).unwrap();
+            std::os::unix::fs::symlink("nowhere", root.path(&deep)).unwrap();
+        }),
+    ];
+    for (cause, break_it) in rows {
+        let root = root();
+        ToyModule::new("hello", "1.0").register(&root);
+        break_it(&root);
+        root.dkms(&["install", "hello/1.0", "-k", K]).expect(6).says("cannot ").says(cause);
+        assert_eq!(
+            root.dkms(&["status"]).expect(0).out,
+            format!("hello/1.0, {K}, x86_64: built\n"),
+            "{cause}"
+        );
+        root.dkms(&["autoinstall", "-k", K]).expect(11).says("failed for module(s) hello(6).");
+        root.deb("kernel-postinst", K, "configure").expect(0).says("cannot ");
+    }
+}

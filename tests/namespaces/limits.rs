@@ -10,11 +10,12 @@ use crate::support::trace;
 
 const K: &str = "6.12.1-toy";
 
-pub const SCENARIOS: [(&str, fn()); 8] = [
+pub const SCENARIOS: [(&str, fn()); 9] = [
     ("a_build_that_fills_the_disk", a_build_that_fills_the_disk),
     ("a_module_that_does_not_fit", a_module_that_does_not_fit),
     ("an_archive_that_does_not_fit", an_archive_that_does_not_fit),
     ("a_tree_that_is_read_only", a_tree_that_is_read_only),
+    ("kernels_that_nothing_can_be_written_to", kernels_that_nothing_can_be_written_to),
     ("a_tree_that_becomes_read_only_during_a_build", a_tree_that_becomes_read_only_during_a_build),
     ("a_tree_that_goes_away_during_a_build", a_tree_that_goes_away_during_a_build),
     ("another_file_system_over_the_kernels", another_file_system_over_the_kernels),
@@ -149,6 +150,27 @@ fn a_tree_that_is_read_only() {
     remount(&root, "/var/lib/dkms", "ro");
     root.hook(&[]).expect(0).says("nothing to do");
     root.deb("trigger", "", "triggered").expect(0);
+}
+
+/// DKMS 3.4.3 ends with 6, and says good(6).
+fn kernels_that_nothing_can_be_written_to() {
+    let root = FakeRoot::new();
+    mount(&root, "/usr/lib/modules", "size=256k");
+    ToyKernel::new(K).install(&root);
+    ToyModule::new("good", "1").register(&root);
+    let refused = |words: &str| {
+        root.dkms(&["install", "good/1", "-k", K]).expect(6).says("/updates").says(words);
+        root.dkms(&["autoinstall", "-k", K]).expect(11).says("good(6)");
+        root.deb("kernel-postinst", K, "configure").expect(0).says(words);
+        assert_eq!(root.dkms(&["status"]).expect(0).out, format!("good/1, {K}, x86_64: built\n"));
+    };
+    remount(&root, "/usr/lib/modules", "ro");
+    refused("remount it read-write");
+    remount(&root, "/usr/lib/modules", "rw");
+    fill(&root, &format!("/usr/lib/modules/{K}/filler"));
+    refused("free some space");
+    std::fs::remove_file(root.path(format!("/usr/lib/modules/{K}/filler"))).unwrap();
+    root.dkms(&["install", "good/1", "-k", K]).expect(0);
 }
 
 /// Process numbers are handed out in order, and nobody else is in this namespace.

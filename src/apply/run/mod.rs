@@ -342,7 +342,7 @@ impl Executor<'_> {
             }
         }
         let installer = Installer { force, ..self.installer(cell, rivals) };
-        installer.install(cell, conf.as_ref())?;
+        installer.install(cell, conf.as_ref()).map_err(of_installation)?;
         self.changed(cell, installer.installed_paths(cell, conf.as_ref()));
         match &scripts.post_install {
             Some(text) => self.post_install(text, cell, &context),
@@ -403,6 +403,14 @@ impl Executor<'_> {
         });
         watch.settle();
         status
+    }
+}
+
+/// What the file system refuses to an installation is a failure of the installation, as in DKMS.
+fn of_installation(error: Error) -> Error {
+    match error.kind {
+        Kind::Io | Kind::Unseen => error.of_kind(Kind::NotInstallable),
+        _ => error,
     }
 }
 
