@@ -9,7 +9,7 @@ use object::{Object, ObjectSection};
 
 use super::kernel_config::KernelConfig;
 use crate::conf::model::Context;
-use crate::process::{Process, QUERY_LIMIT, find_program};
+use crate::process::{Process, QUERY_LIMIT, find_program, not_found};
 
 static VERSIONS: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Mutex::default);
 
@@ -146,7 +146,7 @@ impl Toolchain {
         let named = self.named.as_deref()?;
         let fallback = self.path.is_some() && self.cc == "gcc" && named != "gcc";
         fallback.then(|| {
-            format!("the kernel was built with {named}, which is not installed; building with gcc instead")
+            format!("the kernel was built with {named}; {}; building with gcc instead", not_found(named))
         })
     }
 }

@@ -8,6 +8,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, OnceLock};
 
+use super::search::search_path;
+
 /// The variable by which a nested call of this program recognises that an ancestor of it holds the
 /// lock: that ancestor's process id.
 pub const PARENT_VARIABLE: &str = "DKMS_HOOK_PARENT";
@@ -37,6 +39,7 @@ pub fn set_lock_holder(pid: u32) {
 
 /// Gives a child its variables, as far as they do not depend on which child it is.
 pub(super) fn set_variables(command: &mut Command) {
+    command.env("PATH", search_path());
     for name in CLEARED {
         command.env_remove(name);
     }

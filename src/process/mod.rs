@@ -17,8 +17,11 @@ pub mod chroot;
 mod group;
 mod inheritance;
 mod memory;
+mod search;
 
 use memory::{content, memory_file, with_text};
+
+pub use search::{find_program, not_found, search_path};
 
 pub use inheritance::{
     PARENT_VARIABLE, find_temporary_directory, forget_variables, prepare, set_lock_holder,
@@ -32,7 +35,7 @@ pub const QUERY_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// There is no such program.
-    #[error("{} is not installed", .program.to_string_lossy())]
+    #[error("{}", not_found(&.program.to_string_lossy()))]
     Missing {
         /// Its name or path.
         program: OsString,
@@ -101,7 +104,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// A program by name (looked up in PATH) or path.
+    /// A program by name (looked up in [`search_path`]) or path.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
             program: program.as_ref().to_owned(),
@@ -375,22 +378,6 @@ impl Process {
 
 fn status_number(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
-}
-
-/// The executable file that a command name stands for: a path as it is, a name looked up in PATH.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    let is_program = |path: &Path| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-    };
-    if name.is_empty() {
-        return None;
-    }
-    if name.contains('/') {
-        return Some(PathBuf::from(name)).filter(|p| is_program(p));
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|p| is_program(p))
 }
 
 #[cfg(test)]

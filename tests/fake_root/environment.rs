@@ -293,3 +293,30 @@ fn the_administrators_directory_comes_before_the_distributions() {
     root.dkms(&["remove", "hello/1.0", "--all"]).expect(0);
     assert!(!root.exists(format!("/lib/modules/{K}/mine")));
 }
+
+#[test]
+fn a_path_without_the_usual_directories_is_completed() {
+    // `su` without `-`, cron; and, as a shell has it, no PATH at all.
+    for given in [Some("/usr/bin:/bin"), Some("/nonexistent"), None] {
+        let root = FakeRoot::new();
+        ToyKernel::new(K).install(&root);
+        let seen = root.path("/var/log/seen-path");
+        let module = ToyModule::new("hello", "1.0").line("PRE_BUILD=see.sh").executable(
+            "see.sh",
+            &format!("#!/bin/sh\necho \"$PATH\" > {}\ntype depmod gcc make\n", seen.display()),
+        );
+        module.register(&root);
+        let mut command = root.program(Face::Dkms);
+        match given {
+            Some(path) => command.env("PATH", path),
+            None => command.env_remove("PATH"),
+        };
+        // The index of a fake root is that of the real depmod, which this machine need not have.
+        finish(command.args(["install", "hello/1.0", "-k", K, "--no-depmod"])).expect(0);
+        let path = root.read("/var/log/seen-path");
+        for dir in ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"] {
+            assert!(path.trim_end().split(':').any(|known| known == dir), "{given:?}: {path}");
+        }
+        assert!(path.contains(given.unwrap_or_default()));
+    }
+}

@@ -11,7 +11,7 @@ use crate::model::error::Kind;
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::version::natural;
 use crate::observe::has_rust;
-use crate::process::find_program;
+use crate::process::{find_program, not_found};
 use crate::tree::registry;
 
 /// The kernel's headers.
@@ -75,8 +75,13 @@ pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
 /// The programs without which the build cannot end well.
 pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failure> {
     if toolchain.path.is_none() {
-        let what =
-            format!("kernel {} needs the compiler {}, which is not installed", job.cell.kernel, toolchain.cc);
+        let command = toolchain.cc.split_whitespace().next().unwrap_or(&toolchain.cc);
+        let what = format!(
+            "kernel {} needs the compiler {}, and {}",
+            job.cell.kernel,
+            toolchain.cc,
+            not_found(command)
+        );
         return Err(Failure::new(Kind::ToolMissing, what).trouble().hint(install(job, &toolchain.package())));
     }
     if toolchain.version.is_empty() {
@@ -89,7 +94,7 @@ pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failu
     let needed = [("bash", true), ("make", runs_make), ("patch", !job.conf.patches.is_empty())];
     for (program, needed) in needed {
         if needed && find_program(program).is_none() {
-            let what = format!("the build needs {program}, which is not installed");
+            let what = format!("the build needs {program}, and {}", not_found(program));
             return Err(Failure::new(Kind::ToolMissing, what).trouble().hint(install(job, program)));
         }
     }
@@ -121,7 +126,8 @@ pub(super) fn rust(job: &Job<'_>, source: &Path) -> Result<(), Failure> {
         KernelConfig::of(&job.context.kernel_config, &job.context.kernel_source_dir).unwrap_or_default();
     let built_with = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or("an unknown rustc");
     let what = format!(
-        "the module contains Rust, and rustc is not installed (kernel {} was built with {built_with})",
+        "the module contains Rust, and {} (kernel {} was built with {built_with})",
+        not_found("rustc"),
         job.cell.kernel
     );
     Err(Failure::new(Kind::ToolMissing, what).trouble().hint(install(job, "rustc")))

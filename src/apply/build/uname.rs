@@ -12,10 +12,7 @@ use tempfile::TempDir;
 
 use super::Job;
 use crate::apply::sign::Environment;
-use crate::process::find_program;
-
-/// Where programs are when nobody says.
-const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::process::{find_program, search_path};
 
 /// Puts the program first in the search path. It is there as long as what is returned; where it cannot
 /// be made, a build goes on without.
@@ -31,7 +28,7 @@ pub(super) fn answer_for(job: &Job<'_>, environment: &mut Environment) -> Option
     let set = environment.iter().rev().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.clone());
     let mut path = OsString::from(dir.path());
     path.push(":");
-    path.push(set.or_else(|| std::env::var_os("PATH")).unwrap_or_else(|| USUAL_PATH.into()));
+    path.push(set.unwrap_or_else(|| search_path().clone()));
     environment.push(("PATH".into(), Some(path)));
     Some(dir)
 }

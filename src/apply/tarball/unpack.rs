@@ -13,7 +13,7 @@ use crate::fs::copy::remove_tree;
 use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
-use crate::process::ProcessError;
+use crate::process::{ProcessError, not_found};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::lock::{self, Lock};
@@ -125,7 +125,7 @@ fn refused(layout: &Layout, file: &Path, error: UnpackError) -> Error {
         UnpackError::NotAnArchive => Error::new(Kind::NotAnArchive, format!("{shown}: {error}")),
         UnpackError::NotOpened(ProcessError::Missing { program }) => {
             let program = program.to_string_lossy();
-            let text = format!("reading {shown} needs {program}, which is not installed");
+            let text = format!("reading {shown} needs {program}, and {}", not_found(&program));
             Error::new(Kind::NotAnArchive, text).hint(format!("install {program}"))
         }
         UnpackError::Write { path, source } => Error::io("write", &layout.shown(&path), &source),

@@ -25,7 +25,7 @@ use crate::fs::digest::file_digest;
 use crate::model::ids::KernelRelease;
 use crate::model::settings::Settings;
 use crate::process::chroot;
-use crate::process::find_program;
+use crate::process::{find_program, not_found};
 use crate::settings;
 use crate::tree::layout::Layout;
 
@@ -125,7 +125,7 @@ pub fn recipe(
         PairState::Missing => {
             let maker = pair.maker.program();
             if find_program(maker).is_none() {
-                let why = format!("there is no key, and {maker}, which would create one, is not installed");
+                let why = format!("there is no key, and no program to create one: {}", not_found(maker));
                 return Err(Unsigned::meant(why));
             }
             true

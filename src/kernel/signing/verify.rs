@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::elf;
-use crate::process::{Process, QUERY_LIMIT, find_program};
+use crate::process::{Process, QUERY_LIMIT, find_program, not_found};
 use crate::trust::pki::{Certificate, Fault, SignedData, digest_name, digest_oid};
 
 /// What was found.
@@ -69,7 +69,7 @@ pub fn check(module: &[u8], certificate: &Certificate, hash: &str) -> Checked {
 /// Has openssl compute it.
 fn compute(body: &[u8], signature: &[u8], certificate: &Certificate) -> Checked {
     if find_program("openssl").is_none() {
-        return Checked::Believed("openssl, which would check it, is not installed".to_owned());
+        return Checked::Believed(format!("nothing checks it: {}", not_found("openssl")));
     }
     match ask_openssl(body, signature, certificate) {
         Ok(checked) => checked,
