@@ -129,6 +129,9 @@ pub struct Kernel {
     pub indexed_at: Option<i64>,
     /// What package brings the headers, for messages.
     pub headers_package: String,
+    /// Its symbols have no versions (CONFIG_MODVERSIONS). Looked at only where it is asked whether a build fits
+    /// its headers, and nobody can say.
+    pub unversioned: bool,
     /// What we remember. Where that could not be read: every duty that it can hold.
     pub note: KernelNote,
     /// Why what we remember could not be read.

@@ -1,6 +1,7 @@
 //! How builds stand to the headers that are there: vermagic, and the CRCs of what they import; of kernels without
 //! CRCs, what they use (`uses.rs`).
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,23 @@ impl Observer<'_> {
         }
     }
 
+    /// Where the administrator wants builds kept that fit, and of one nobody can say: whether its kernel has no
+    /// symbol versions at all.
+    pub(super) fn look_for_versions(&self, system: &mut System) {
+        if system.rebuild != Rebuild::Abi {
+            return;
+        }
+        let unknown = system.cells.iter().filter(|(_, view)| view.fit == Some(Fit::Unknown));
+        let kernels: BTreeSet<KernelRelease> = unknown.map(|(cell, _)| cell.kernel.clone()).collect();
+        for kernel in kernels {
+            let config = KernelConfig::read(&self.kernel_source(&kernel).1);
+            let unversioned = config.is_ok_and(|config| !config.is_set("CONFIG_MODVERSIONS"));
+            if let Some(known) = system.kernels.get_mut(&kernel) {
+                known.unversioned = unversioned;
+            }
+        }
+    }
+
     fn fit_of_unrecorded(&self, system: &System, once: &Once, cell: &Cell, view: &CellView) -> Fit {
         // One out of an archive came with its source.
         if !view.is_loaded()
@@ -66,7 +84,7 @@ impl Observer<'_> {
             None => once.kernels[&cell.kernel].symbols.get_or_init(shared).clone(),
         };
         let mut own = self.exported_by(cell);
-        let (mut changed, mut imported) = (Vec::new(), std::collections::BTreeSet::new());
+        let (mut changed, mut imported) = (Vec::new(), BTreeSet::new());
         let mut unknown = shared.is_none();
         own.extend(shared.unwrap_or_default());
         for path in self.module_files(cell) {

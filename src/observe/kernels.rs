@@ -37,6 +37,7 @@ pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRel
         linked: dir.join("weak-updates").is_dir(),
         indexed: index.is_some(),
         headers_package: distribution.headers_package(release.as_str(), package_base.as_deref()),
+        unversioned: false,
         indexed_at: note.depmod_left_at.and(index).map(|meta| mtime(&meta)),
         note,
         unread_note,

@@ -134,6 +134,7 @@ impl Observer<'_> {
             let view = self.cell(&system, &once, &cell);
             system.cells.insert(cell, view);
         }
+        self.look_for_versions(&mut system);
         self.settle_shared_names(&mut system);
         self.look_into_indexes(&mut system);
         system

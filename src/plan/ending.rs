@@ -36,6 +36,7 @@ impl Planner<'_> {
             self.end_borrowing(&kernel, &borrowed);
         }
         self.note_doubtful();
+        self.note_unversioned();
         for (kernel, reason) in std::mem::take(&mut self.sweep) {
             self.step(Action::Sweep { kernel }, reason, Vec::new());
         }

@@ -76,6 +76,12 @@ pub enum Note {
         /// The kernel.
         kernel: KernelRelease,
     },
+    /// Builds that `rebuild=abi` might have kept are made anew: the kernel has no symbol versions, and nothing
+    /// else says whether they fit.
+    Unversioned {
+        /// The kernel.
+        kernel: KernelRelease,
+    },
     /// Its boot entry was removed; nothing is installed for it.
     NoBootEntry {
         /// The kernel.
@@ -456,6 +462,7 @@ impl Note {
             .hint(format!("mount it, or correct install_tree in /etc/dkms/framework.conf. {PURGE_MISSING}")),
             Self::Removed { .. }
             | Self::NoBootEntry { .. }
+            | Self::Unversioned { .. }
             | Self::AutoinstallDisabled
             | Self::NoIndex { .. }
             | Self::Held { .. }
@@ -501,6 +508,10 @@ impl Note {
             Self::NoBootEntry { kernel } => format!(
                 "{kernel}: its boot entry was removed (`kernel-install remove`); nothing is installed for it. \
                  To use it again: `kernel-install add {kernel} /lib/modules/{kernel}/vmlinuz`"
+            ),
+            Self::Unversioned { kernel } => format!(
+                "{kernel} has no symbol versions (CONFIG_MODVERSIONS): rebuild=abi cannot tell whether these modules \
+                 fit the changed headers, and builds them again"
             ),
             Self::NoIndex { kernel, tree } => format!(
                 "no depmod for {kernel}: it finds modules only in a directory lib/modules, not in {}",

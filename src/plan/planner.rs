@@ -269,6 +269,26 @@ impl<'a> Planner<'a> {
         true
     }
 
+    /// Notes for which kernels `rebuild=abi` could keep nothing: without versions of symbols, and without a list
+    /// of the types that it uses, nobody can say whether a build fits headers that changed.
+    pub(super) fn note_unversioned(&mut self) {
+        if self.system.rebuild != Rebuild::Abi {
+            return;
+        }
+        let unknown = |cell: &Cell| self.view(cell).is_some_and(|view| view.fit == Some(Fit::Unknown));
+        let for_headers = self.plan.steps.iter().filter_map(|step| match (&step.action, &step.reason) {
+            (Action::Build { cell, .. }, Reason::Stale { change: Change::Headers { .. } }) => Some(cell),
+            _ => None,
+        });
+        let kernels: BTreeSet<KernelRelease> =
+            for_headers.filter(|cell| unknown(cell)).map(|cell| cell.kernel.clone()).collect();
+        for kernel in kernels {
+            if self.system.kernels.get(&kernel).is_some_and(|known| known.unversioned) {
+                self.note(Note::Unversioned { kernel });
+            }
+        }
+    }
+
     /// Why a build is stale, with what is known beside the input that changed.
     pub(super) fn stale(view: &CellView, change: &Change) -> Reason {
         if let (true, Some(change)) = (change.is_conf(), &view.directive) {

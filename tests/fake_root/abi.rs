@@ -73,6 +73,30 @@ fn builds(root: &FakeRoot) -> Vec<String> {
 }
 
 #[test]
+fn a_kernel_without_symbol_versions_is_told_once() {
+    let root = FakeRoot::new();
+    root.write("/etc/dkms/framework.conf", "rebuild=\"abi\"\n");
+    ToyKernel::new(K).install(&root);
+    // As Debian's 7.2 lists them.
+    let symbols = SYMBOLS.map(|(name, _)| (name, 0));
+    headers(&root, &symbols, "1-1");
+    calling("talks", &["printk"]).register(&root);
+    calling("works", &["queue_work"]).register(&root);
+    root.hook(&[]).expect(0).does_not_say("symbol versions");
+    root.take_make_calls();
+    headers(&root, &symbols, "1-2");
+    let dry = root.hook(&["--dry-run"]).expect(0);
+    assert_eq!(
+        dry.out.matches(&format!("{K} has no symbol versions (CONFIG_MODVERSIONS)")).count(),
+        1,
+        "{}",
+        dry.out
+    );
+    assert_eq!(builds(&root), ["talks", "works"]);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}
+
+#[test]
 fn by_default_changed_headers_mean_a_build_and_why_says_that_it_could_be_kept() {
     let root = installed("");
     headers(&root, &SYMBOLS, "1-2");

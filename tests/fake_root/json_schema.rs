@@ -210,6 +210,7 @@ fn notes() -> Vec<Note> {
         Note::UnknownKernel { kernel: kernel.clone() },
         Note::Removed { kernel: kernel.clone() },
         Note::NoBootEntry { kernel: kernel.clone() },
+        Note::Unversioned { kernel: kernel.clone() },
         Note::MissingDepends { cell: cell.clone(), names: vec!["spl".into()], known: true },
         Note::NothingBuilt { name: "zfs".into() },
         Note::CannotSign { cell: cell.clone(), why },
@@ -256,7 +257,7 @@ fn notes() -> Vec<Note> {
             Note::NoBootEntry { .. } | Note::OtherArchitecture { .. } => {}
             Note::Waiting { .. } | Note::UnknownKernel { .. } | Note::Removed { .. } => {}
             Note::MissingDepends { .. } | Note::NothingBuilt { .. } | Note::CannotSign { .. } => {}
-            Note::Held { .. } => {}
+            Note::Held { .. } | Note::Unversioned { .. } => {}
             Note::NoIndex { .. } | Note::Displaced { .. } | Note::NotIndexed { .. } => {}
             Note::AutoinstallDisabled => {}
             Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}

@@ -177,6 +177,7 @@ fn kernel(machine: &Machine, k: K) -> system::Kernel {
         headers: known.headers.is_some(),
         indexed: known.indexed.is_some(),
         indexed_at: known.indexed,
+        unversioned: false,
         headers_package: headers_package(k),
         note: KernelNote {
             waiting: known.note.waiting.clone(),

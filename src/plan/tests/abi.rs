@@ -118,6 +118,26 @@ fn what_nobody_can_say_counts_as_a_change() {
     }
 }
 
+// linux 7.2 of Debian: no CONFIG_MODVERSIONS, 0x00000000 on every line of Module.symvers.
+#[test]
+fn that_nobody_can_say_is_noted_once_for_a_kernel_without_symbol_versions() {
+    let mut world = world(Some(Fit::Unknown));
+    world.kernel("6.1").unversioned = true;
+    let text = "6.1 has no symbol versions (CONFIG_MODVERSIONS): rebuild=abi cannot tell whether these modules fit the \
+                changed headers, and builds them again";
+    let plan = with(&world, Rebuild::Abi, &everything());
+    assert_eq!((steps(&plan)[0].as_str(), notes(&plan)), ("build a/1 for 6.1", vec![text.to_owned()]));
+    assert!(notes(&with(&world, Rebuild::Inputs, &everything())).is_empty());
+    // Where types are judged, or a file could not be read, it would be wrong.
+    for id in ["a/1", "b/1"] {
+        world.view(id, "6.1").fit = fits();
+    }
+    assert!(notes(&with(&world, Rebuild::Abi, &everything())).is_empty());
+    world.kernel("6.1").unversioned = false;
+    world.view("a/1", "6.1").fit = Some(Fit::Unknown);
+    assert!(notes(&with(&world, Rebuild::Abi, &everything())).is_empty());
+}
+
 #[test]
 fn other_changes_count_as_ever() {
     let mut world = world(fits());

@@ -54,6 +54,9 @@ pub(super) enum Note<'a> {
     NoBootEntry {
         kernel: &'a str,
     },
+    Unversioned {
+        kernel: &'a str,
+    },
     MissingDepends {
         cell: Cell<'a>,
         names: &'a [String],
@@ -132,6 +135,7 @@ impl<'a> From<&'a plan::Note> for Note<'a> {
             plan::Note::Waiting { kernel, package } => Self::Waiting { kernel: kernel.as_str(), package },
             plan::Note::UnknownKernel { kernel } => Self::UnknownKernel { kernel: kernel.as_str() },
             plan::Note::Removed { kernel } => Self::Removed { kernel: kernel.as_str() },
+            plan::Note::Unversioned { kernel } => Self::Unversioned { kernel: kernel.as_str() },
             plan::Note::NoBootEntry { kernel } => Self::NoBootEntry { kernel: kernel.as_str() },
             plan::Note::MissingDepends { cell, names, known } => {
                 Self::MissingDepends { cell: cell.into(), names, known: *known }
