@@ -31,17 +31,7 @@ later_revision() {
 
 # install_labclock: the source of a module that imports $IMPORTED, added, built and installed for R1.
 install_labclock() {
-	local source=$root/usr/src/labclock-1.0
-	mkdir -p "$source"
-	echo 'obj-m := labclock.o' >"$source/Makefile"
-	cat >"$source/dkms.conf" <<-'EOF'
-		PACKAGE_NAME="labclock"
-		PACKAGE_VERSION="1.0"
-		BUILT_MODULE_NAME[0]="labclock"
-		DEST_MODULE_LOCATION[0]="/updates/dkms"
-		AUTOINSTALL="yes"
-	EOF
-	cat >"$source/labclock.c" <<-EOF
+	lab_source labclock <<-EOF
 		// SPDX-License-Identifier: GPL-2.0
 		#include <linux/module.h>
 		#include <linux/timekeeping.h>
@@ -65,13 +55,77 @@ install_labclock() {
 	does dkms install labclock/1.0 -k "$R1"
 }
 
+# later_types OLD NEW DIR: the headers of RS in a later revision, in the root's DIR. Among the types that they describe,
+# what is called OLD is called NEW, which is as long.
+later_types() {
+	local dir=$root$3 deb work version
+	deb=$(find_deb sid "linux-headers-$RS")
+	work=$(mktemp -d)/headers
+	open_deb "$deb" "$work"
+	rm -rf "${work:?}/usr/share"
+	version=$(dpkg-deb -f "$deb" Version)$REVISION
+	set_field "$work" Version "$version"
+	sed -i "s/Debian [^ ]* /Debian $version /" "$(echo "$work"/usr/src/*/include/generated)/utsversion.h"
+	sed -i "s/\x00$1\x00/\x00$2\x00/" "$(echo "$work"/usr/src/*)/vmlinux"
+	grep -qaF "$2" "$(echo "$work"/usr/src/*)/vmlinux" || fault "no type says $1"
+	close_deb "$work" "$dir"
+}
+
+# install_labtime: the source of a module that uses `struct rtc_time`, added, built and installed for RS.
+install_labtime() {
+	lab_source labtime <<-'EOF'
+		// SPDX-License-Identifier: GPL-2.0
+		#include <linux/module.h>
+		#include <linux/rtc.h>
+		#include <linux/timekeeping.h>
+
+		static struct rtc_time now;
+
+		static int __init labtime_init(void)
+		{
+			rtc_time64_to_tm(ktime_get_real_seconds(), &now);
+			pr_info("labtime: %d\n", now.tm_isdst);
+			return 0;
+		}
+
+		static void __exit labtime_exit(void)
+		{
+		}
+
+		module_init(labtime_init);
+		module_exit(labtime_exit);
+		MODULE_LICENSE("GPL");
+		MODULE_DESCRIPTION("dkms-hook lab module with a struct of its own");
+		MODULE_VERSION("1.0");
+	EOF
+	does dkms install labtime/1.0 -k "$RS"
+}
+
+# lab_source NAME: the source of version 1.0 of a module; its text on standard input.
+lab_source() {
+	local source=$root/usr/src/$1-1.0
+	mkdir -p "$source"
+	cat >"$source/$1.c"
+	echo "obj-m := $1.o" >"$source/Makefile"
+	cat >"$source/dkms.conf" <<-EOF
+		PACKAGE_NAME="$1"
+		PACKAGE_VERSION="1.0"
+		BUILT_MODULE_NAME[0]="$1"
+		DEST_MODULE_LOCATION[0]="/updates/dkms"
+		AUTOINSTALL="yes"
+	EOF
+}
+
+# policy WORD: what becomes of builds when only headers change.
+policy() {
+	mkdir -p "$root/etc/dkms/framework.conf.d"
+	echo "rebuild=\"$1\"" >"$root/etc/dkms/framework.conf.d/rebuild.conf"
+}
+
 # before_pair SYMBOL [POLICY]: what the rows of a pair start from.
 before_pair() {
 	later_revision "$1" /var/cache/pair
-	if [ -n "${2:-}" ]; then
-		mkdir -p "$root/etc/dkms/framework.conf.d"
-		echo "rebuild=\"$2\"" >"$root/etc/dkms/framework.conf.d/rebuild.conf"
-	fi
+	[ -z "${2:-}" ] || policy "$2"
 	install_labclock
 }
 
