@@ -381,6 +381,53 @@ fn what_the_kernel_would_refuse_is_found_by_names_and_sizes() {
     assert_eq!(found, ["struct kobject (`size 8` -> `size 4`)", "struct lost (gone)"]);
 }
 
+/// Types in ELF files: a kernel's, those of a module on top of them, and the names that a module of another build has.
+#[test]
+fn sections_of_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let base = kernel(true, false);
+    for (little, bytes) in [(true, base.bytes()), (false, kernel(false, false).bytes())] {
+        let path = write("vmlinux", &crate::elf::sample(&[(".text", vec![1; 9]), (".BTF", bytes)], little));
+        assert_eq!(read(&path).unwrap().find(Kind::Struct, b"device").count(), 1);
+    }
+    let none = write("none.ko", &crate::elf::sample(&[(".text", vec![1])], true));
+    assert!(read(&none).unwrap_err().to_string().contains("no types"));
+    assert!(read(&write("text", b"#!/bin/sh")).is_err() && read(&dir.path().join("gone")).is_err());
+
+    let whole = Arc::new(parsed(&base));
+    let mut top = base.on_top();
+    top.structure("ring", 4, &[("n", 1, 0, 0)]);
+    let module = crate::elf::sample(&[(".BTF", top.bytes())], true);
+    let split = read_split(&write("ring.ko", &module), &whole).unwrap().unwrap();
+    assert_eq!(split.find(Kind::Struct, b"ring").count(), 1);
+    let packed = zstd::encode_all(&module[..], 1).unwrap();
+    assert!(read_split(&write("ring.ko.zst", &packed), &whole).unwrap().is_some());
+    assert!(read_split(&none, &whole).unwrap().is_none());
+    assert!(read_split(&write("bad.ko.zst", b"bad"), &whole).is_err());
+    // One that was built elsewhere counts on types of its own.
+    let mut names = TypeTable::new(true);
+    names.structure("device", 24, &[]);
+    let sections = [(".BTF", top.bytes()), (".BTF.base", names.bytes())];
+    let foreign = write("foreign.ko", &crate::elf::sample(&sections, true));
+    assert!(read_split(&foreign, &whole).is_err());
+    assert_eq!(based_on(&foreign).unwrap().unwrap().find(Kind::Struct, b"device").count(), 1);
+    assert!(based_on(&none).unwrap().is_none());
+
+    // By its path below the kernel's modules.
+    let place = Place::new(&base);
+    let path = place.dir.path().join("modules/toys");
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("ring.ko"), &module).unwrap();
+    let types = place.types();
+    assert!(types.of("toys/ring").is_some() && types.of("toys/none").is_none());
+    assert!(types.of("../vmlinux").is_none() && types.of("/etc/passwd").is_none());
+}
+
 #[test]
 fn the_first_change_is_the_one_that_tells_most() {
     let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
@@ -410,6 +457,28 @@ fn damaged_tables_are_errors() {
         round.add("", kind << 24, 1, &[]);
         let _ = Digests::of(Arc::new(parsed(&round))).by_value(1);
         let _ = layout(&parsed(&round), 1);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    /// As below, of whole files.
+    #[test]
+    fn damage_of_a_file_is_an_answer(
+        changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8),
+    ) {
+        let base = kernel(true, false);
+        let mut top = base.on_top();
+        top.structure("ring", 4, &[("n", 1, 0, 0)]);
+        let sections = [(".BTF", top.bytes()), (".BTF.base", base.bytes())];
+        let mut bytes = crate::elf::sample(&sections, true);
+        let whole = bytes.len();
+        for (at, byte) in changes {
+            bytes[at % whole] = byte;
+        }
+        let mut file = tempfile::Builder::new().suffix(".ko").tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &bytes).unwrap();
+        let _ = (read(file.path()), based_on(file.path()), read_split(file.path(), &Arc::new(parsed(&base))));
     }
 }
 

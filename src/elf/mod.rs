@@ -16,3 +16,5 @@ pub use imports::{Imports, imports};
 pub use modinfo::{ModInfo, ModInfoError, modinfo, modinfo_of_bytes};
 pub use signature::{Appended, appended, has_signature, without_signature};
 pub use symbol_versions::imported_versions;
+#[cfg(test)]
+pub(crate) use symbol_versions::tests::elf as sample;

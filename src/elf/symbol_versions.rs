@@ -61,7 +61,7 @@ fn insert(found: &mut BTreeMap<String, u32>, name: &[u8], crc: u32) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -69,7 +69,7 @@ mod tests {
     use crate::elf::modinfo_of_bytes;
 
     /// An ELF file with these sections; 64-bit and little-endian, or neither.
-    fn elf(sections: &[(&str, Vec<u8>)], little_64: bool) -> Vec<u8> {
+    pub(crate) fn elf(sections: &[(&str, Vec<u8>)], little_64: bool) -> Vec<u8> {
         let number = |value: u64, size: usize| {
             let bytes = value.to_le_bytes();
             let mut out = bytes[..size].to_vec();
