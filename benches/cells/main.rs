@@ -163,6 +163,7 @@ fn write_records(observer: &Observer<'_>) {
             refused: None,
             without_image: false,
             overrides: dkms_hook::model::record::Overrides::default(),
+            index: None,
         };
         state::save_record(observer.layout, &cell, &record).expect("it can be written");
     }
@@ -247,6 +248,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 refused: None,
                 without_image: false,
                 overrides: dkms_hook::model::record::Overrides::default(),
+                index: None,
             };
             let view = CellView {
                 built: true,

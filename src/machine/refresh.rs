@@ -6,7 +6,7 @@ use super::Machine;
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::indexed::{Found, Indexed};
 use crate::model::inputs::Inputs;
-use crate::model::record::{Facts, Verdict};
+use crate::model::record::{Facts, IndexLook, Verdict};
 use crate::model::request::Request;
 use crate::model::settings::Origin;
 use crate::model::system::{InstallTree, Kernel, TreePlace};
@@ -78,8 +78,11 @@ impl Machine {
         };
         let left_out = system.indexed.iter().filter(left_out);
         for (cell, Indexed { seen, found, .. }) in self.unremembered_looks(system).chain(left_out) {
-            let look = state::Look { seen: seen.clone(), ours: *found == Found::Ours };
-            if let Err(error) = state::save_indexed(&self.layout, cell, &look) {
+            let Some(mut record) = state::known(state::record(&self.layout, cell)) else { continue };
+            // The files that were compared are those of the record as it is now, or the look is void: `seen`
+            // has their paths.
+            record.index = Some(IndexLook { seen: seen.clone(), ours: *found == Found::Ours });
+            if let Err(error) = state::save_record(&self.layout, cell, &record) {
                 log::info!("{error}");
             }
         }

@@ -33,6 +33,17 @@ pub struct Record {
     /// The options of a command line that it was made with: it is judged by them, and made again
     /// with them, until a person asks for it with others.
     pub overrides: Overrides,
+    /// The last look into the index, after depmod had seen the installed files.
+    pub index: Option<IndexLook>,
+}
+
+/// A look into the index of a kernel's modules (`modules.dep`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexLook {
+    /// Digest of what was compared: stat(2) of the index, and the paths of the installed files.
+    pub seen: String,
+    /// The index names the installed files.
+    pub ours: bool,
 }
 
 /// Where a build came from.

@@ -25,13 +25,14 @@ use crate::tree::{registry, state};
 /// The indexes of kernels, each read once.
 pub struct Indexes<'a> {
     layout: &'a Layout,
+    stats: BTreeMap<KernelRelease, Option<String>>,
     read: BTreeMap<KernelRelease, Option<BTreeMap<String, PathBuf>>>,
 }
 
 impl<'a> Indexes<'a> {
     /// None read yet.
     pub fn new(layout: &'a Layout) -> Self {
-        Self { layout, read: BTreeMap::new() }
+        Self { layout, stats: BTreeMap::new(), read: BTreeMap::new() }
     }
 
     /// What the index says of a build that is installed with this record. `None` where that need not be looked at
@@ -41,16 +42,16 @@ impl<'a> Indexes<'a> {
             return None;
         }
         let (layout, kernel) = (self.layout, &cell.kernel);
-        let index = index_file(layout, kernel);
-        look::metadata(&index).ok().flatten()?;
+        let stat = || stat_of(&index_file(layout, kernel));
+        let stat = self.stats.entry(kernel.clone()).or_insert_with(stat).as_ref()?;
         let mut hash = Hasher::new();
-        stamp::stat(&mut hash, &index);
+        hash.part(stat.as_bytes());
         for file in &record.installed {
             hash.part(file.path.as_os_str().as_encoded_bytes());
         }
         let seen = hash.finish();
-        let last = state::indexed(layout, cell).ok().flatten();
-        let known = last.as_ref().is_some_and(|last| last.seen == seen);
+        let last = record.index.as_ref();
+        let known = last.is_some_and(|last| last.seen == seen);
         if known && last.is_some_and(|last| last.ours) {
             return None;
         }
@@ -64,6 +65,14 @@ impl<'a> Indexes<'a> {
         })?;
         Some(Indexed { seen, known, found })
     }
+}
+
+/// Digest of what stat(2) says of an index; `None` without one, and where it cannot be looked at.
+fn stat_of(index: &Path) -> Option<String> {
+    look::metadata(index).ok().flatten()?;
+    let mut hash = Hasher::new();
+    stamp::stat(&mut hash, index);
+    Some(hash.finish())
 }
 
 /// What modprobe takes for one installed file.

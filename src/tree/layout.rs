@@ -106,12 +106,6 @@ impl Layout {
         self.cell(cell).join(DIRECTIVES)
     }
 
-    /// `T/m/v/k/a/.dkms-hook.indexed.json`: the index of the kernel's modules was looked into, and names the
-    /// installed files. Lost, it is made again.
-    pub fn indexed(&self, cell: &Cell) -> PathBuf {
-        self.cell(cell).join(".dkms-hook.indexed.json")
-    }
-
     /// `T/m/v/k/a/.dkms-hook-uses.json.zst`: what the build uses of its kernel, where that is needed to say whether it
     /// fits other headers.
     pub fn uses(&self, cell: &Cell) -> PathBuf {

@@ -50,7 +50,7 @@ fn a_package_upgraded_in_place_with_the_same_version_is_built_and_nothing_else()
     assert_eq!(root.take_make_calls(), ["/var/lib/dkms/hello/1.0/build"]);
     assert_ne!(fs::read(root.path(&file)).unwrap(), old);
     let changes = other.changes(&root.snapshot_of("/var/lib/dkms/other"));
-    assert!(changes.iter().all(|name| name.ends_with(".dkms-hook.indexed.json")), "{changes:?}");
+    assert!(changes.iter().all(|name| name.ends_with(".dkms-hook.json")), "{changes:?}");
     in_line(&root);
 
     // The maintainer script of a package that was only unpacked again finds nothing to do.

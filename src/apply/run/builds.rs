@@ -103,6 +103,7 @@ impl Executor<'_> {
             refused: None,
             without_image: !kernel::image(layout, &cell.kernel).unwrap_or(true),
             overrides: observer.overrides.clone(),
+            index: None,
         };
         if let Ok((_, _, _, after, stamp)) = observer.fresh(cell)
             && after.change_since(&record.inputs).is_none()
@@ -243,6 +244,7 @@ impl Executor<'_> {
             refused: None,
             without_image: !kernel::image(layout, &cell.kernel).unwrap_or(true),
             overrides: Overrides::default(),
+            index: None,
         };
         if let Some(conf) = &conf {
             self.record_directives(&self.observer, cell, conf);

@@ -59,6 +59,7 @@ pub fn record(inputs: Inputs, facts: Facts) -> Record {
         refused: None,
         without_image: false,
         overrides: Overrides::default(),
+        index: None,
     }
 }
 

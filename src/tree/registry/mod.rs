@@ -71,7 +71,7 @@ fn modules(layout: &Layout, out: &mut Registered) -> Result<Vec<ModuleName>, Bli
             out.blind.push((Some(name), shown(layout, blind)));
         }
     }
-    let names = names(layout, &tree, &found)?;
+    let names = names(layout, &tree, &found, |_| true)?;
     Ok(names.into_iter().filter_map(|name| ModuleName::new(name).ok()).collect())
 }
 
@@ -100,7 +100,7 @@ pub fn versions(layout: &Layout, name: &ModuleName) -> Vec<ModuleId> {
 /// # Errors
 /// When the directory of the module could not be looked at.
 fn look_for_versions(layout: &Layout, name: &ModuleName) -> Result<Vec<ModuleId>, Blind> {
-    let names = entries(layout, &layout.module(name))?.into_iter().filter(|name| is_version_name(name));
+    let names = entries(layout, &layout.module(name), is_version_name)?.into_iter();
     let id = |v| Some(ModuleId { name: name.clone(), version: Version::new(v).ok()? });
     Ok(names.filter_map(id).collect())
 }
@@ -149,9 +149,9 @@ pub fn is_added(layout: &Layout, id: &ModuleId) -> bool {
 pub fn cells(layout: &Layout, id: &ModuleId) -> Vec<Cell> {
     let dir = layout.version(id);
     let mut out = Vec::new();
-    for kernel in entries(layout, &dir).unwrap_or_default().into_iter().filter(|name| is_kernel_name(name)) {
+    for kernel in entries(layout, &dir, is_kernel_name).unwrap_or_default() {
         let Ok(release) = KernelRelease::new(kernel) else { continue };
-        for arch in entries(layout, &dir.join(&release)).unwrap_or_default() {
+        for arch in entries(layout, &dir.join(&release), |_| true).unwrap_or_default() {
             if let Ok(arch) = Arch::new(arch) {
                 out.push(Cell { module: id.clone(), kernel: release.clone(), arch });
             }
@@ -246,16 +246,27 @@ fn look_for_active(layout: &Layout, name: &ModuleName, kernel: &KernelRelease, a
 
 /// Names of the sub-directories of a directory of the tree, sorted by bytes. What starts with a dot is ours or
 /// temporary; of links only those count that lead out of the directory, see [`versions`].
-fn entries(layout: &Layout, dir: &Path) -> Result<Vec<String>, Blind> {
-    names(layout, dir, &look::entries(dir)?.unwrap_or_default())
+fn entries(layout: &Layout, dir: &Path, counts: impl Fn(&str) -> bool) -> Result<Vec<String>, Blind> {
+    names(layout, dir, &look::entries(dir)?.unwrap_or_default(), counts)
 }
 
-fn names(layout: &Layout, dir: &Path, found: &[DirEntry]) -> Result<Vec<String>, Blind> {
+fn names(
+    layout: &Layout,
+    dir: &Path,
+    found: &[DirEntry],
+    counts: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, Blind> {
     let mut names = Vec::new();
-    for entry in found.iter().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")) {
+    for entry in found {
+        // By its name first: following a link, such as each version's `source`, costs a system call for each
+        // part of its path.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with('.') || !counts(&name) {
+            continue;
+        }
         let kind = entry.file_type().map_err(|error| Blind::os(&entry.path(), &error))?;
         if kind.is_dir() || kind.is_symlink() && leads_elsewhere(layout, dir, &entry.path()) {
-            names.extend(entry.file_name().into_string().ok());
+            names.push(name);
         }
     }
     names.sort_unstable();

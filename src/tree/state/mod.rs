@@ -29,7 +29,6 @@ use crate::model::uses::Uses;
 use crate::tree::layout::Layout;
 
 mod directives;
-mod indexed;
 mod inputs;
 mod install_tree;
 mod note;
@@ -41,7 +40,6 @@ mod upgrades;
 mod uses;
 mod verdict;
 
-pub use indexed::Look;
 pub use upgrades::Upgrade;
 
 /// How hard what a build uses is compressed: better costs more than the rest of writing it down.
@@ -217,22 +215,6 @@ pub fn save_own_writes(layout: &Layout, module: &ModuleId, writes: &OwnWrites) -
         Err(blind) => return Err(blind.into()),
     }
     save(&path, &own_writes::OnDisk::from(writes))
-}
-
-/// The last look into the index of a kernel's modules, for one build.
-///
-/// # Errors
-/// When it is there and not understood, or cannot be read.
-pub fn indexed(layout: &Layout, cell: &Cell) -> Seen<Look> {
-    load::<indexed::OnDisk>(layout, &layout.indexed(cell))
-}
-
-/// Writes down a look into the index of a kernel's modules.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn save_indexed(layout: &Layout, cell: &Cell, look: &Look) -> Result<()> {
-    save(&layout.indexed(cell), &indexed::OnDisk::from(look))
 }
 
 /// What a build uses of its kernel.

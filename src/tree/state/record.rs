@@ -33,6 +33,15 @@ pub(super) struct OnDisk {
     without_image: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     overrides: Option<Overrides>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<IndexLook>,
+}
+
+/// [`model::IndexLook`].
+#[derive(Serialize, Deserialize)]
+struct IndexLook {
+    seen: String,
+    ours: bool,
 }
 
 /// [`model::Provenance`], of a build from elsewhere.
@@ -108,6 +117,7 @@ impl super::OnDisk for OnDisk {
             refused: self.refused,
             without_image: self.without_image,
             overrides: self.overrides.unwrap_or_default().into(),
+            index: self.index.map(|IndexLook { seen, ours }| model::IndexLook { seen, ours }),
         })
     }
 }
@@ -137,6 +147,7 @@ impl From<&model::Record> for OnDisk {
             refused: record.refused.clone(),
             without_image: record.without_image,
             overrides: (!plain).then(|| record.overrides.clone().into()),
+            index: record.index.clone().map(|model::IndexLook { seen, ours }| IndexLook { seen, ours }),
         }
     }
 }
