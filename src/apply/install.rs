@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::apply::aside::{InTheWay, Manners, installed_by_others, is_placed};
 use crate::apply::original;
 use crate::conf::model::Conf;
 use crate::elf::{module_name, module_stem};
@@ -10,13 +9,15 @@ use crate::fs::atomic;
 use crate::fs::look;
 use crate::fs::look::mtime;
 use crate::fs::same::same_content;
+use crate::kernel::Listing;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::model::indexed::Found;
 use crate::model::record::{InstalledFile, Record};
 use crate::model::rival::Rival;
 use crate::observe::distribution::{Distribution, Family};
-use crate::observe::installing::{built_mtime, derive_installed, destination, labels, rival_at};
+use crate::observe::in_the_way::{InTheWay, Manners, installed_by_others, is_placed};
+use crate::observe::installing::{built_mtime, destination, labels, recorded_of_active, rival_at};
 use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
 use crate::tree::installed::built_files;
@@ -80,7 +81,7 @@ impl Installer<'_> {
                 .hint(format!("install kernel {} first, or check the release", cell.kernel)));
         }
         let active = registry::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
-        let before = self.recorded_of_active(cell, active.as_ref());
+        let before = recorded_of_active(self.layout, self.distribution, cell, active.as_ref());
         let files = built_files(self.layout, cell);
         if let Some(missing) = conf.and_then(|c| missing_record(c, &files)) {
             let text = format!("{missing}.ko is missing from the build of {cell}");
@@ -94,10 +95,11 @@ impl Installer<'_> {
         let planned = files.iter().map(|file| InstalledFile::planned(self.target(cell, file, conf), file));
         let mut intended = before.clone();
         intended.extend(planned.filter(|p| !before.iter().any(|b| b.path == p.path)));
-        self.save_installed(cell, intended)?;
+        self.save_installed(cell, intended.clone())?;
         let Self { found, held_by, force, .. } = *self;
         let manners = Manners { again: active.is_some(), found, held_by, force };
-        let in_the_way = InTheWay::new(layout, cell, &before, manners);
+        let listing = Listing::of(layout, &cell.kernel);
+        let in_the_way = InTheWay::new(layout, cell, &listing, &before, &intended, manners);
         let mut installed = Vec::new();
         for file in &files {
             let path = self.target(cell, file, conf);
@@ -173,25 +175,6 @@ impl Installer<'_> {
         };
         let rival = rival.filter_map(there).next_back()?;
         rival.beats(&labels(&self.layout.built_modules(cell).join(file))?)
-    }
-
-    /// What this module has below `/lib/modules/K`: the active version's files; without one, those
-    /// that a cut-off install of this cell left.
-    fn recorded_of_active(
-        &self,
-        cell: &Cell,
-        active: Option<&crate::model::ids::Version>,
-    ) -> Vec<InstalledFile> {
-        let Some(version) = active else {
-            let record = state::known(state::record(self.layout, cell));
-            return record.map(|r| r.installed).unwrap_or_default();
-        };
-        let mut owner = cell.clone();
-        owner.module.version = version.clone();
-        match state::known(state::record(self.layout, &owner)) {
-            Some(record) if !record.installed.is_empty() => record.installed,
-            _ => derive_installed(self.layout, self.distribution, &owner, None),
-        }
     }
 
     fn install_file(
@@ -331,7 +314,7 @@ impl Installer<'_> {
     /// When a file cannot be removed.
     pub fn clear_unfinished(&self, cell: &Cell) -> Result<()> {
         if registry::active(self.layout, &cell.module.name, &cell.kernel, &cell.arch).is_some()
-            || self.recorded_of_active(cell, None).is_empty()
+            || recorded_of_active(self.layout, self.distribution, cell, None).is_empty()
         {
             return Ok(());
         }
@@ -346,7 +329,12 @@ impl Installer<'_> {
     pub fn uninstall(&self, cell: &Cell, conf: Option<&Conf>) -> Result<()> {
         let layout = self.layout;
         let active = registry::active(layout, &cell.module.name, &cell.kernel, &cell.arch);
-        let files = self.recorded_of_active(cell, active.as_ref().map(|_| &cell.module.version));
+        let files = recorded_of_active(
+            self.layout,
+            self.distribution,
+            cell,
+            active.as_ref().map(|_| &cell.module.version),
+        );
         self.announce(cell, files.iter().map(|f| f.built.as_str()))?;
         let kernel_dir = layout.kernel(&cell.kernel);
         for file in files {

@@ -1,7 +1,6 @@
 //! Carrying out what a plan says: everything that changes the system.
 
 pub mod apport;
-mod aside;
 pub mod build;
 pub mod depmod;
 pub mod environment;

@@ -271,6 +271,8 @@ pub struct Installing {
     /// Modules of the same names that the kernel has already, for each name the one that would be replaced
     /// first. None where a version of the module is installed: then that is settled.
     pub rivals: Vec<Rival>,
+    /// Files of the same names that it sets aside.
+    pub aside: Vec<Aside>,
     /// The modules of the build that is there, without `.ko`, and what they say about themselves; `None` for
     /// one that cannot be read.
     pub built: BTreeMap<String, Option<Labels>>,
@@ -278,6 +280,15 @@ pub struct Installing {
     pub shared: bool,
     /// Its dkms.conf has a POST_INSTALL.
     pub post_install: bool,
+}
+
+/// A module file that an installation sets aside, for depmod takes one file of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// The file, inside the root.
+    pub file: PathBuf,
+    /// Only if the installation is forced.
+    pub by_force: bool,
 }
 
 /// What is installed of a build without a record.

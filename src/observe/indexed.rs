@@ -57,7 +57,7 @@ impl<'a> Indexes<'a> {
         }
         let read = || indexed_files(layout, kernel).ok().flatten();
         let index = self.read.entry(kernel.clone()).or_insert_with(read).as_ref()?;
-        let found = record.installed.iter().map(|file| what_is_taken(layout, cell, index, file));
+        let found = record.installed.iter().map(|file| what_is_taken(layout, cell, index, record, file));
         let found = found.max_by_key(|found| match found {
             Found::Ours => 0,
             Found::Nothing { .. } => 1,
@@ -80,6 +80,7 @@ fn what_is_taken(
     layout: &Layout,
     cell: &Cell,
     index: &BTreeMap<String, PathBuf>,
+    record: &Record,
     ours: &InstalledFile,
 ) -> Found {
     let dir = layout.install_tree.join(&cell.kernel);
@@ -90,7 +91,9 @@ fn what_is_taken(
     let (theirs, mine) = (layout.root.path(&by), layout.root.path(&ours.path));
     // By whatever way: the same directory may have another name in the record.
     let same = || theirs.canonicalize().ok().is_some_and(|theirs| mine.canonicalize().ok() == Some(theirs));
-    if by == ours.path || same() {
+    // One package may have two modules of one name.
+    let sibling = record.installed.iter().any(|file| file.path == by);
+    if sibling || same() {
         return Found::Ours;
     }
     if theirs.symlink_metadata().is_err() {

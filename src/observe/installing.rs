@@ -1,12 +1,13 @@
 //! What an installation meets, modules of the same names that the kernel has already; and where the files of
 //! a build are installed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Observer;
 use super::contents::contents;
 use super::forced::Forced;
+use super::in_the_way::{InTheWay, Manners};
 use crate::conf::Strictness;
 use crate::conf::model::Conf;
 use crate::elf::{self, ModInfoError, module_stem};
@@ -14,10 +15,10 @@ use crate::fs::digest::file_digest;
 use crate::fs::look;
 use crate::fs::same::same_content;
 use crate::kernel::{self, Listing};
-use crate::model::ids::{Cell, KernelRelease};
+use crate::model::ids::{Cell, KernelRelease, Version};
 use crate::model::record::InstalledFile;
 use crate::model::rival::{Labels, Rival};
-use crate::model::system::{Adopting, Installing, Now, Question, Questions, System};
+use crate::model::system::{Adopting, Aside, Installing, Now, Question, Questions, System};
 use crate::observe::distribution::Distribution;
 use crate::process::find_program;
 use crate::tree::installed::{built_files, is_the_built_one};
@@ -78,6 +79,26 @@ pub fn derive_installed(
     built_files(layout, cell).into_iter().filter_map(placed).collect()
 }
 
+/// What a module has below `/lib/modules/K`: the active version's files; without one, those that a cut-off
+/// install of this cell left.
+pub fn recorded_of_active(
+    layout: &Layout,
+    distribution: &Distribution,
+    cell: &Cell,
+    active: Option<&Version>,
+) -> Vec<InstalledFile> {
+    let Some(version) = active else {
+        let record = state::known(state::record(layout, cell));
+        return record.map(|r| r.installed).unwrap_or_default();
+    };
+    let mut owner = cell.clone();
+    owner.module.version = version.clone();
+    match state::known(state::record(layout, &owner)) {
+        Some(record) if !record.installed.is_empty() => record.installed,
+        _ => derive_installed(layout, distribution, &owner, None),
+    }
+}
+
 impl Observer<'_> {
     /// Looks at what a plan left open.
     pub fn answer(&self, system: &mut System, questions: &Questions) {
@@ -112,6 +133,7 @@ impl Observer<'_> {
             any_version: forced.any_version(name),
             built: files.iter().map(|file| (stem(file), labels(&dir.join(file)))).collect(),
             rivals: Vec::new(),
+            aside: Vec::new(),
             post_install: false,
             shared: true,
         };
@@ -122,10 +144,7 @@ impl Observer<'_> {
         let conf = observer.conf(cell, &observer.context(cell), Strictness::Other).ok();
         found.shared = !conf.as_ref().is_some_and(|conf| conf.no_weak_modules);
         found.post_install = conf.as_ref().is_some_and(|conf| conf.scripts.post_install.is_some());
-        if registry::active(self.layout, name, &cell.kernel, &cell.arch).is_some() {
-            found.rivals = system.held.get(cell).into_iter().flat_map(|by| self.rivals_of(by)).collect();
-            return found;
-        }
+        let active = registry::active(self.layout, name, &cell.kernel, &cell.arch);
         let mut names: BTreeMap<String, String> = files.into_iter().map(|file| (stem(&file), file)).collect();
         if let Some(Now::Judged { inputs, .. }) = view.map(|view| &view.now) {
             let suffix = if inputs.compression.is_empty() { "" } else { "." };
@@ -134,9 +153,18 @@ impl Observer<'_> {
                 names.entry(wanted.dest_name.clone()).or_insert_with(file);
             }
         }
+        let place =
+            |file: &String| destination(self.layout, self.distribution, &cell.kernel, file, conf.as_ref());
+        let targets: Vec<(String, PathBuf)> =
+            names.values().map(|file| (file.clone(), place(file))).collect();
+        found.aside = self.aside(system, cell, listing, active.as_ref(), &targets);
+        if active.is_some() {
+            found.rivals = system.held.get(cell).into_iter().flat_map(|by| self.rivals_of(by)).collect();
+            return found;
+        }
         let recorded = record.map(|record| record.installed.as_slice()).unwrap_or_default();
         for (name, file) in names {
-            let path = destination(self.layout, self.distribution, &cell.kernel, &file, conf.as_ref());
+            let path = place(&file);
             let real = self.layout.root.path(&path);
             // What a run that was cut off left in its very place is ours.
             let ours = recorded.iter().any(|f| f.path == path) || same_content(&dir.join(&file), &real);
@@ -167,6 +195,34 @@ impl Observer<'_> {
             modules: files.iter().map(|file| file.module().to_owned()).collect(),
             newest: files.iter().map(|file| file.mtime.max(file.built_mtime)).max(),
         }
+    }
+
+    /// Files that an installation at these places sets aside.
+    fn aside(
+        &self,
+        system: &System,
+        cell: &Cell,
+        listing: &Listing,
+        active: Option<&Version>,
+        targets: &[(String, PathBuf)],
+    ) -> Vec<Aside> {
+        let before = recorded_of_active(self.layout, self.distribution, cell, active);
+        let intended: Vec<InstalledFile> =
+            targets.iter().map(|(file, path)| InstalledFile::planned(path.clone(), file)).collect();
+        let with = |force: bool| {
+            let manners = Manners {
+                again: active.is_some(),
+                found: system.indexed.get(cell).map(|indexed| &indexed.found),
+                held_by: system.held.get(cell),
+                force,
+            };
+            let there = InTheWay::new(self.layout, cell, listing, &before, &intended, manners);
+            let files = targets.iter().flat_map(|(file, path)| there.of(file, path));
+            files.map(|(file, _)| self.layout.shown(&file)).collect::<BTreeSet<PathBuf>>()
+        };
+        let asked_or_not = with(false);
+        let aside = |file: PathBuf| Aside { by_force: !asked_or_not.contains(&file), file };
+        with(true).into_iter().map(aside).collect()
     }
 
     /// The modules of another package that has the names of ours.

@@ -37,6 +37,7 @@ mod expected;
 mod fit;
 pub mod forced;
 mod foreign;
+pub mod in_the_way;
 pub mod indexed;
 mod install_tree;
 pub mod installing;

@@ -29,6 +29,7 @@ impl Planner<'_> {
         }
         let mut when = Condition::Always;
         let mut post_install = false;
+        let mut aside = Vec::new();
         match self.system.installs.get(cell) {
             None => {
                 self.plan.questions.insert(Question::Install(cell.clone()));
@@ -36,6 +37,8 @@ impl Planner<'_> {
             Some(found) => {
                 force |= found.force;
                 post_install = found.post_install;
+                let goes = found.aside.iter().filter(|aside| force || !aside.by_force);
+                aside = goes.map(|aside| aside.file.clone()).collect();
                 if !force && !self.options.any_version && !found.any_version {
                     let mut than = match build {
                         // What it says about itself is known when it is built.
@@ -57,7 +60,8 @@ impl Planner<'_> {
             }
         }
         let needs = needs.into_iter().chain(build).collect();
-        Some(self.step_if(Action::Install { cell: cell.clone(), force, post_install }, reason, needs, when))
+        let action = Action::Install { cell: cell.clone(), force, post_install, aside };
+        Some(self.step_if(action, reason, needs, when))
     }
 }
 

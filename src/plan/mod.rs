@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 
@@ -116,6 +117,8 @@ pub enum Action {
         force: bool,
         /// Its POST_INSTALL runs then, after a depmod of its own.
         post_install: bool,
+        /// Files of the same names that are there and are set aside, inside the root.
+        aside: Vec<PathBuf>,
     },
     /// Remove what was installed, and put back what was there before.
     Uninstall {
@@ -220,8 +223,12 @@ impl fmt::Display for Action {
             Self::Adopt { cell } => on(f, "take over", cell),
             Self::Keep { cell } => on(f, "keep", cell),
             Self::Resign { cell, .. } => on(f, "sign", cell),
-            Self::Install { cell, post_install, .. } => {
+            Self::Install { cell, post_install, aside, .. } => {
                 on(f, "install", cell)?;
+                for (index, file) in aside.iter().enumerate() {
+                    let before = if index == 0 { ", setting aside " } else { " and " };
+                    write!(f, "{before}{}", file.display())?;
+                }
                 f.write_str(if *post_install { ", then depmod and its POST_INSTALL" } else { "" })
             }
             Self::Uninstall { cell } => on(f, "uninstall", cell),

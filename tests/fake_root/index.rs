@@ -300,3 +300,17 @@ fn names_that_differ_in_dashes_only_are_refused_like_the_same_name() {
     depmod(&root);
     root.hook(&["--dry-run"]).expect(0).says("only one of them can be used");
 }
+
+#[test]
+fn two_modules_of_one_package_do_not_set_each_other_aside() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    let text = "#include <linux/module.h>\nint second(void) { return 0; }\n";
+    let module = ToyModule::new("one_x", "1.0").record("one").renamed("", "one-x").file("one.c", text);
+    module.register(&root);
+    for _ in 0..2 {
+        root.dkms(&["install", "one_x/1.0", "-k", K, "--force"]).expect(0).does_not_say("Setting aside");
+        assert_eq!(root.names(at("updates/dkms")), ["one-x.ko", "one_x.ko"]);
+        root.hook(&[]).expect(0).says("nothing to do");
+    }
+}

@@ -100,8 +100,9 @@ fn the_modules_version_decides_whether_the_kernels_own_is_replaced() {
         ToyModule::new("hello", "2.0").register(&root);
         let (kept, ours) =
             (format!("/lib/modules/{K}/kernel/drivers/hello.ko"), format!("/lib/modules/{K}/updates"));
-        let condition =
-            format!("would install hello/2.0 for {K}, if it is newer than {kept} (version {version}): ");
+        let condition = format!(
+            "would install hello/2.0 for {K}, setting aside {kept}, if it is newer than {kept} (version {version}): "
+        );
         root.hook(&["--dry-run"]).expect(0).says(&condition);
         root.dkms(&["build", "hello/2.0", "-k", K]).expect(0);
         // Now that it is built, the plan knows.

@@ -46,7 +46,12 @@ fn actions() -> Vec<Action> {
         Action::Adopt { cell: cell.clone() },
         Action::Keep { cell: cell.clone() },
         Action::Resign { cell: cell.clone(), reinstall: true },
-        Action::Install { cell: cell.clone(), force: false, post_install: true },
+        Action::Install {
+            cell: cell.clone(),
+            force: false,
+            post_install: true,
+            aside: vec!["/lib/modules/6.1/extra/m.ko".into()],
+        },
         Action::Uninstall { cell: cell.clone() },
         Action::Unlink { cell: cell.clone(), other: kernel.clone(), replaced: true },
         Action::Share { kernel: kernel.clone() },
@@ -316,7 +321,10 @@ fn every_variant_is_in_the_schema_and_the_schema_has_no_others() {
         |action: Action, reason: Reason| Step { action, reason, needs: vec![0], when: Condition::Always };
     let with_reasons = reasons().into_iter().map(|reason| steps(Action::Sweep { kernel: kernel() }, reason));
     let with_conditions = conditions().into_iter().map(|when| {
-        let step = steps(Action::Install { cell: cell(), force: false, post_install: false }, Reason::Asked);
+        let step = steps(
+            Action::Install { cell: cell(), force: false, post_install: false, aside: Vec::new() },
+            Reason::Asked,
+        );
         Step { when, ..step }
     });
     let all = actions().into_iter().map(|action| steps(action, Reason::Asked));

@@ -216,6 +216,9 @@ impl Told {
             }
             ["usr", "lib", "modules", ..] => ["install", "uninstall", "resign", "unbuild", "sweep"].into(),
             ["var", "lib", "dkms", _, _, _, _, "module", ..] => ["build", "unbuild", "resign"].into(),
+            ["var", "lib", "dkms", _, "original_module", ..] => {
+                ["install", "uninstall", "unbuild", "sweep"].into()
+            }
             ["boot", ..] => ["initramfs"].into(),
             _ => return None,
         };
@@ -225,7 +228,17 @@ impl Told {
             ["usr", ..] => Some(parts[3]),
             _ => Some(parts[5]),
         };
+        // What is set aside is listed in the step, by the place that it is in.
+        let sets_aside = parts.get(4) == Some(&"original_module");
+        // What an earlier step of the same plan was to install is named in the condition.
+        let steps = self.plans.iter().flat_map(|noted| noted.plan["steps"].as_array().unwrap());
+        let mut than = steps.filter_map(|step| step.pointer("/when/than")?.as_array()).flatten();
+        let to_come = than.any(|rival| rival.get("of").is_some());
+        let lists = |action: &Value| action["do"] != "install" || action.get("aside").is_some() || to_come;
         let fits = |action: &Value| {
+            if sets_aside && !lists(action) {
+                return false;
+            }
             let own = action.get("kernel").or_else(|| action["cell"].get("kernel"));
             may.contains(action["do"].as_str().unwrap()) && kernel.is_none_or(|k| own.is_some_and(|o| o == k))
         };

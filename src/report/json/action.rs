@@ -1,5 +1,7 @@
 //! Actions of a plan.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::parts::{Cell, Module};
@@ -31,6 +33,8 @@ pub(super) enum Action<'a> {
         force: bool,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         post_install: bool,
+        #[serde(skip_serializing_if = "<[PathBuf]>::is_empty")]
+        aside: &'a [PathBuf],
     },
     Uninstall {
         cell: Cell<'a>,
@@ -79,8 +83,8 @@ impl<'a> From<&'a plan::Action> for Action<'a> {
             plan::Action::Resign { cell, reinstall } => {
                 Self::Resign { cell: cell.into(), reinstall: *reinstall }
             }
-            plan::Action::Install { cell, force, post_install } => {
-                Self::Install { cell: cell.into(), force: *force, post_install: *post_install }
+            plan::Action::Install { cell, force, post_install, aside } => {
+                Self::Install { cell: cell.into(), force: *force, post_install: *post_install, aside }
             }
             plan::Action::Uninstall { cell } => Self::Uninstall { cell: cell.into() },
             plan::Action::Unbuild { cell } => Self::Unbuild { cell: cell.into() },

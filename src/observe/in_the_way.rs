@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::installing::below;
 use crate::fs::same::same_content;
 use crate::kernel::Listing;
 use crate::model::ids::{Cell, ModuleId};
 use crate::model::indexed::Found;
 use crate::model::record::InstalledFile;
-use crate::observe::installing::below;
 use crate::tree::installed;
 use crate::tree::layout::Layout;
 use crate::tree::registry;
@@ -17,62 +17,70 @@ use crate::tree::state;
 
 /// How an installation treats what is there already.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manners<'a> {
+pub struct Manners<'a> {
     /// A version of the module is installed: what the kernel's package brought was set aside then, and what it
     /// brought since does no harm, unless the index names it.
-    pub(super) again: bool,
+    pub again: bool,
     /// What modprobe(8) takes now, where one of ours is installed.
-    pub(super) found: Option<&'a Found>,
+    pub found: Option<&'a Found>,
     /// The build of another package that has the name of ours.
-    pub(super) held_by: Option<&'a Cell>,
+    pub held_by: Option<&'a Cell>,
     /// Whatever is there gives way.
-    pub(super) force: bool,
+    pub force: bool,
 }
 
 /// The module files of a kernel, as one installation meets them.
-pub(super) struct InTheWay<'a> {
+pub struct InTheWay<'a> {
     layout: &'a Layout,
     cell: &'a Cell,
-    listing: Listing,
-    /// What of this module is there already.
+    listing: &'a Listing,
+    /// What of this module is there already, and what is about to be.
     before: &'a [InstalledFile],
+    intended: &'a [InstalledFile],
     manners: Manners<'a>,
     /// Files of other packages, where they are those that these have installed.
     of_others: BTreeMap<PathBuf, ModuleId>,
 }
 
 impl<'a> InTheWay<'a> {
-    /// Looks at the files of other packages; those of the kernel are listed when they are asked for.
-    pub(super) fn new(
+    /// Looks at the files of other packages.
+    pub fn new(
         layout: &'a Layout,
         cell: &'a Cell,
+        listing: &'a Listing,
         before: &'a [InstalledFile],
+        intended: &'a [InstalledFile],
         manners: Manners<'a>,
     ) -> Self {
-        let listing = Listing::of(layout, &cell.kernel);
-        Self { layout, cell, listing, before, manners, of_others: files_of_others(layout, cell) }
+        Self { layout, cell, listing, before, intended, manners, of_others: files_of_others(layout, cell) }
     }
 
     /// True when a version of the module is installed.
-    pub(super) fn is_again(&self) -> bool {
+    pub fn is_again(&self) -> bool {
         self.manners.again
     }
 
     /// The files to be set aside before a built file is installed at `path`, inside the root, and the package that
     /// each of them is of.
-    pub(super) fn of(&self, built: &str, path: &Path) -> Vec<(PathBuf, Option<&ModuleId>)> {
+    pub fn of(&self, built: &str, path: &Path) -> Vec<(PathBuf, Option<&ModuleId>)> {
         let layout = self.layout;
         let place = layout.root.path(path);
         // What an install that was cut off left at our very place is no original.
         let cut_off = same_content(&layout.built_modules(self.cell).join(built), &place);
         let kernels_own = layout.kernel(&self.cell.kernel).join("kernel");
         let Manners { again, found, held_by, force } = self.manners;
+        let has = |files: &[InstalledFile], file: &PathBuf| {
+            files.iter().any(|known| layout.root.path(&known.path) == *file)
+        };
         let gives_way = |file: &PathBuf, owner: Option<&ModuleId>| {
             if let Some(owner) = owner {
                 return !again || force || held_by.is_some_and(|holder| holder.module == *owner);
             }
-            let ours = *file == place && (cut_off || again)
-                || self.before.iter().any(|f| layout.root.path(&f.path) == *file);
+            // A package may have two modules that are one to the kernel; each is looked at in its turn.
+            let ours = match *file == place {
+                true => cut_off || again || has(self.before, file),
+                false => has(self.before, file) || has(self.intended, file),
+            };
             let stays = match found {
                 Some(Found::Another { by, kept }) if layout.root.path(by) == *file => {
                     kept.is_some() && !force
@@ -104,7 +112,7 @@ fn files_of_others(layout: &Layout, cell: &Cell) -> BTreeMap<PathBuf, ModuleId> 
 }
 
 /// What other packages have installed for the kernel of a cell.
-pub(super) fn installed_by_others(layout: &Layout, cell: &Cell) -> Vec<(Cell, Vec<InstalledFile>)> {
+pub fn installed_by_others(layout: &Layout, cell: &Cell) -> Vec<(Cell, Vec<InstalledFile>)> {
     let others = registry::registered(layout).into_iter().map(|(module, _)| Cell { module, ..cell.clone() });
     let others = others.filter(|other| other.module.name != cell.module.name);
     let others = others.filter(|other| registry::is_installed(layout, other));
@@ -116,6 +124,6 @@ pub(super) fn installed_by_others(layout: &Layout, cell: &Cell) -> Vec<(Cell, Ve
 }
 
 /// Whether the file that a build has installed is in its place.
-pub(super) fn is_placed(layout: &Layout, cell: &Cell, file: &InstalledFile) -> bool {
+pub fn is_placed(layout: &Layout, cell: &Cell, file: &InstalledFile) -> bool {
     !file.is_planned() && installed::by_record(layout, cell, std::slice::from_ref(file)).next().is_none()
 }
