@@ -206,7 +206,7 @@ fn scripts_around_an_install_stop_what_they_may_stop() {
     };
     let fails = "#!/bin/sh\necho \"said $# $1 $2\"\nexit 44\n";
     module("before", "PRE_INSTALL", fails).write_source(&root);
-    root.dkms(&["install", "before/1", "-k", K]).expect(101).says(&format!("said 2 a b {K}"));
+    root.dkms(&["install", "before/1", "-k", K]).expect(101).says("said 3 'a b'");
     assert_eq!(root.dkms(&["status", "before"]).expect(0).out, format!("before/1, {K}, x86_64: built\n"));
     root.dkms(&["install", "before/1", "-k", K, "--force"]).expect(0);
     module("after", "POST_INSTALL", fails).write_source(&root);
