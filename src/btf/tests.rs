@@ -268,7 +268,10 @@ fn module() -> ModuleUses {
     own.structure("device", 24, &[("kobj", kobject, 0, 0), ("bus", to_bus, 64, 0), ("flags", int, 128, 3)]);
     own.structure("mine", 4, &[("x", int, 0, 0)]);
     let place = Place::new(&kernel(true, false));
-    uses("m", parsed(&own), &imports(&["device_add", "untyped"]), &place.types()).unwrap()
+    let (uses, unknown) =
+        uses("m", parsed(&own), &imports(&["device_add", "untyped"]), &place.types()).unwrap();
+    assert_eq!(unknown, ["mine".to_owned()].into());
+    uses
 }
 
 #[test]
@@ -322,8 +325,8 @@ fn a_name_with_two_meanings_is_watched_at_the_kernels_side() {
     let int = own.int("int", 4);
     own.structure("kobject", 8, &[("other", int, 0, 0)]);
     let place = Place::new(&kernel(true, false));
-    let uses = uses("m", parsed(&own), &imports(&[]), &place.types()).unwrap();
-    assert_eq!(uses.types.len(), 1);
+    let (uses, unknown) = uses("m", parsed(&own), &imports(&[]), &place.types()).unwrap();
+    assert_eq!((uses.types.len(), unknown.len()), (1, 0));
     assert_eq!(compare(&uses, &place.types(), |_| None), Comparison::Same);
     let mut changed = TypeTable::new(true);
     let int = changed.int("int", 4);

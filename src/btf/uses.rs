@@ -29,6 +29,8 @@ pub enum Comparison {
 /// A type counts as the kernel's where the kernel describes one of that name. If no layout of the kernel's is that
 /// of the module, the name means two things; then all of the kernel's have to stay.
 ///
+/// Beside it: the names of the types that neither the kernel nor such a module describes.
+///
 /// # Errors
 /// When a table is damaged.
 pub fn uses(
@@ -36,13 +38,14 @@ pub fn uses(
     types: Btf,
     imports: &BTreeMap<String, Export>,
     kernel: &KernelTypes,
-) -> Result<ModuleUses, Damaged> {
+) -> Result<(ModuleUses, BTreeSet<String>), Damaged> {
     let own = Digests::of(Arc::new(types));
     let owners: BTreeSet<&str> = imports.values().map(|export| export.owner.as_str()).collect();
     let modules = owners.into_iter().filter(|owner| *owner != VMLINUX);
     let owners: Vec<_> =
         [VMLINUX].into_iter().chain(modules).filter_map(|o| Some((o, kernel.of(o)?))).collect();
     let mut found: BTreeMap<(TypeKind, String, u64), UsedType> = BTreeMap::new();
+    let mut unknown = BTreeSet::new();
     for id in own.btf().own() {
         let Some((kind, bytes)) = own.btf().named(id)? else { continue };
         let Some(kind) = listed(own.btf(), kind, id)? else { continue };
@@ -54,6 +57,9 @@ pub fn uses(
             }
         }
         let same = of_kernel.iter().position(|(.., of_kernel, _)| *of_kernel == digest);
+        if of_kernel.is_empty() {
+            unknown.insert(name.clone());
+        }
         let kept = same.map_or(&of_kernel[..], |at| &of_kernel[at..=at]);
         for (owner, table, digest, id) in kept {
             let used = UsedType {
@@ -72,7 +78,8 @@ pub fn uses(
         let prototype = owner.map_or(Ok(None), |(_, table)| KernelTypes::prototype(table, name))?;
         symbols.push(UsedSymbol { name: name.clone(), export: export.clone(), prototype });
     }
-    Ok(ModuleUses { module: module.to_owned(), types: found.into_values().collect(), symbols })
+    let types = found.into_values().collect();
+    Ok((ModuleUses { module: module.to_owned(), types, symbols, headers: Vec::new() }, unknown))
 }
 
 /// As what a type is listed. Another name of a struct with a name is not: that struct is.

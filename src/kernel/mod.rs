@@ -3,6 +3,7 @@
 //! Reads only. Observing needs the answers as much as building does: they are inputs of a build.
 
 mod compression;
+mod declared;
 pub mod headers;
 mod index;
 mod kbuild;
@@ -16,6 +17,7 @@ mod types;
 mod vermagic;
 
 pub use compression::compression;
+pub use declared::{declared, included, text_digest};
 pub use index::{depmod_base, index_file, indexed_files};
 pub use kbuild::{Kbuild, has_rust_crates};
 pub use kernel_config::KernelConfig;

@@ -24,6 +24,8 @@ pub struct ModuleUses {
     pub types: Vec<UsedType>,
     /// What it imports.
     pub symbols: Vec<UsedSymbol>,
+    /// Headers of types that stand in headers only.
+    pub headers: Vec<UsedHeader>,
 }
 
 /// A type that a module uses.
@@ -39,6 +41,17 @@ pub struct UsedType {
     pub digest: u64,
     /// Its size, and a line for each member.
     pub layout: Vec<String>,
+}
+
+/// A header that declares types which a module uses and nobody describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedHeader {
+    /// Its path, inside the root.
+    pub file: String,
+    /// Digest of its text.
+    pub digest: String,
+    /// The types.
+    pub types: Vec<String>,
 }
 
 /// What a type is.
@@ -98,6 +111,11 @@ pub enum ChangeOfType {
         old: String,
         /// As it is.
         new: String,
+    },
+    /// The header that declares it, of which nobody else says more, has another text.
+    Header {
+        /// The header.
+        file: String,
     },
     /// Lines of its layout; none where they are not known.
     Layout {
@@ -168,7 +186,7 @@ impl ChangeOfType {
             // Nothing came or went: something in it has another size.
             Self::Layout { old, new, .. } if old.len() == new.len() => 1,
             Self::Layout { .. } | Self::Gone => 0,
-            Self::Prototype | Self::Export { .. } => 2,
+            Self::Prototype | Self::Export { .. } | Self::Header { .. } => 2,
         }
     }
 }
@@ -185,6 +203,7 @@ impl fmt::Display for TypeChange {
         match &self.change {
             ChangeOfType::Gone => write!(f, "{name} (gone)"),
             ChangeOfType::Prototype => write!(f, "{name} (another prototype)"),
+            ChangeOfType::Header { file } => write!(f, "{name} ({file}, which declares it, changed)"),
             ChangeOfType::Export { old, new } => write!(f, "{name} ({old} -> {new})"),
             ChangeOfType::Layout { old, new, .. } if old.is_empty() && new.is_empty() => f.write_str(name),
             ChangeOfType::Layout { old, new, more } => {

@@ -11,7 +11,7 @@ use crate::elf::module_stem;
 use crate::kernel::{self, Exports};
 use crate::model::fit::{Compared, Fit, Misfit};
 use crate::model::ids::Cell;
-use crate::model::uses::Uses;
+use crate::model::uses::{ChangeOfType, TypeChange, UsedHeader, Uses};
 use crate::tree::state;
 
 impl Observer<'_> {
@@ -30,6 +30,7 @@ impl Observer<'_> {
         let Ok(exports) = Exports::read(&headers.join("Module.symvers")) else { return Fit::Unknown };
         let (mut changed, mut unknown) = (Vec::new(), false);
         for module in &uses.modules {
+            changed.extend(module.headers.iter().filter_map(|header| self.other_text(header)));
             match btf::compare(module, &types, |symbol| exports.get(symbol).cloned()) {
                 Comparison::Same => {}
                 Comparison::Changed(changes) => changed.extend(changes),
@@ -56,6 +57,14 @@ impl Observer<'_> {
             changed.extend(btf::refused(&names, &types).unwrap_or_default());
         }
         Misfit::of_uses(changed).map_or(Fit::Unknown, Fit::Not)
+    }
+
+    /// A type of a header that has another text than it had.
+    fn other_text(&self, header: &UsedHeader) -> Option<TypeChange> {
+        let now = kernel::text_digest(&self.layout.root.path(&header.file));
+        let same = now.is_ok_and(|now| now == header.digest);
+        let change = ChangeOfType::Header { file: header.file.clone() };
+        (!same).then(|| TypeChange { name: header.types.first().cloned().unwrap_or_default(), change })
     }
 
     fn kernel_types(&self, cell: &Cell, headers: &Path) -> Option<Arc<KernelTypes>> {

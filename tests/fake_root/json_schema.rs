@@ -126,6 +126,7 @@ fn uses() -> Vec<TypeChange> {
         ChangeOfType::Gone,
         ChangeOfType::Prototype,
         ChangeOfType::Export { old: "EXPORT_SYMBOL of vmlinux".into(), new: "EXPORT_SYMBOL_GPL of x".into() },
+        ChangeOfType::Header { file: "/usr/src/a.h".into() },
         ChangeOfType::Layout { old: vec!["0 int a".into()], new: Vec::new(), more: 1 },
     ];
     changes.map(|change| TypeChange { name: "struct device".into(), change }).into()

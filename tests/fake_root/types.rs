@@ -160,6 +160,28 @@ fn constants_come_of_the_configuration_which_no_type_shows() {
     in_line(&root);
 }
 
+/// A struct that stands in a header only: nothing that the kernel describes uses it.
+#[test]
+fn of_types_that_only_a_header_has_its_text_counts() {
+    let root = installed("abi");
+    let header = format!("/usr/src/linux-headers-{K}/include/linux/toy.h");
+    root.write(&header, "struct toy {\n\tint x;\n};\n");
+    // As Kbuild notes what it read.
+    let list = "deps_toys.o := \\\n    $(wildcard include/config/X) \\\n  ./include/linux/toy.h \\\n";
+    calling("toys", "printk").file(".toys.o.cmd", list).register(&root);
+    debugging(&root, "toys", |table, int| {
+        table.structure("toy", 4, &[("x", int, 0, 0)]);
+    });
+    assert_eq!(builds(&root), ["toys"]);
+    headers(&root, "1-2", &SYMBOLS, &kernel(2, "_Bool"));
+    assert_eq!(builds(&root), [""; 0]);
+    root.write(&header, "struct toy {\n\tlong x;\n};\n");
+    headers(&root, "1-3", &SYMBOLS, &kernel(2, "_Bool"));
+    root.hook(&["--dry-run"]).expect(0).says(&format!("changed: toy ({header}, which declares it, changed)"));
+    assert_eq!(builds(&root), ["toys"]);
+    in_line(&root);
+}
+
 #[test]
 fn what_is_not_known_counts_as_a_change() {
     let root = installed("abi");

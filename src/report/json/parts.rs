@@ -165,6 +165,7 @@ impl<'a> From<&'a uses::TypeChange> for Use<'a> {
             uses::ChangeOfType::Gone => ("gone", &[], &[]),
             uses::ChangeOfType::Prototype => ("prototype", &[], &[]),
             uses::ChangeOfType::Export { old, new } => ("export", from_ref(old), from_ref(new)),
+            uses::ChangeOfType::Header { file } => ("header", from_ref(file), &[]),
             uses::ChangeOfType::Layout { old, new, .. } => ("layout", old, new),
         };
         Self { name: &change.name, became, old, new }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::fs::root::Root;
 use crate::model::ids::{Arch, ModuleId};
+use crate::model::uses::UsedHeader;
 
 /// Every file of a name in the fixtures of a format, with its text.
 fn fixtures(name: impl Fn(&Path) -> bool) -> Vec<(PathBuf, String)> {
@@ -166,8 +167,15 @@ fn what_a_build_uses_comes_back_as_it_was() {
     assert_eq!(module.types[0].layout, ["8", "0 int id", "4 int state"]);
     assert_eq!(module.types[0].digest, 0xfedc_ba98_7654_3210);
     assert_eq!(module.symbols.iter().filter(|used| used.prototype.is_none()).count(), 1);
-    save_uses(layout, cell, &read).unwrap();
-    assert_eq!(uses(layout, cell).unwrap().unwrap(), read);
+    // As it is today, with what was added since.
+    let mut today = read;
+    today.modules[0].headers.push(UsedHeader {
+        file: "/usr/src/linux-headers/a.h".into(),
+        digest: "0".into(),
+        types: vec!["a".into()],
+    });
+    save_uses(layout, cell, &today).unwrap();
+    assert_eq!(uses(layout, cell).unwrap().unwrap(), today);
     std::fs::write(layout.uses(cell), zstd::encode_all(&b"{ \"format\": 2 }"[..], 1).unwrap()).unwrap();
     assert_eq!(uses(layout, cell).unwrap_err().cause, Cause::Format(2));
     for damaged in [&b"{"[..], b"", &zstd::encode_all(&b"{}"[..], 1).unwrap()] {

@@ -21,6 +21,16 @@ struct Module {
     module: String,
     types: Vec<Type>,
     symbols: Vec<Symbol>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<Header>,
+}
+
+/// [`model::UsedHeader`].
+#[derive(Serialize, Deserialize)]
+struct Header {
+    file: String,
+    digest: String,
+    types: Vec<String>,
 }
 
 /// [`model::UsedType`].
@@ -97,6 +107,7 @@ impl Module {
             module: self.module,
             types: self.types.into_iter().map(used).collect::<Result<_, _>>()?,
             symbols: self.symbols.into_iter().map(symbol).collect::<Result<_, _>>()?,
+            headers: self.headers.into_iter().map(Into::into).collect(),
         })
     }
 }
@@ -132,7 +143,22 @@ impl From<&model::ModuleUses> for Module {
             module: uses.module.clone(),
             types: uses.types.iter().map(used).collect(),
             symbols: uses.symbols.iter().map(symbol).collect(),
+            headers: uses.headers.iter().cloned().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<Header> for model::UsedHeader {
+    fn from(header: Header) -> Self {
+        let Header { file, digest, types } = header;
+        Self { file, digest, types }
+    }
+}
+
+impl From<model::UsedHeader> for Header {
+    fn from(header: model::UsedHeader) -> Self {
+        let model::UsedHeader { file, digest, types } = header;
+        Self { file, digest, types }
     }
 }
 

@@ -145,7 +145,7 @@ fn uses_of(old: &Side, path: &Path, imports: &elf::Imports) -> Option<ModuleUses
     let types = kernel::types_of_build(path)?;
     let exported = |name: &String| Some((name.clone(), old.exports.get(name)?.clone()));
     let imports = imports.undefined.iter().filter_map(exported).collect();
-    btf::uses("module", types, &imports, &old.types).ok()
+    btf::uses("module", types, &imports, &old.types).ok().map(|(uses, _)| uses)
 }
 
 /// What of a module is its code: sections with their relocations, except those that say how and for which kernel it
