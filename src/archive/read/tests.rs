@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::archive::{Format, Packer, Writer};
+use crate::process::Process;
 
 /// A tar archive made member by member, whatever the names are.
 #[derive(Default)]
@@ -216,8 +217,8 @@ fn times_before_1970_are_kept() {
         File::open(at(name)).unwrap().set_modified(old).unwrap();
     }
     let tar = |args: &[&str]| {
-        let ran = std::process::Command::new("tar").args(args).current_dir(place.path()).output().unwrap();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let ran = Process::new("tar").arg("-C").arg(place.path()).args(args).capture().unwrap();
+        assert_eq!(ran.status, 0, "{args:?}");
     };
     let dated = |dir: &str| {
         for name in ["top/f", "top"] {
@@ -225,7 +226,8 @@ fn times_before_1970_are_kept() {
         }
     };
     for format in ["gnu", "pax"] {
-        tar(&["-c", &format!("--format={format}"), "-f", format, "-C", "from", "top"]);
+        let file = at(format).display().to_string();
+        tar(&["-c", &format!("--format={format}"), "-f", &file, "-C", "from", "top"]);
         let into = format!("{format}.d");
         fs::create_dir(at(&into)).unwrap();
         unpack(File::open(at(format)).unwrap(), &at(&into), SystemTime::now()).unwrap();
@@ -237,7 +239,7 @@ fn times_before_1970_are_kept() {
     writer.tree(Path::new("top"), &at("from/top"), &|_| false).unwrap();
     writer.finish().unwrap().finish().unwrap();
     fs::create_dir(at("theirs.d")).unwrap();
-    tar(&["-x", "-f", "ours.tar", "-C", "theirs.d"]);
+    tar(&["-x", "-f", &at("ours.tar").display().to_string(), "-C", "theirs.d"]);
     dated("theirs.d");
     fs::create_dir(at("ours.d")).unwrap();
     unpack(File::open(at("ours.tar")).unwrap(), &at("ours.d"), SystemTime::now()).unwrap();
