@@ -92,6 +92,19 @@ fn modules_are_compressed_as_the_kernel_is_configured() {
 }
 
 #[test]
+fn a_form_that_this_machines_kmod_cannot_read_is_said() {
+    for (kind, said) in [("GZIP", true), ("XZ", false)] {
+        let root = FakeRoot::new();
+        ToyKernel::new(K).compressed(kind).install(&root);
+        ToyModule::new("hello", "1.0").register(&root);
+        // What kmod 34.2-2 of Debian prints.
+        root.stand_in("kmod", "echo 'kmod version 34.2'\necho '+ZSTD +XZ -ZLIB +OPENSSL'\n");
+        let answer = root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+        assert_eq!(answer.err.contains("kmod of this machine cannot read"), said, "{kind}: {}", answer.err);
+    }
+}
+
+#[test]
 fn options_in_framework_conf_call_the_program() {
     let root = FakeRoot::new();
     ToyKernel::new(K).compressed("XZ").install(&root);

@@ -14,6 +14,7 @@ pub(super) mod compress;
 mod diagnose;
 mod makefiles;
 pub(super) mod publish;
+mod readable;
 mod results;
 mod steps;
 mod uname;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::compress::pack_file;
 use super::publish::Staging;
+use super::readable::not_read;
 use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::sign::{Signed, Signer};
@@ -82,6 +83,9 @@ pub(super) fn stage(
     if symvers.is_file() {
         let target = staging.modules().join("Module.symvers");
         copy_file(&symvers, &target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+    }
+    if let Some(why) = not_read(kind) {
+        work.warn(job, why);
     }
     for (_, record) in wanted(job) {
         let target = staging.modules().join(format!("{}.ko", record.dest_name));
