@@ -94,7 +94,15 @@ impl<'a> InTheWay<'a> {
             let owner = self.of_others.get(&file);
             (file, owner)
         });
-        there.filter(|(file, owner)| gives_way(file, *owner)).collect()
+        // The first one goes wherever it is, as with DKMS. After it, a package's own files in `kernel` stay, for ours
+        // come before them; if they do not, the index tells.
+        let comes_after =
+            |file: &Path| !again && file.starts_with(&kernels_own) && !place.starts_with(&kernels_own);
+        let mut first = true;
+        let mut goes = |file: &PathBuf, owner| {
+            gives_way(file, owner) && (std::mem::take(&mut first) || !comes_after(file))
+        };
+        there.filter(|(file, owner)| goes(file, *owner)).collect()
     }
 }
 

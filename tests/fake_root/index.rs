@@ -113,6 +113,27 @@ fn a_module_of_the_kernel_that_its_package_brings_again_does_no_harm() {
 }
 
 #[test]
+fn of_the_kernels_own_modules_dkms_moves_the_first_and_so_do_we() {
+    let root = FakeRoot::new();
+    let kernel = ToyKernel::new(K).in_tree("drivers/a/hello.ko").in_tree("drivers/b/hello.ko");
+    kernel.install(&root);
+    ToyModule::new("hello", "1.0").register(&root);
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    assert!(!root.exists(at("kernel/drivers/a/hello.ko")) && root.exists(at("kernel/drivers/b/hello.ko")));
+    root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
+    assert!(root.exists(at("kernel/drivers/a/hello.ko")));
+    // Of files in other places all go: which of them comes first depends on the file system.
+    for place in ["extra/hello.ko", "updates/hello.ko.xz", "hello.ko"] {
+        root.write(at(place), place);
+    }
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    let there: Vec<String> = root.names(at("updates/dkms"));
+    assert_eq!((there, root.exists(at("hello.ko"))), (vec!["hello.ko".to_owned()], false));
+    assert!(root.exists(at("kernel/drivers/a/hello.ko")) && root.exists(at("kernel/drivers/b/hello.ko")));
+    root.hook(&[]).expect(0).says("nothing to do");
+}
+
+#[test]
 fn a_newer_file_that_somebody_put_there_stays() {
     // As at the first installation: dkms(8), --force-version-override.
     let root = installed();
