@@ -41,6 +41,9 @@ our_rpms() {
 	done
 }
 
+# our_names: those packages by name, in the root of a row.
+our_names() { in_root "$root" rpm -qp --qf '%{NAME}\n' $(our_rpms "$SUITE"); }
+
 # use_dnf ROOT SUITE ARGUMENT…
 use_dnf() {
 	local root=$1 program=dnf

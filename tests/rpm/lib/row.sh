@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # One row with one package manager. What rows may set and say is in tests/lab/lib/row.sh, whose
 # checks these are; here a row also sets
-#   ON         the package managers that it is run with ("dnf4 dnf5"; rpm)
+#   ON         the package managers that it is run with ("dnf4 dnf5"; rpm, which is 4.20, and rpm6)
 #   AGAIN      kernels whose modules may be put in their place once more, as they were
 #   DKMS_FAILS what is found wrong with dkms in our place, as an extended regular expression
 #   BROKEN_DB  files that `rpm -Va` may name, as an extended regular expression
@@ -14,7 +14,8 @@ load_row() {
 	manager=${1##*@}
 	load_kernels
 	. "$RPM_LAB/rows/${1%@*}"
-	SUITE=$(suite_of "$manager")
+	# rpm 6 is in the root that has dnf5.
+	SUITE=$(suite_of "${manager/#rpm6/dnf5}")
 	TITLE="$TITLE ($manager)"
 }
 
