@@ -150,6 +150,9 @@ pub struct Facts {
     /// bash evaluated it. It may have asked the machine (another file, a tool, `dkms status`), so the answer may
     /// change although none of its files does.
     pub by_shell: bool,
+    /// Directives (as `MAKE[0]`) to which bash gave another value each time (`$(date)`): they are no input, or
+    /// the module would be built again for ever.
+    pub unsteady: Vec<String>,
 }
 
 /// One installed file.

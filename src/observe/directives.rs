@@ -15,9 +15,14 @@ impl Observer<'_> {
         if !inputs.change_since(&record.inputs).is_some_and(|change| change.is_conf()) {
             return None;
         }
-        let old = state::known(state::directives(self.layout, cell))?;
+        let mut old = state::known(state::directives(self.layout, cell))?;
         let conf = self.conf(cell, &self.context(cell), Strictness::Other).ok()?;
-        DirectiveChange::between(&old, &self.directives(&conf))
+        let mut new = self.directives(&conf);
+        for name in &record.facts.unsteady {
+            old.remove(name);
+            new.remove(name);
+        }
+        DirectiveChange::between(&old, &new)
     }
 
     /// The directives of a conf as they are compared.

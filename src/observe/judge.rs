@@ -5,7 +5,9 @@
 //! So such a conf is asked again whenever a person types a command; by hooks when a package came or went, and
 //! when its last answer kept a module from being there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Observer;
 use super::stat::Once;
@@ -45,6 +47,9 @@ impl<'a> Known<'a> {
 /// where bash evaluated the dkms.conf.
 const PACKAGES: char = '+';
 
+/// Longer than what a clock without parts of seconds may stand still.
+const SECOND: Duration = Duration::from_millis(1050);
+
 impl Observer<'_> {
     /// What a cell would be built from now.
     pub(super) fn judge(&self, once: &Once, cell: &Cell, known: Option<&Known<'_>>) -> Result<Now> {
@@ -56,8 +61,11 @@ impl Observer<'_> {
         }
         let context = self.context(cell);
         let conf = self.conf(cell, &context, Strictness::Other)?;
-        let inputs = Arc::new(self.inputs(once, cell, &context, &conf)?);
-        let facts = facts_of(&conf);
+        let mut facts = facts_of(&conf);
+        if let (true, Some(known)) = (facts.by_shell, known) {
+            facts.unsteady.clone_from(&known.facts.unsteady);
+        }
+        let inputs = Arc::new(self.inputs(once, cell, &context, &conf, &facts)?);
         let stamp = self.whole_stamp(once, files, &facts);
         Ok(Now::Judged { facts, inputs, stamp })
     }
@@ -69,11 +77,11 @@ impl Observer<'_> {
         let mut stamp = self.whole_stamp(once, files.clone(), &facts);
         if facts.by_shell && (self.anew || known.stamp != stamp || self.may_have_changed(known)) {
             let conf = self.conf(cell, &self.context(cell), Strictness::Other)?;
-            let digest = self.conf_digest(&conf)?;
+            facts = Facts { unsteady: facts.unsteady, ..facts_of(&conf) };
+            let digest = self.conf_digest(&conf, &facts)?;
             if inputs.conf != digest {
                 Arc::make_mut(&mut inputs).conf = digest;
             }
-            facts = facts_of(&conf);
             stamp = self.whole_stamp(once, files, &facts);
         }
         let depends = self.dependencies(cell, &facts.depends);
@@ -103,17 +111,60 @@ impl Observer<'_> {
         let files = self.stamp(&once, cell);
         let context = self.context(cell);
         let conf = self.conf(cell, &context, Strictness::Build)?;
-        let inputs = self.inputs(&once, cell, &context, &conf)?;
-        let facts = facts_of(&conf);
+        let mut facts = facts_of(&conf);
+        if facts.by_shell {
+            facts.unsteady = self.differing(&conf, &self.conf(cell, &context, Strictness::Other)?);
+        }
+        let inputs = self.inputs(&once, cell, &context, &conf, &facts)?;
         let stamp = self.whole_stamp(&once, files, &facts);
         Ok((conf, context, facts, inputs, stamp))
     }
 
+    /// Adds to the facts of a dkms.conf the directives that have another value at each reading. `conf` is what
+    /// it said at `read`; a clock is asked again when its second is over.
+    ///
+    /// # Errors
+    /// When it cannot be read any more.
+    pub fn find_unsteady(&self, cell: &Cell, conf: &Conf, read: Instant, facts: &mut Facts) -> Result<()> {
+        if !facts.by_shell {
+            return Ok(());
+        }
+        std::thread::sleep((read + SECOND).saturating_duration_since(Instant::now()));
+        let again = self.conf(cell, &self.context(cell), Strictness::Other)?;
+        let known = std::mem::take(&mut facts.unsteady);
+        let changed: Vec<String> = self.differing(conf, &again);
+        if changed.iter().all(|name| known.contains(name)) {
+            facts.unsteady = known;
+            return Ok(());
+        }
+        // Somebody may have changed what it asks, once.
+        std::thread::sleep(SECOND);
+        let third = self.conf(cell, &self.context(cell), Strictness::Other)?;
+        let moving = self.differing(&again, &third);
+        let found: BTreeSet<String> =
+            known.into_iter().chain(changed.into_iter().filter(|name| moving.contains(name))).collect();
+        facts.unsteady = found.into_iter().collect();
+        Ok(())
+    }
+
+    /// The directives that two readings of a dkms.conf give other values.
+    fn differing(&self, one: &Conf, other: &Conf) -> Vec<String> {
+        let (one, other) = (self.directives(one), self.directives(other));
+        let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+        names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect()
+    }
+
     /// One digest over the values of a dkms.conf, and over what is sourced before a build.
-    pub(super) fn conf_digest(&self, conf: &Conf) -> Result<String> {
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn conf_digest(&self, conf: &Conf, facts: &Facts) -> Result<String> {
         let mut values = Hasher::new();
         for (name, elements) in &conf.values {
             for (index, value) in elements {
+                if !facts.unsteady.is_empty() && facts.unsteady.contains(&format!("{name}[{index}]")) {
+                    continue;
+                }
                 values.part(name);
                 values.part(index.to_le_bytes());
                 values.part(self.without_jobs(value));
@@ -137,5 +188,6 @@ pub(super) fn facts_of(conf: &Conf) -> Facts {
         exclusion: conf.exclusion().map(str::to_owned),
         modules: conf.wanted().map(|record| record.dest_name.clone()).collect(),
         by_shell: conf.reader != Reader::Own,
+        unsteady: Vec::new(),
     }
 }

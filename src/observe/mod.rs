@@ -20,7 +20,7 @@ use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::Inputs;
-use crate::model::record::{InstalledFile, Overrides, Provenance, Record, Verdict};
+use crate::model::record::{Facts, InstalledFile, Overrides, Provenance, Record, Verdict};
 use crate::model::settings::Settings;
 use crate::model::system::{CellView, InstallTree, Now, Source, System};
 use crate::observe::distribution::Distribution;
@@ -365,7 +365,14 @@ impl Observer<'_> {
         self.settings.parallel_jobs.unwrap_or_else(|| *processors())
     }
 
-    fn inputs(&self, once: &Once, cell: &Cell, context: &Context, conf: &Conf) -> Result<Inputs> {
+    fn inputs(
+        &self,
+        once: &Once,
+        cell: &Cell,
+        context: &Context,
+        conf: &Conf,
+        facts: &Facts,
+    ) -> Result<Inputs> {
         let module = &once.modules[&cell.module];
         let dir = module.dir.get_or_init(|| self.readable_source(&cell.module));
         let own = module
@@ -384,7 +391,7 @@ impl Observer<'_> {
         let files = KernelFiles::of(&cell.kernel, context);
         Ok(Inputs {
             source,
-            conf: self.conf_digest(conf)?,
+            conf: self.conf_digest(conf, facts)?,
             overrides,
             headers,
             compiler: compiler(context),

@@ -198,3 +198,35 @@ fn an_override_that_asks_is_asked_again() {
     root.hook(&[]).expect(0);
     assert_eq!(built(&root), 1);
 }
+
+#[test]
+fn a_value_that_differs_each_time_is_no_input() {
+    for date in ["date +%N", "date +%s"] {
+        let root = root(&[
+            &format!("MAKE=\"make -C $kernel_source_dir M=$dkms_tree/p/1/build && : $({date})\""),
+            "test -e SDK && STRIP[0]=no",
+        ]);
+        root.dkms(&["autoinstall", "-k", K]).expect(0);
+        assert_eq!(built(&root), 1);
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        root.hook(&[]).expect(0).says("nothing to do");
+        root.dkms(&["install", "p/1", "-k", K]).expect(0).says("already installed");
+        assert_eq!(built(&root), 0, "{date}");
+        quiet(&root);
+        // What else it says is one.
+        sdk(&root);
+        root.hook(&[]).expect(0).says("STRIP[0] is new");
+        assert_eq!(built(&root), 1);
+        quiet(&root);
+    }
+}
+
+#[test]
+fn a_failed_build_with_a_value_that_differs_each_time_is_not_tried_again() {
+    let root = root(&["MAKE=\"false $(date +%N)\""]);
+    root.dkms(&["autoinstall", "-k", K]).expect(11);
+    let log = format!("/var/lib/dkms/.dkms-hook/verdicts/p/1/{K}-x86_64.log");
+    let before = root.read(&log);
+    root.deb("trigger", "", "triggered").expect(0);
+    assert_eq!(root.read(&log), before);
+}

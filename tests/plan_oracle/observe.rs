@@ -77,6 +77,7 @@ fn facts(conf: &Conf, k: K) -> Facts {
     Facts {
         modules: Vec::new(),
         by_shell: false,
+        unsteady: Vec::new(),
         autoinstall: !conf.manual,
         depends: conf.needs.iter().map(|n| NAMES[usize::from(*n)].to_owned()).collect(),
         depends_rebuild: conf.rebuilds,

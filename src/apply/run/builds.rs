@@ -1,7 +1,7 @@
 //! Building a cell, and what is written down about it: records of builds, verdicts on failures.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Executor;
 use crate::apply::apport;
@@ -41,7 +41,8 @@ impl Executor<'_> {
         let observer = self.observer.with(&overrides);
         let source = observer.source_dir(&cell.module);
         let watch = Watch::begin(layout, &cell.module, &source);
-        let (conf, context, facts, inputs, _) = observer.fresh(cell)?;
+        let (conf, context, mut facts, mut inputs, _) = observer.fresh(cell)?;
+        let read = Instant::now();
         for warning in &conf.warnings {
             self.report.warning(warning);
         }
@@ -61,6 +62,12 @@ impl Executor<'_> {
         };
         let result = watch.during(Command::Build, || build::build(&job));
         watch.settle();
+        let steady = observer.find_unsteady(cell, &conf, read, &mut facts);
+        match steady.and_then(|()| observer.conf_digest(&conf, &facts)) {
+            Ok(digest) => inputs.conf = digest,
+            // It has gone: so much the next run sees.
+            Err(error) => log::info!("{error}"),
+        }
         match result {
             Ok(built) => {
                 // First, as what has a record is finished.
@@ -105,10 +112,13 @@ impl Executor<'_> {
             overrides: observer.overrides.clone(),
             index: None,
         };
-        if let Ok((_, _, _, after, stamp)) = observer.fresh(cell)
-            && after.change_since(&record.inputs).is_none()
+        if let Ok((conf, _, _, mut after, stamp)) = observer.fresh(cell)
+            && let Ok(digest) = observer.conf_digest(&conf, &record.facts)
         {
-            record.stamp = stamp;
+            after.conf = digest;
+            if after.change_since(&record.inputs).is_none() {
+                record.stamp = stamp;
+            }
         }
         // What was done, not what was wanted: the first signing makes the key, and it may fail.
         Arc::make_mut(&mut record.inputs).signing = match signed {

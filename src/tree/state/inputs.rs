@@ -92,6 +92,8 @@ pub(super) struct Facts {
     modules: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_shell: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unsteady: Vec<String>,
 }
 
 impl From<&model::Headers> for Headers {
@@ -108,15 +110,15 @@ impl From<Headers> for model::Headers {
 
 impl From<&facts::Facts> for Facts {
     fn from(facts: &facts::Facts) -> Self {
-        let facts::Facts { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell } =
+        let facts::Facts { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell, unsteady } =
             facts.clone();
-        Self { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell }
+        Self { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell, unsteady }
     }
 }
 
 impl From<Facts> for facts::Facts {
     fn from(facts: Facts) -> Self {
-        let Facts { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell } = facts;
-        Self { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell }
+        let Facts { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell, unsteady } = facts;
+        Self { autoinstall, depends, depends_rebuild, exclusion, modules, by_shell, unsteady }
     }
 }
