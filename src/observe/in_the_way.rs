@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::installing::below;
 use crate::fs::same::same_content;
 use crate::kernel::Listing;
 use crate::model::ids::{Cell, ModuleId};
@@ -134,4 +133,11 @@ pub fn installed_by_others(layout: &Layout, cell: &Cell) -> Vec<(Cell, Vec<Insta
 /// Whether the file that a build has installed is in its place.
 pub fn is_placed(layout: &Layout, cell: &Cell, file: &InstalledFile) -> bool {
     !file.is_planned() && installed::by_record(layout, cell, std::slice::from_ref(file)).next().is_none()
+}
+
+/// The directory of a file of a kernel, below that of the kernel.
+pub(super) fn below(layout: &Layout, cell: &Cell, path: &Path) -> String {
+    let kernel = layout.install_tree.join(&cell.kernel);
+    let dir = path.parent().and_then(|dir| dir.strip_prefix(kernel).ok());
+    dir.map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default()
 }

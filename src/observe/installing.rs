@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Observer;
 use super::contents::contents;
 use super::forced::Forced;
-use super::in_the_way::{InTheWay, Manners};
+use super::in_the_way::{InTheWay, Manners, below};
 use crate::conf::Strictness;
 use crate::conf::model::Conf;
 use crate::elf::{self, ModInfoError, module_stem};
@@ -257,11 +257,4 @@ pub fn rival_at(layout: &Layout, name: &str, there: &Path) -> Option<Rival> {
         Ok(_) => (labels(there)?, None),
     };
     Some(Rival { module: name.to_owned(), path: layout.shown(there), labels, unread, of: None })
-}
-
-/// The directory of a file of a kernel, below that of the kernel.
-pub fn below(layout: &Layout, cell: &Cell, path: &Path) -> String {
-    let kernel = layout.install_tree.join(&cell.kernel);
-    let dir = path.parent().and_then(|dir| dir.strip_prefix(kernel).ok());
-    dir.map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default()
 }
