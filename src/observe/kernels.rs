@@ -27,8 +27,8 @@ pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRel
     // Its generator would have to run inside; in a root that is reached by a prefix, whoever
     // makes the image makes the initramfs.
     let initramfs = layout.root.is_slash().then(|| boot::oldest(layout, release)).flatten();
-    let unseen = || boot::unseen(layout).filter(|_| image && layout.root.is_slash());
-    let unseen_initramfs = if initramfs.is_none() { unseen() } else { None };
+    let wanted = initramfs.is_none() && image && layout.root.is_slash();
+    let unseen_initramfs = wanted.then(|| boot::unseen(layout)).flatten();
     let shown = |blind: Blind| Blind { path: layout.shown(&blind.path), ..blind };
     let package_base = boot::package_base(layout, release);
     Kernel {

@@ -265,6 +265,10 @@ fn names(
             continue;
         }
         let kind = entry.file_type().map_err(|error| Blind::os(&entry.path(), &error))?;
+        // `kernel-K-A`, of which there may be thousands, say what is installed.
+        if kind.is_symlink() && name.starts_with("kernel-") {
+            continue;
+        }
         if kind.is_dir() || kind.is_symlink() && leads_elsewhere(layout, dir, &entry.path()) {
             names.push(name);
         }
@@ -276,7 +280,7 @@ fn names(
 /// Whether a link in `dir` leads to a directory that is not below `dir`, by the same way for this process
 /// and from inside the root.
 fn leads_elsewhere(layout: &Layout, dir: &Path, link: &Path) -> bool {
-    // `kernel-K-A`, of which there may be thousands.
+    // The usual link to another entry.
     if std::fs::read_link(link).is_ok_and(|to| to.is_relative() && !to.starts_with("..")) {
         return false;
     }
