@@ -192,14 +192,23 @@ impl Machine {
         report: &dyn Report,
     ) -> Result<Ran> {
         let (system, plan) = self.glance(request, options, overrides);
-        let idle = plan.is_idle()
-            && self.outdated(&system).next().is_none()
-            && self.unremembered_looks(&system).next().is_none()
-            && self.unremembered_tree(request, &system, &plan).is_none();
-        if idle && !lock::was_killed(&self.layout) {
+        let idle = plan.is_idle() && !lock::was_killed(&self.layout);
+        let remembered = || {
+            self.outdated(&system).next().is_none()
+                && self.unremembered_looks(&system).next().is_none()
+                && self.unremembered_tree(request, &system, &plan).is_none()
+        };
+        if idle && remembered() {
             return Ok(Ran { system, plan, done: Vec::new() });
         }
-        let lock = lock::take(&self.layout, report)?;
+        let lock = match lock::take(&self.layout, report) {
+            // What would be written down saves the next run some reading, no more.
+            Err(error) if idle && !plan.notes.iter().any(plan::Note::is_blind) => {
+                log::info!("{error}");
+                return Ok(Ran { system, plan, done: Vec::new() });
+            }
+            lock => lock?,
+        };
         if lock.is_nested() && !may_nest(request)? {
             report.line("Called from within a running dkms-hook; that run will do the work.");
             return Ok(Ran { system, plan: Plan::default(), done: Vec::new() });

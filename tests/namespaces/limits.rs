@@ -150,6 +150,12 @@ fn a_tree_that_is_read_only() {
     remount(&root, "/var/lib/dkms", "ro");
     root.hook(&[]).expect(0).says("nothing to do");
     root.deb("trigger", "", "triggered").expect(0);
+    // Nor where somebody else made the index: what was seen of it is not written down, no more.
+    let index = root.path(format!("/usr/lib/modules/{K}/modules.dep"));
+    let text = std::fs::read(&index).unwrap();
+    std::fs::remove_file(&index).unwrap();
+    std::fs::write(&index, text).unwrap();
+    root.hook(&[]).expect(0).says("nothing to do");
 }
 
 /// DKMS 3.4.3 ends with 6, and says good(6).
