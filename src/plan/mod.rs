@@ -16,6 +16,7 @@ mod headerless;
 mod index;
 mod install;
 mod note;
+mod note_text;
 mod planner;
 mod purge;
 mod reason;
@@ -26,7 +27,8 @@ mod sharing;
 mod tests;
 
 pub use condition::Condition;
-pub use note::{Note, Subject, other_architecture};
+pub use note::{Note, Subject};
+pub use note_text::other_architecture;
 pub use planner::kernels_of;
 pub use reason::Reason;
 
