@@ -10,7 +10,7 @@ use dkms_hook::fs::root::Root;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::Overrides;
-use dkms_hook::model::record::{Facts, InstalledFile, Record};
+use dkms_hook::model::record::{Facts, IndexLook, InstalledFile, Record};
 use dkms_hook::model::request::Request;
 use dkms_hook::model::settings::Settings;
 use dkms_hook::model::system::{CellView, Kernel, Now, Source, System};
@@ -100,7 +100,8 @@ fn fill(layout: &Layout, modules: usize, kernels: usize, files: usize) {
     for k in 0..kernels {
         let kernel = layout.kernel(&release(k));
         std::fs::create_dir_all(kernel.join("kernel")).expect("a directory");
-        write(&kernel.join("modules.dep"), "");
+        let index: String = (0..modules).map(|m| format!("updates/dkms/module{m}.ko.xz:\n")).collect();
+        write(&kernel.join("modules.dep"), &index);
         let headers = layout.root.path(format!("/usr/src/linux-headers-{}", release(k)));
         for part in ["autoconf.h", "bounds.h", "compile.h", "rustc_cfg", "timeconst.h", "utsrelease.h"] {
             write(&headers.join("include/generated").join(part), part);
@@ -165,6 +166,12 @@ fn write_records(observer: &Observer<'_>) {
             overrides: dkms_hook::model::record::Overrides::default(),
             index: None,
         };
+        state::save_record(observer.layout, &cell, &record).expect("it can be written");
+    }
+    // The look into the index that a first run would have written down.
+    for (cell, look) in observer.observe(None).indexed {
+        let mut record = state::record(observer.layout, &cell).expect("it can be read").expect("it is there");
+        record.index = Some(IndexLook { seen: look.seen, ours: true });
         state::save_record(observer.layout, &cell, &record).expect("it can be written");
     }
 }
