@@ -35,8 +35,8 @@ pub fn make(
         }
         match run(&order) {
             Ok(()) => {
-                let made =
-                    if order.beside { boot::newest(layout, kernel) } else { boot::oldest(layout, kernel) };
+                let found = boot::look_for_files(layout, kernel);
+                let made = if order.beside { found.newest() } else { found.oldest() };
                 if made.is_none_or(|made| made > due.since) {
                     return forget(layout, kernel);
                 }
@@ -47,7 +47,8 @@ pub fn make(
     if let Some(error) = failed {
         return Err(error);
     }
-    if let Some(blind) = boot::unseen(layout).filter(|_| boot::files(layout, kernel).is_empty()) {
+    let found = boot::look_for_files(layout, kernel);
+    if let Some(blind) = found.unseen.filter(|_| found.files.is_empty()) {
         return Err(Error::from(Blind { path: layout.shown(&blind.path), ..blind }));
     }
     let old = oldest_name(layout, kernel);

@@ -3,11 +3,12 @@
 //! Nothing says which of several files is the one that is loaded: a machine that was moved from GRUB to
 //! systemd-boot has both. So all of them count, and the oldest decides whether modules changed since.
 
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
-use crate::fs::look::{self, mtime, read_dir};
+use crate::fs::look::{self, Seen, mtime, read_dir};
 use crate::kernel;
-use crate::model::blind::Blind;
+use crate::model::blind::{Blind, Cause};
 use crate::model::ids::KernelRelease;
 use crate::model::version;
 use crate::tree::layout::Layout;
@@ -36,15 +37,60 @@ pub struct BootFile {
     pub path: PathBuf,
 }
 
+/// The files with an initramfs of a release, as far as they could be looked at.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that are there.
+    pub files: Vec<BootFile>,
+    /// The first place that could not be looked at: there may be more.
+    pub unseen: Option<Blind>,
+}
+
+impl Found {
+    fn add(&mut self, kind: Kind, path: PathBuf) {
+        if self.or_note(look::metadata(&path)).is_some_and(|meta| meta.is_file()) {
+            self.files.push(BootFile { kind, path });
+        }
+    }
+
+    fn entries(&mut self, dir: &Path) -> Vec<DirEntry> {
+        self.or_note(look::entries(dir)).unwrap_or_default()
+    }
+
+    fn or_note<T>(&mut self, seen: Seen<T>) -> Option<T> {
+        seen.unwrap_or_else(|blind| {
+            // Below a file there is nothing.
+            if blind.cause != Cause::NotADirectory {
+                self.unseen.get_or_insert(blind);
+            }
+            None
+        })
+    }
+
+    /// Modification time of the oldest file, nanoseconds since the epoch; `None` when there is none.
+    pub fn oldest(&self) -> Option<i64> {
+        self.times().min()
+    }
+
+    /// As [`Self::oldest`], of the newest.
+    pub fn newest(&self) -> Option<i64> {
+        self.times().max()
+    }
+
+    fn times(&self) -> impl Iterator<Item = i64> {
+        self.files.iter().filter_map(|f| std::fs::metadata(&f.path).ok()).map(|meta| mtime(&meta))
+    }
+}
+
 /// Every file with an initramfs of a release.
 pub fn files(layout: &Layout, release: &KernelRelease) -> Vec<BootFile> {
+    look_for_files(layout, release).files
+}
+
+/// As [`files`], with what could not be looked at.
+pub fn look_for_files(layout: &Layout, release: &KernelRelease) -> Found {
     let root = &layout.root;
-    let mut found: Vec<BootFile> = Vec::new();
-    let mut add = |kind, path: PathBuf| {
-        if path.is_file() {
-            found.push(BootFile { kind, path });
-        }
-    };
+    let mut found = Found::default();
     let mut names = vec![
         format!("initrd.img-{release}"),
         format!("initramfs-{release}.img"),
@@ -53,51 +99,34 @@ pub fn files(layout: &Layout, release: &KernelRelease) -> Vec<BootFile> {
     ];
     names.extend(flavour(layout, release).map(|flavour| format!("initramfs-{flavour}")));
     for name in names {
-        add(Kind::Plain, root.path(Path::new("/boot").join(name)));
+        found.add(Kind::Plain, root.path(Path::new("/boot").join(name)));
     }
     for inside in of_package(layout, release) {
         let kind = if inside.extension().is_some_and(|e| e == "efi") { Kind::Unified } else { Kind::Plain };
-        add(kind, root.path(inside));
+        found.add(kind, root.path(inside));
     }
     for place in PLACES {
-        for token in read_dir(&root.path(place)).filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
-            for entry in read_dir(&token.path().join(release)) {
+        for token in found.entries(&root.path(place)) {
+            if !token.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            for entry in found.entries(&token.path().join(release)) {
                 let name = entry.file_name();
                 if name.to_str().is_some_and(|n| n.starts_with("initrd") || n.starts_with("initramfs")) {
-                    add(Kind::Entry, entry.path());
+                    found.add(Kind::Entry, entry.path());
                 }
             }
         }
-        for entry in read_dir(&root.path(Path::new(place).join("EFI/Linux"))) {
+        for entry in found.entries(&root.path(Path::new(place).join("EFI/Linux"))) {
             if entry.file_name().to_str().is_some_and(|name| is_unified(name, release.as_str())) {
-                add(Kind::Unified, entry.path());
+                found.add(Kind::Unified, entry.path());
             }
         }
     }
     // Two names of one file, where one place is mounted twice or is a link.
     let mut seen = std::collections::BTreeSet::new();
-    found.retain(|file| seen.insert(file.path.canonicalize().unwrap_or_else(|_| file.path.clone())));
+    found.files.retain(|file| seen.insert(file.path.canonicalize().unwrap_or_else(|_| file.path.clone())));
     found
-}
-
-/// The first place with files of boot loaders that could not be looked at. What [`files`] does not find there may
-/// be there all the same.
-pub fn unseen(layout: &Layout) -> Option<Blind> {
-    let root = &layout.root;
-    let blind = |path: PathBuf| look::entries(&path).err();
-    PLACES.iter().find_map(|place| {
-        blind(root.path(place)).or_else(|| blind(root.path(Path::new(place).join("EFI/Linux"))))
-    })
-}
-
-/// Modification time of the oldest of them, nanoseconds since the epoch; `None` when there is none.
-pub fn oldest(layout: &Layout, release: &KernelRelease) -> Option<i64> {
-    files(layout, release).iter().filter_map(|f| std::fs::metadata(&f.path).ok()).map(|m| mtime(&m)).min()
-}
-
-/// Modification time of the newest of them, as [`oldest`].
-pub fn newest(layout: &Layout, release: &KernelRelease) -> Option<i64> {
-    files(layout, release).iter().filter_map(|f| std::fs::metadata(&f.path).ok()).map(|m| mtime(&m)).max()
 }
 
 /// The directories of boot loaders: `$BOOT/EFI/*`.
@@ -216,15 +245,26 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_looked_at_is_not_an_empty_one() {
-        let (_dir, layout) = layout();
-        assert!(unseen(&layout).is_none(), "no place is there");
-        std::fs::create_dir(layout.root.path("/boot")).unwrap();
-        assert!(unseen(&layout).is_none());
+        let release = KernelRelease::new(K).unwrap();
         // A link to itself is refused even to root.
-        std::fs::create_dir_all(layout.root.path("/efi/EFI")).unwrap();
-        std::os::unix::fs::symlink("Linux", layout.root.path("/efi/EFI/Linux")).unwrap();
-        let blind = unseen(&layout).unwrap();
-        assert!(blind.path.ends_with("efi/EFI/Linux"), "{blind:?}");
+        for (dir, name) in [
+            ("/", "boot"),
+            ("/boot", "initrd.img-6.12.1-200.fc41.x86_64"),
+            ("/efi/EFI", "Linux"),
+            ("/boot/efi/token", K),
+        ] {
+            let (_dir, layout) = layout();
+            std::fs::create_dir_all(layout.root.path(dir)).unwrap();
+            let seen = look_for_files(&layout, &release);
+            assert!(seen.files.is_empty() && seen.unseen.is_none(), "{dir}");
+            let path = layout.root.path(Path::new(dir).join(name));
+            std::os::unix::fs::symlink(name, &path).unwrap();
+            let blind = look_for_files(&layout, &release).unseen.unwrap();
+            assert!(blind.path.starts_with(&path), "{blind:?}");
+        }
+        let (_dir, layout) = layout();
+        write(&layout, "/efi", "a file");
+        assert!(look_for_files(&layout, &release).unseen.is_none(), "nothing is below it");
     }
 
     #[test]
@@ -262,9 +302,9 @@ mod tests {
         let old = std::fs::File::open(layout.root.path(format!("/boot/initramfs-{K}.img"))).unwrap();
         old.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(7)).unwrap();
         write(&layout, &format!("/boot/fedora/{K}/initrd"), "");
-        assert_eq!(oldest(&layout, &KernelRelease::new(K).unwrap()), Some(7_000_000_000));
-        assert!(newest(&layout, &KernelRelease::new(K).unwrap()) > Some(7_000_000_000));
-        assert_eq!(oldest(&layout, &KernelRelease::new("6.1").unwrap()), None);
+        assert_eq!(look_for_files(&layout, &KernelRelease::new(K).unwrap()).oldest(), Some(7_000_000_000));
+        assert!(look_for_files(&layout, &KernelRelease::new(K).unwrap()).newest() > Some(7_000_000_000));
+        assert_eq!(look_for_files(&layout, &KernelRelease::new("6.1").unwrap()).oldest(), None);
     }
 
     #[test]

@@ -5,5 +5,5 @@ pub mod generator;
 pub mod plugins;
 
 pub use files::{
-    BootFile, Kind, boots_by_package, files, flavour, loaders, newest, oldest, package_base, unseen,
+    BootFile, Found, Kind, boots_by_package, files, flavour, loaders, look_for_files, package_base,
 };

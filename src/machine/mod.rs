@@ -249,7 +249,7 @@ impl Machine {
             .filter_map(|s| s.action.kernel())
             .collect();
         for kernel in changed {
-            if boot::oldest(&self.layout, kernel).is_some() {
+            if !boot::files(&self.layout, kernel).is_empty() {
                 let root = self.layout.root.dir().display();
                 report.warning(&format!(
                     "the initramfs of {kernel} in {root} may contain old modules: rebuild it inside that root"

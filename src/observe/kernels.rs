@@ -26,9 +26,12 @@ pub fn observe(layout: &Layout, distribution: &Distribution, release: &KernelRel
     };
     // Its generator would have to run inside; in a root that is reached by a prefix, whoever
     // makes the image makes the initramfs.
-    let initramfs = layout.root.is_slash().then(|| boot::oldest(layout, release)).flatten();
-    let wanted = initramfs.is_none() && image && layout.root.is_slash();
-    let unseen_initramfs = wanted.then(|| boot::unseen(layout)).flatten();
+    let boot = match layout.root.is_slash() {
+        true => boot::look_for_files(layout, release),
+        false => boot::Found::default(),
+    };
+    let initramfs = boot.oldest();
+    let unseen_initramfs = boot.unseen.filter(|_| initramfs.is_none() && image);
     let shown = |blind: Blind| Blind { path: layout.shown(&blind.path), ..blind };
     let package_base = boot::package_base(layout, release);
     Kernel {
