@@ -55,7 +55,10 @@ impl Observer<'_> {
         let unknown = system.cells.iter().filter(|(_, view)| view.fit == Some(Fit::Unknown));
         let kernels: BTreeSet<KernelRelease> = unknown.map(|(cell, _)| cell.kernel.clone()).collect();
         for kernel in kernels {
-            let config = KernelConfig::read(&self.kernel_source(&kernel).1);
+            let config = {
+                let (headers, file) = self.kernel_source(&kernel);
+                KernelConfig::of(&file, &headers)
+            };
             let unversioned = config.is_ok_and(|config| !config.is_set("CONFIG_MODVERSIONS"));
             if let Some(known) = system.kernels.get_mut(&kernel) {
                 known.unversioned = unversioned;
@@ -76,7 +79,7 @@ impl Observer<'_> {
     /// `ours`: it may be written down what the build uses.
     fn fit_of_modules(&self, system: &System, once: &Once, cell: &Cell, ours: bool) -> Fit {
         let (headers, config_file) = self.kernel_source(&cell.kernel);
-        let Ok(config) = KernelConfig::read(&config_file) else { return Fit::Unknown };
+        let Ok(config) = KernelConfig::of(&config_file, &headers) else { return Fit::Unknown };
         let versions = config.is_set("CONFIG_MODVERSIONS");
         let shared = || self.symbols(system, &headers, &cell.kernel);
         let shared = match &self.overrides.kernel_source_dir {

@@ -14,7 +14,9 @@ use crate::model::uses::{ModuleUses, UsedHeader, Uses};
 /// where the kernel does not need it, or something is missing: then nothing will be known of the build.
 pub(super) fn of(job: &Job<'_>, modules: &[(String, PathBuf)]) -> Option<Uses> {
     let (headers, config) = (&job.context.kernel_source_dir, &job.context.kernel_config);
-    if KernelConfig::read(config).ok()?.is_set("CONFIG_MODVERSIONS") || !headers.join("vmlinux").is_file() {
+    if KernelConfig::of(config, headers).ok()?.is_set("CONFIG_MODVERSIONS")
+        || !headers.join("vmlinux").is_file()
+    {
         return None;
     }
     match describe(job, modules) {
