@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Observer;
+use super::in_the_way::installed_by_others;
 use super::installing::labels;
 use crate::elf::module_name;
 use crate::fs::look;
 use crate::fs::stamp;
-use crate::kernel::{index_file, indexed_files};
+use crate::kernel::{self, index_file, indexed_files};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::indexed::{Found, Indexed};
 use crate::model::inputs::Hasher;
@@ -20,11 +21,23 @@ use crate::model::record::{InstalledFile, Record};
 use crate::model::system::System;
 use crate::model::version;
 use crate::tree::layout::Layout;
-use crate::tree::{registry, state};
+use crate::tree::state;
+
+/// Whether the index of a kernel can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// There is no kernel that it could be of.
+    Nobodys,
+    /// It is older than the modules.
+    Due,
+    /// It was made since they changed.
+    Made,
+}
 
 /// The indexes of kernels, each read once.
 pub struct Indexes<'a> {
     layout: &'a Layout,
+    standings: BTreeMap<KernelRelease, Standing>,
     stats: BTreeMap<KernelRelease, Option<String>>,
     read: BTreeMap<KernelRelease, Option<BTreeMap<String, PathBuf>>>,
 }
@@ -32,7 +45,24 @@ pub struct Indexes<'a> {
 impl<'a> Indexes<'a> {
     /// None read yet.
     pub fn new(layout: &'a Layout) -> Self {
-        Self { layout, stats: BTreeMap::new(), read: BTreeMap::new() }
+        Self { layout, standings: BTreeMap::new(), stats: BTreeMap::new(), read: BTreeMap::new() }
+    }
+
+    /// Whether the index of a kernel was made since its modules changed.
+    pub fn standing(&mut self, kernel: &KernelRelease) -> Standing {
+        let layout = self.layout;
+        *self.standings.entry(kernel.clone()).or_insert_with(|| {
+            if !kernel::image(layout, kernel).unwrap_or(false) {
+                return Standing::Nobodys;
+            }
+            let note = state::note(layout, kernel).unwrap_or_default();
+            // Whoever was to make it may have done so.
+            let made = || std::fs::metadata(index_file(layout, kernel)).map_or(0, |meta| look::mtime(&meta));
+            match note.depmod_due && note.depmod_left_at.is_none_or(|left| made() <= left) {
+                true => Standing::Due,
+                false => Standing::Made,
+            }
+        })
     }
 
     /// What the index says of a build that is installed with this record. `None` where that need not be looked at
@@ -96,10 +126,11 @@ fn what_is_taken(
     if sibling || same() {
         return Found::Ours;
     }
-    if theirs.symlink_metadata().is_err() {
-        return nothing();
-    }
-    let kept = why_it_stays(layout, cell, ours, taken, &by);
+    let kept = match look::symlink_metadata(&theirs) {
+        Ok(None) => return nothing(),
+        Ok(Some(_)) => why_it_stays(layout, cell, ours, taken, &by),
+        Err(blind) => Some(format!("it cannot be looked at: {}", blind.cause)),
+    };
     Found::Another { by, kept }
 }
 
@@ -131,13 +162,9 @@ fn why_it_stays(
 
 /// The package, other than that of a cell, that has installed a file, given by its path inside the root.
 pub fn owner(layout: &Layout, cell: &Cell, file: &Path) -> Option<ModuleId> {
-    let others = registry::registered(layout).into_iter().map(|(module, _)| module);
-    let mut others = others.filter(|module| module.name != cell.module.name);
-    others.find(|module| {
-        let other = Cell { module: module.clone(), ..cell.clone() };
-        let has = |record: Record| record.installed.iter().any(|installed| installed.path == file);
-        registry::is_installed(layout, &other) && state::known(state::record(layout, &other)).is_some_and(has)
-    })
+    let others = installed_by_others(layout, cell).into_iter();
+    let mut holders = others.filter(|(_, files)| files.iter().any(|installed| installed.path == file));
+    holders.next().map(|(other, _)| other.module)
 }
 
 impl Observer<'_> {

@@ -7,15 +7,14 @@
 mod glob;
 
 use crate::elf::module_stem;
-use crate::fs::look::mtime;
-use crate::kernel::{self, index_file};
 use crate::model::blind::Blind;
 use crate::model::ids::{Cell, ModuleId, ModuleName};
 use crate::model::indexed::Found;
+use crate::model::record::Record;
 use crate::model::status::{Remarks, StatusLine, Trouble};
 use crate::model::system::Source;
 use crate::observe::distribution::Distribution;
-use crate::observe::indexed::Indexes;
+use crate::observe::indexed::{Indexes, Standing};
 use crate::tree::layout::Layout;
 use crate::tree::{installed, registry, state};
 
@@ -89,8 +88,7 @@ fn builds(
         let installed = registry::is_active(layout, &cell);
         let remarks = Remarks {
             originals: layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
-            trouble: trouble(layout, &cell, installed, destination)
-                .or_else(|| installed.then(|| trouble_of_index(layout, &cell, indexes)).flatten()),
+            trouble: trouble(layout, &cell, installed, destination, indexes),
         };
         StatusLine::Built { cell, installed, remarks }
     };
@@ -99,7 +97,13 @@ fn builds(
 
 /// The first thing wrong with the files of a build. Where the distribution puts every module whatever its conf
 /// says, that is `destination`.
-fn trouble(layout: &Layout, cell: &Cell, is_installed: bool, destination: Option<&str>) -> Option<Trouble> {
+fn trouble(
+    layout: &Layout,
+    cell: &Cell,
+    is_installed: bool,
+    destination: Option<&str>,
+    indexes: &mut Indexes<'_>,
+) -> Option<Trouble> {
     let record = state::known(state::record(layout, cell));
     if let Some(record) = &record {
         let built = installed::built_files(layout, cell);
@@ -108,29 +112,23 @@ fn trouble(layout: &Layout, cell: &Cell, is_installed: bool, destination: Option
             return Some(Trouble::Missing);
         }
     }
-    match record.filter(|record| !record.installed.is_empty()) {
+    let of_files = match record.as_ref().filter(|record| !record.installed.is_empty()) {
         Some(record) => installed::by_record(layout, cell, &record.installed)
             .find(|trouble| is_installed || *trouble == Trouble::Missing),
         None if is_installed => installed::by_place(layout, cell, |_| destination.map(str::to_owned)).next(),
         None => None,
-    }
+    };
+    of_files.or_else(|| is_installed.then(|| trouble_of_index(cell, record.as_ref(), indexes)).flatten())
 }
 
 /// What is wrong with the index of modules, for a build whose files are in their places.
-fn trouble_of_index(layout: &Layout, cell: &Cell, indexes: &mut Indexes<'_>) -> Option<Trouble> {
-    if !kernel::image(layout, &cell.kernel).unwrap_or(false) {
-        return None;
+fn trouble_of_index(cell: &Cell, record: Option<&Record>, indexes: &mut Indexes<'_>) -> Option<Trouble> {
+    match indexes.standing(&cell.kernel) {
+        Standing::Nobodys => return None,
+        Standing::Due => return Some(Trouble::NotIndexed),
+        Standing::Made => {}
     }
-    let note = state::note(layout, &cell.kernel).unwrap_or_default();
-    if note.depmod_due {
-        // Whoever was to make it may have done so.
-        let made = || std::fs::metadata(index_file(layout, &cell.kernel)).map_or(0, |meta| mtime(&meta));
-        if note.depmod_left_at.is_none_or(|left| made() <= left) {
-            return Some(Trouble::NotIndexed);
-        }
-    }
-    let record = state::known(state::record(layout, cell))?;
-    match indexes.look(cell, &record)?.found {
+    match indexes.look(cell, record?)?.found {
         Found::Ours => None,
         Found::Another { by, .. } => Some(Trouble::Displaced(by)),
         Found::Nothing { .. } => Some(Trouble::NotIndexed),
