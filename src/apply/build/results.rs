@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::compress::pack_file;
 use super::publish::Staging;
-use super::readable::not_read;
+use super::readable::why_not_read;
 use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::sign::{Signed, Signer};
@@ -84,7 +84,7 @@ pub(super) fn stage(
         let target = staging.modules().join("Module.symvers");
         copy_file(&symvers, &target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
     }
-    if let Some(why) = not_read(kind) {
+    if let Some(why) = why_not_read(kind) {
         work.warn(job, why);
     }
     for (_, record) in wanted(job) {
