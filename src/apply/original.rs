@@ -32,8 +32,9 @@ pub fn archive(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
 /// The name to set a file aside under: its own, unless a file from another place has it. DKMS puts back all
 /// files whose notes begin with the name of the module.
 fn name_for(dir: &Path, own: &str, place: &str) -> Result<String> {
-    let numbered = (1..).map(|number| format!("{own}.{number}"));
-    for name in std::iter::once(own.to_owned()).chain(numbered) {
+    let mut name = own.to_owned();
+    let mut number = 0;
+    loop {
         let note = dir.join(format!("{name}.origin"));
         let from = match std::fs::read_to_string(&note) {
             Ok(text) => Some(text),
@@ -44,8 +45,9 @@ fn name_for(dir: &Path, own: &str, place: &str) -> Result<String> {
         if from.as_deref() == Some(place) || from.is_none() && !is_there {
             return Ok(name);
         }
+        number += 1;
+        name = format!("{own}.{number}");
     }
-    Ok(own.to_owned())
 }
 
 /// Forgets a file of ours that other packages have set aside: it is not to come back when they go.
