@@ -1,7 +1,16 @@
-//! Where a run says what it does: the trait, and who listens.
+//! Where a run says what it does: the trait, and listeners that need no terminal.
 
-use std::io::Write;
-use std::sync::Mutex;
+mod console;
+mod kept;
+mod memory;
+mod task;
+
+use std::time::Duration;
+
+pub use console::Console;
+pub use kept::Kept;
+pub use memory::Memory;
+pub use task::{Expected, Outcome, Task};
 
 /// Where progress and findings go while work is done. Implementations must not fail: a closed
 /// terminal never stops a build.
@@ -14,89 +23,34 @@ pub trait Report: Sync {
     fn begin(&self, what: &str);
     /// The step that began last has ended, with the exit status of what was run.
     fn end(&self, status: i32);
-}
 
-/// Writes to standard output and standard error.
-#[derive(Debug, Default)]
-pub struct Console {
-    quiet: bool,
-    open: Mutex<bool>,
-}
-
-impl Console {
-    /// A console; with `quiet`, only warnings are shown.
-    pub fn new(quiet: bool) -> Self {
-        Self { quiet, open: Mutex::new(false) }
-    }
-
-    fn close_open_line(&self) {
-        let mut open = self.open.lock().unwrap_or_else(|e| e.into_inner());
-        if std::mem::take(&mut *open) {
-            let _ = writeln!(std::io::stdout());
-        }
-    }
-}
-
-impl Report for Console {
-    fn line(&self, text: &str) {
-        if !self.quiet {
-            self.close_open_line();
-            let _ = writeln!(std::io::stdout(), "{text}");
+    /// Several of these, in this order, with nothing between them.
+    fn together(&self, said: &[Said]) {
+        for said in said {
+            match said {
+                Said::Line(text) => self.line(text),
+                Said::Warning(text) => self.warning(text),
+                Said::Begin(what) => self.begin(what),
+                Said::End(status) => self.end(*status),
+            }
         }
     }
 
-    fn warning(&self, text: &str) {
-        self.close_open_line();
-        let _ = writeln!(std::io::stderr(), "Warning: {text}");
-    }
-
-    fn begin(&self, what: &str) {
-        if !self.quiet {
-            self.close_open_line();
-            let mut out = std::io::stdout();
-            let _ = write!(out, "{what}...");
-            let _ = out.flush();
-            *self.open.lock().unwrap_or_else(|e| e.into_inner()) = true;
-        }
-    }
-
-    fn end(&self, status: i32) {
-        if !self.quiet {
-            *self.open.lock().unwrap_or_else(|e| e.into_inner()) = false;
-            let _ = match status {
-                0 => writeln!(std::io::stdout(), " done."),
-                n => writeln!(std::io::stdout(), " failed (exit status {n})."),
-            };
-        }
-    }
+    /// A task begins. Several may be under way at once.
+    fn task_begins(&self, _task: &Task) {}
+    /// The task with this number has ended, after this time.
+    fn task_ends(&self, _number: usize, _outcome: Outcome, _took: Duration) {}
 }
 
-/// Keeps everything for a test to look at, or throws it away.
-#[derive(Debug, Default)]
-pub struct Memory(Mutex<Vec<String>>);
-
-impl Memory {
-    /// What was reported so far, one entry per call.
-    pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner()).clone()
-    }
-
-    fn push(&self, text: String) {
-        self.0.lock().unwrap_or_else(|e| e.into_inner()).push(text);
-    }
-}
-
-impl Report for Memory {
-    fn line(&self, text: &str) {
-        self.push(text.to_owned());
-    }
-    fn warning(&self, text: &str) {
-        self.push(format!("Warning: {text}"));
-    }
-    fn begin(&self, what: &str) {
-        self.push(format!("{what}..."));
-    }
-    fn end(&self, status: i32) {
-        self.push(format!("status {status}"));
-    }
+/// One call of [`Report`], kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// [`Report::line`].
+    Line(String),
+    /// [`Report::warning`].
+    Warning(String),
+    /// [`Report::begin`].
+    Begin(String),
+    /// [`Report::end`].
+    End(i32),
 }
