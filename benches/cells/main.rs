@@ -165,6 +165,7 @@ fn write_records(observer: &Observer<'_>) {
             without_image: false,
             overrides: dkms_hook::model::record::Overrides::default(),
             index: None,
+            effort: None,
         };
         state::save_record(observer.layout, &cell, &record).expect("it can be written");
     }
@@ -256,6 +257,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 without_image: false,
                 overrides: dkms_hook::model::record::Overrides::default(),
                 index: None,
+                effort: None,
             };
             let view = CellView {
                 built: true,

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::error::Kind;
 use crate::model::fit::Compared;
@@ -35,6 +36,17 @@ pub struct Record {
     pub overrides: Overrides,
     /// The last look into the index, after depmod had seen the installed files.
     pub index: Option<IndexLook>,
+    /// What it cost to build it here, where that is known: the next build of this module will cost about as much.
+    pub effort: Option<Effort>,
+}
+
+/// What a build cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// How long its commands took (patches, PRE_BUILD, make, POST_BUILD), to the millisecond.
+    pub took: Duration,
+    /// How many files they compiled and linked; 0 where their output does not tell.
+    pub files: usize,
 }
 
 /// A look into the index of a kernel's modules (`modules.dep`).

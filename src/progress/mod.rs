@@ -2,6 +2,7 @@
 
 mod console;
 mod kept;
+mod made;
 mod memory;
 mod task;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use console::Console;
 pub use kept::Kept;
+pub use made::Made;
 pub use memory::Memory;
 pub use task::{Expected, Outcome, Task};
 

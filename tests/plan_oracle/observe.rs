@@ -226,6 +226,7 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
         without_image: written.without_image,
         overrides: Overrides::default(),
         index: None,
+        effort: None,
     });
     let foreign = build.filter(|b| b.written.is_none());
     let installed = machine.installed(m.0, k) == Some(m);

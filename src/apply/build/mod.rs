@@ -12,6 +12,7 @@
 mod checks;
 pub(super) mod compress;
 mod diagnose;
+mod effort;
 mod makefiles;
 pub(super) mod publish;
 mod readable;
@@ -30,6 +31,7 @@ use crate::fs::copy::{copy_file, remove_tree};
 use crate::kernel::{KernelFiles, Unsigned, compression, enforced, recipe, toolchain};
 use crate::model::error::{Error, Kind};
 use crate::model::ids::Cell;
+use crate::model::record::Effort;
 use crate::model::settings::Settings;
 use crate::model::uses::Uses;
 use crate::progress::Report;
@@ -37,6 +39,7 @@ use crate::tree::layout::Layout;
 
 pub use crate::apply::sign::Signed;
 pub use crate::elf::Compression;
+pub use effort::expected;
 
 /// Everything that one build depends on.
 #[derive(Clone, Copy)]
@@ -79,6 +82,8 @@ pub struct Built {
     pub signed: Signed,
     /// What the modules use of their kernel, where that has to be written down and could be found out.
     pub uses: Option<Uses>,
+    /// What it cost.
+    pub effort: Effort,
     /// What the person should know although it was built. Already reported.
     pub warnings: Vec<String>,
 }
@@ -189,9 +194,11 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
         Ok((modules, signed, uses)) => {
             let _ = std::fs::remove_file(job.layout.failed_log(job.cell));
             tell_of_refusal(job, &work, &signed);
+            let log = cell_dir.join("log/make.log");
             Ok(Built {
                 modules,
-                log: cell_dir.join("log/make.log"),
+                effort: Effort { took: work.took.get(), files: effort::files_made(&log) },
+                log,
                 signed,
                 uses,
                 warnings: work.warnings.into_inner(),

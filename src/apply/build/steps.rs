@@ -1,6 +1,7 @@
 //! The commands that a dkms.conf asks for, run in the build directory and logged in make.log.
 
 use std::path::Path;
+use std::time::Instant;
 
 use super::diagnose::{diagnose, lacks_a_file};
 use super::makefiles::{self, Remarks};
@@ -91,7 +92,9 @@ fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
     let process = process.in_dir_unless_set(&work.dir).envs(&work.environment);
     job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
+    let begin = Instant::now();
     let result = process.run_logged(heading, &work.log);
+    work.took.set(work.took.get() + begin.elapsed());
     job.report.end(*result.as_ref().unwrap_or(&127));
     result.map_err(|error| {
         let mut failure = Failure::new(Kind::Make, error.to_string()).trouble();

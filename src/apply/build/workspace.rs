@@ -1,9 +1,10 @@
 //! The build directory `T/m/v/build`: a fresh copy of the source, its log, and the environment of
 //! everything that runs in it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Failure, Job};
 use crate::apply::sign::Environment;
@@ -22,6 +23,8 @@ pub(super) struct Workspace {
     pub environment: Environment,
     /// What the person should know although the build goes on.
     pub warnings: RefCell<Vec<String>>,
+    /// How long its commands took so far.
+    pub took: Cell<Duration>,
     root: Root,
 }
 
@@ -35,6 +38,7 @@ impl Workspace {
             dir,
             environment,
             warnings: RefCell::default(),
+            took: Cell::default(),
             root,
         };
         remove_tree(&work.dir).map_err(|e| Failure::io(job, "remove", &work.dir, &e))?;

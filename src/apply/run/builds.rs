@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Executor;
 use crate::apply::apport;
-use crate::apply::build::{self, Failure, Job};
+use crate::apply::build::{self, Built, Failure, Job};
 use crate::apply::own_writes::{Command, Watch};
 use crate::apply::resign::Resigning;
 use crate::apply::sign::Signed;
@@ -73,7 +73,7 @@ impl Executor<'_> {
                 // First, as what has a record is finished.
                 self.record_directives(&observer, cell, &conf);
                 self.record_uses(cell, built.uses.as_ref());
-                self.record_build(&observer, cell, facts, inputs, old, &built.signed)?;
+                self.record_build(&observer, cell, facts, inputs, old, &built)?;
                 // The new build took the place of all that was there.
                 damaged.map_or(Ok(()), |bytes| atomic::write(&state::aside(&layout.record(cell)), &bytes))
             }
@@ -97,7 +97,7 @@ impl Executor<'_> {
         facts: Facts,
         before: crate::model::inputs::Inputs,
         old: Option<Record>,
-        signed: &Signed,
+        built: &Built,
     ) -> Result<()> {
         let layout = self.observer.layout;
         let mut record = Record {
@@ -111,6 +111,7 @@ impl Executor<'_> {
             without_image: !kernel::image(layout, &cell.kernel).unwrap_or(true),
             overrides: observer.overrides.clone(),
             index: None,
+            effort: Some(built.effort),
         };
         if let Ok((conf, _, _, mut after, stamp)) = observer.fresh(cell)
             && let Ok(digest) = observer.conf_digest(&conf, &record.facts)
@@ -121,7 +122,7 @@ impl Executor<'_> {
             }
         }
         // What was done, not what was wanted: the first signing makes the key, and it may fail.
-        Arc::make_mut(&mut record.inputs).signing = match signed {
+        Arc::make_mut(&mut record.inputs).signing = match &built.signed {
             Signed::With { certificate } => Some(certificate.clone()),
             Signed::Not(_) => None,
         };
@@ -255,6 +256,7 @@ impl Executor<'_> {
             without_image: !kernel::image(layout, &cell.kernel).unwrap_or(true),
             overrides: Overrides::default(),
             index: None,
+            effort: None,
         };
         if let Some(conf) = &conf {
             self.record_directives(&self.observer, cell, conf);

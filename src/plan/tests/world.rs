@@ -60,6 +60,7 @@ pub fn record(inputs: Inputs, facts: Facts) -> Record {
         without_image: false,
         overrides: Overrides::default(),
         index: None,
+        effort: None,
     }
 }
 

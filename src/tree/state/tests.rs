@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use super::*;
 use crate::fs::root::Root;
 use crate::model::ids::{Arch, ModuleId};
+use crate::model::record::Effort;
 use crate::model::uses::UsedHeader;
 
 /// Every file of a name in the fixtures of a format, with its text.
@@ -50,6 +53,20 @@ fn records_come_back_as_they_were() {
         let read = record(layout, cell).unwrap().unwrap();
         save_record(layout, cell, &read).unwrap();
         comes_back(&text, &layout.record(cell), &path);
+    }
+}
+
+#[test]
+fn what_a_build_cost_comes_back() {
+    let Place { layout, cell, .. } = &place();
+    let (_, text) = fixtures(|path| path.ends_with(".dkms-hook.json")).swap_remove(0);
+    write(&layout.record(cell), &text);
+    let mut known = record(layout, cell).unwrap().unwrap();
+    assert_eq!(known.effort, None);
+    for files in [0, 312] {
+        known.effort = Some(Effort { took: Duration::from_millis(190_001), files });
+        save_record(layout, cell, &known).unwrap();
+        assert_eq!(record(layout, cell).unwrap().unwrap(), known);
     }
 }
 
