@@ -106,6 +106,8 @@ pub enum Kind {
     Excluded,
     /// PRE_INSTALL failed.
     PreInstall,
+    /// A signal asked the run to end (Ctrl-C); holds the exit status that stands for it.
+    Interrupted(u8),
 }
 
 impl Kind {
@@ -147,7 +149,7 @@ impl Kind {
             Self::HeadersMissing | Self::UnknownKernel | Self::OtherArchitecture => 21,
             Self::Excluded => 77,
             Self::PreInstall => 101,
-            Self::Misuse(status) | Self::Script(status) => status,
+            Self::Misuse(status) | Self::Script(status) | Self::Interrupted(status) => status,
         }
     }
 

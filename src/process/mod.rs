@@ -2,7 +2,8 @@
 //!
 //! A child gets a known state whoever started us: standard input is empty, and of the rest it sees what
 //! [`inheritance`] leaves. With a time limit it leads a process group of its own, and the whole group is
-//! ended when the time is over ([`group`]).
+//! ended when the time is over ([`group`]). What a source's author wrote leads one, too, that ends with the
+//! run at Ctrl-C ([`interrupt`]).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,6 +17,7 @@ pub mod ancestors;
 pub mod chroot;
 mod group;
 mod inheritance;
+pub mod interrupt;
 mod memory;
 mod search;
 
@@ -101,6 +103,7 @@ pub struct Process {
     no_terminal: bool,
     bare: bool,
     limit: Option<Duration>,
+    own_group: bool,
 }
 
 impl Process {
@@ -117,6 +120,7 @@ impl Process {
             no_terminal: false,
             bare: false,
             limit: None,
+            own_group: false,
         }
     }
 
@@ -205,6 +209,14 @@ impl Process {
         self
     }
 
+    /// Lets it lead a process group of its own once signals are passed on ([`interrupt`]): a signal to this
+    /// process alone ends it then, with everything that it started. It cannot ask at the terminal.
+    #[must_use]
+    pub fn in_own_group(mut self) -> Self {
+        self.own_group = true;
+        self
+    }
+
     /// How logs show the command, when not as its words.
     #[must_use]
     pub fn shown(mut self, text: impl Into<String>) -> Self {
@@ -259,7 +271,9 @@ impl Process {
 
     fn wait(&self, command: &mut std::process::Command) -> Result<i32, ProcessError> {
         let Some(limit) = self.limit else {
-            return Ok(status_number(command.status().map_err(|e| self.failed(e))?));
+            let mut child = command.spawn().map_err(|e| self.failed(e))?;
+            let _group = if self.leads_group() { interrupt::Group::of(child.id()) } else { None };
+            return Ok(status_number(child.wait().map_err(|e| self.failed(e))?));
         };
         let child = command.spawn().map_err(|e| self.failed(e))?;
         match group::wait(child, limit).map_err(|e| self.failed(e))? {
@@ -353,7 +367,7 @@ impl Process {
                 command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
             }
         }
-        if self.limit.is_some() {
+        if self.limit.is_some() || self.leads_group() {
             group::lead(&mut command, self.no_terminal);
         }
         match (&self.input, &self.stdin) {
@@ -365,6 +379,10 @@ impl Process {
             })?),
         };
         Ok(command)
+    }
+
+    fn leads_group(&self) -> bool {
+        self.own_group && interrupt::is_installed()
     }
 
     fn failed(&self, source: io::Error) -> ProcessError {

@@ -90,7 +90,7 @@ fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
 }
 
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
-    let process = process.in_dir_unless_set(&work.dir).envs(&work.environment);
+    let process = process.in_dir_unless_set(&work.dir).envs(&work.environment).in_own_group();
     job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
     let begin = Instant::now();
     let result = process.run_logged(heading, &work.log);

@@ -1,0 +1,161 @@
+//! Ctrl-C and what else asks a run to end: SIGINT, SIGTERM, SIGHUP.
+//!
+//! A run that changes something calls [`install`] first. From then on such a signal ends nothing by itself: it is
+//! noted ([`requested`]), and passed on to the process groups of the children that were started with
+//! [`super::Process::in_own_group`]. The run sees its children end, cleans up, and ends as a shell counts it: with
+//! 128 + the number of the signal. Children that have not ended after a while, or at a second signal, are killed.
+//!
+//! Other children stay in our group, where the terminal's Ctrl-C reaches them without our help: they may ask for a
+//! passphrase, which only the terminal's foreground group can.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, Once};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use signal_hook::iterator::Signals;
+
+/// Between passing a signal on and killing who has not ended.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What asks a run to end.
+const ASKING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// The first signal that came; 0 for none.
+static REQUESTED: AtomicI32 = AtomicI32::new(0);
+static INSTALLED: Once = Once::new();
+/// The leaders of the groups to pass a signal on to.
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Asked to end, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupt(Signal);
+
+impl Interrupt {
+    /// The exit status of a program that ends for it, as a shell counts it.
+    pub fn exit_status(self) -> u8 {
+        u8::try_from(128 + self.0 as i32).unwrap_or(u8::MAX)
+    }
+
+    /// What it is to a person, after "stopped by".
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Signal::SIGINT => "Ctrl-C",
+            other => other.as_str(),
+        }
+    }
+}
+
+/// The first signal that came since [`install`], if one did. No step may begin then.
+pub fn requested() -> Option<Interrupt> {
+    match REQUESTED.load(Ordering::SeqCst) {
+        0 => None,
+        number => Signal::try_from(number).ok().map(Interrupt),
+    }
+}
+
+/// From now on these signals are noted and passed on. Only the first call counts. One that whoever started us
+/// had told us to ignore (nohup(1)) stays ignored. Without a thread to wait for them, they end the program as ever.
+pub fn install() {
+    INSTALLED.call_once(|| {
+        let ignored = ignored();
+        let ours = ASKING.iter().filter(|signal| ignored & (1 << (**signal as u32 - 1)) == 0);
+        let installed = Signals::new(ours.map(|signal| *signal as i32)).and_then(|signals| {
+            let handle = signals.handle();
+            let waiting = std::thread::Builder::new().name("signals".to_owned()).spawn(|| wait(signals));
+            waiting.inspect_err(|_| handle.close())
+        });
+        if let Err(error) = installed {
+            log::warn!("Ctrl-C will end this run without cleaning up: {error}");
+        }
+    });
+}
+
+/// True when signals are passed on to groups of children.
+pub(super) fn is_installed() -> bool {
+    INSTALLED.is_completed()
+}
+
+fn wait(mut signals: Signals) {
+    for number in signals.forever() {
+        let Ok(signal) = Signal::try_from(number) else { continue };
+        if REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            // Asked twice.
+            signal_all(&groups(), Signal::SIGKILL);
+            continue;
+        }
+        signal_all(&groups(), signal);
+        let killing = std::thread::Builder::new().spawn(|| {
+            std::thread::sleep(GRACE);
+            signal_all(&groups(), Signal::SIGKILL);
+        });
+        if killing.is_err() {
+            signal_all(&groups(), Signal::SIGKILL);
+        }
+    }
+}
+
+fn groups() -> MutexGuard<'static, Vec<Pid>> {
+    GROUPS.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn signal_all(groups: &[Pid], signal: Signal) {
+    for group in groups {
+        let _ = killpg(*group, signal);
+    }
+}
+
+/// The group of a child that was started as its leader; signals are passed on to it until this is dropped.
+pub(super) struct Group(Pid);
+
+impl Group {
+    /// Of the child with this process id. A signal that came while it was started reaches it as well.
+    pub fn of(leader: u32) -> Option<Self> {
+        let leader = Pid::from_raw(i32::try_from(leader).ok()?);
+        let mut groups = groups();
+        groups.push(leader);
+        if let Some(Interrupt(signal)) = requested() {
+            signal_all(&[leader], signal);
+        }
+        Some(Self(leader))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut groups = groups();
+        groups.retain(|leader| *leader != self.0);
+        if requested().is_some() {
+            // Members that outlive their leader would write on into what is cleaned up now.
+            signal_all(&[self.0], Signal::SIGKILL);
+        }
+    }
+}
+
+/// The signals that this process ignores, as proc_pid_status(5) has them: bit n - 1 for signal n.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupt_ends_as_a_shell_counts_it() {
+        let statuses = ASKING.map(|signal| Interrupt(signal).exit_status());
+        assert_eq!(statuses, [130, 143, 129]);
+        assert_eq!(Interrupt(Signal::SIGINT).name(), "Ctrl-C");
+        assert_eq!(Interrupt(Signal::SIGHUP).name(), "SIGHUP");
+        assert_eq!(requested(), None);
+    }
+
+    #[test]
+    fn what_rust_ignores_is_seen_as_ignored() {
+        // The runtime ignores SIGPIPE (13).
+        assert_eq!(ignored() & (1 << 12), 1 << 12);
+    }
+}
