@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 #[path = "../support/timing.rs"]
 mod timing;
 
+#[path = "../support/run.rs"]
+#[allow(dead_code, reason = "of the benches that share it, each needs a part")]
 mod run;
 
 use run::{Contender, Cost};

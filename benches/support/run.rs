@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::UsageWho;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::timing::cpu;
 
@@ -14,6 +16,8 @@ pub struct Cost {
     pub wall: Duration,
     /// Processor time, user and system, of the process and of all that it started.
     pub cpu: Duration,
+    /// Processor time of the process alone, in ticks of the kernel (10 ms, mostly).
+    pub own: Duration,
 }
 
 /// A command to be measured.
@@ -25,12 +29,20 @@ pub struct Contender {
     pub before: Option<String>,
     /// Program and arguments.
     pub words: Vec<String>,
+    /// The exit status that it has to end with.
+    pub status: i32,
 }
 
 impl Contender {
     /// A command of the words in `line`.
     pub fn new(name: &'static str, line: &str) -> Self {
-        Self { name, before: None, words: line.split(' ').map(str::to_owned).collect() }
+        Self { name, before: None, words: line.split(' ').map(str::to_owned).collect(), status: 0 }
+    }
+
+    /// A text for the shell.
+    pub fn shell(name: &'static str, text: &str) -> Self {
+        let words = ["bash", "-ec", text].map(str::to_owned).to_vec();
+        Self { words, ..Self::new(name, "") }
     }
 
     /// Runs a shell command first each time.
@@ -49,7 +61,7 @@ impl Contender {
 
     fn prepare(&self) {
         if let Some(shell) = &self.before {
-            let status = Command::new("sh").args(["-c", shell]).status();
+            let status = Command::new("bash").args(["-ec", shell]).status();
             assert!(status.is_ok_and(|s| s.success()), "failed: {shell}");
         }
     }
@@ -62,10 +74,14 @@ impl Contender {
         self.prepare();
         let before = cpu(UsageWho::RUSAGE_CHILDREN);
         let start = Instant::now();
-        let status = self.command().status().expect("the command can be run");
+        let mut child = self.command().spawn().expect("the command can be run");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
         let wall = start.elapsed();
-        assert!(status.success(), "{:?} ended with {status}", self.words);
-        Cost { wall, cpu: cpu(UsageWho::RUSAGE_CHILDREN) - before }
+        let own = own_time(child.id());
+        let status = child.wait().expect("it has ended");
+        assert_eq!(status.code(), Some(self.status), "{:?} ended with {status}", self.words);
+        Cost { wall, cpu: cpu(UsageWho::RUSAGE_CHILDREN) - before, own }
     }
 
     /// How many processes and threads a run starts, itself included. Exact where this process is
@@ -74,7 +90,7 @@ impl Contender {
         self.prepare();
         let first = probe();
         let status = self.command().status().expect("the command can be run");
-        assert!(status.success(), "{:?} ended with {status}", self.words);
+        assert_eq!(status.code(), Some(self.status), "{:?} ended with {status}", self.words);
         probe() - first - 1
     }
 
@@ -83,6 +99,17 @@ impl Contender {
         let out = self.command().stdout(Stdio::piped()).output().expect("the command can be run");
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
+}
+
+/// Processor time of a process that has ended and that nobody has waited for: without its children.
+fn own_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a zombie has its stat");
+    // After the name, which may hold anything: proc_pid_stat(5), fields 14 and 15.
+    let fields = stat.rsplit_once(')').expect("the name is in brackets").1;
+    let ticks: u64 =
+        fields.split_whitespace().skip(11).take(2).map(|f| f.parse::<u64>().expect("a number")).sum();
+    let second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100).unsigned_abs();
+    Duration::from_millis(ticks * 1000 / second)
 }
 
 /// The pid of a fresh process.
