@@ -2,11 +2,13 @@
 //! package manager's own pipes stay with us: a compiler daemon that kept one open would hang it), umask
 //! 022, and none of the variables that would bend a kernel build.
 
-use std::os::fd::BorrowedFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use super::search::search_path;
 
@@ -18,7 +20,8 @@ pub const PARENT_VARIABLE: &str = "DKMS_HOOK_PARENT";
 /// clears the first five.
 const CLEARED: [&str; 5] = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"];
 
-/// What a make that runs us tells its children; its job server is not open in ours.
+/// What a make that runs us tells its children. Of this, ours get its job server, where they build
+/// ([`super::jobserver`]).
 const FROM_MAKE: [&str; 5] = ["MAKELEVEL", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES"];
 
 static LOCK_HOLDER: AtomicU32 = AtomicU32::new(0);
@@ -46,7 +49,7 @@ pub(super) fn set_variables(command: &mut Command) {
     for name in FORGOTTEN.get().into_iter().flatten() {
         command.env_remove(name);
     }
-    if std::env::var_os(FROM_MAKE[0]).is_some() {
+    if is_run_by_make() {
         for name in FROM_MAKE {
             command.env_remove(name);
         }
@@ -59,6 +62,28 @@ pub(super) fn set_variables(command: &mut Command) {
     if let Some(dir) = TEMPORARY.get() {
         command.env("TMPDIR", dir);
     }
+}
+
+/// Leaves files open in a child, under their own numbers; in this process they stay such that no other child
+/// has them.
+pub(super) fn keep_open(command: &mut Command, files: Vec<Arc<OwnedFd>>) {
+    // SAFETY: between fork and exec only fcntl(2) is called, which is async-signal-safe; it allocates
+    // nothing and takes no lock. The files are open, as the closure owns a share of them.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(move || {
+            for file in &files {
+                let none = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
+                nix::fcntl::fcntl(file.as_fd(), none).map_err(io::Error::from)?;
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Whether a make runs this program, so that its variables are not passed on.
+pub(super) fn is_run_by_make() -> bool {
+    std::env::var_os(FROM_MAKE[0]).is_some()
 }
 
 /// Makes this process one whose files and children owe nothing to its caller: umask 022, and no open

@@ -8,9 +8,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub mod ancestors;
@@ -18,6 +20,7 @@ pub mod chroot;
 mod group;
 mod inheritance;
 pub mod interrupt;
+pub mod jobserver;
 mod memory;
 mod search;
 
@@ -104,6 +107,7 @@ pub struct Process {
     bare: bool,
     limit: Option<Duration>,
     own_group: bool,
+    kept: Vec<Arc<OwnedFd>>,
 }
 
 impl Process {
@@ -121,6 +125,7 @@ impl Process {
             bare: false,
             limit: None,
             own_group: false,
+            kept: Vec::new(),
         }
     }
 
@@ -215,6 +220,18 @@ impl Process {
     pub fn in_own_group(mut self) -> Self {
         self.own_group = true;
         self
+    }
+
+    /// Leaves these files open in it, under their own numbers.
+    #[must_use]
+    fn keeping(mut self, files: impl IntoIterator<Item = Arc<OwnedFd>>) -> Self {
+        self.kept.extend(files);
+        self
+    }
+
+    /// What was said about a variable: a value, or that it is removed.
+    fn said_of(&self, name: &str) -> Option<Option<&OsStr>> {
+        self.env.iter().rev().find(|(said, _)| said == name).map(|(_, value)| value.as_deref())
     }
 
     /// How logs show the command, when not as its words.
@@ -369,6 +386,9 @@ impl Process {
         }
         if self.limit.is_some() || self.leads_group() {
             group::lead(&mut command, self.no_terminal);
+        }
+        if !self.kept.is_empty() {
+            inheritance::keep_open(&mut command, self.kept.clone());
         }
         match (&self.input, &self.stdin) {
             (None, None) => command.stdin(Stdio::null()),

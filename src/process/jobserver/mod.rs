@@ -1,0 +1,337 @@
+//! One GNU make job server for everything that a run builds at once.
+//!
+//! A job server is a pipe with one byte (a *token*) for each job that may run. A make may always run one job;
+//! for each further one it takes a token, and puts it back afterwards. So all makes of a run together never
+//! start more jobs than there are tokens, however many of them there are.
+//!
+//! What this program itself does for a step counts as a job, too: it holds a [`Slot`], and that is the job
+//! which the make that it starts may always run. So the pipe begins with as many tokens as the limit says.
+//!
+//! A make that is killed keeps the tokens that it had (GNU make 4.4), and so does one whose own makes were
+//! killed. Nobody can say how many they were while others run. So the tokens are counted anew whenever
+//! nothing runs: then the pipe is emptied, and filled with as many as the limit says. Until then there are
+//! fewer jobs at once, and never more; and as each step's slot comes back to the pipe, nothing waits for ever.
+//!
+//! Where a make runs this program and has a job server, that one is used; then the first slot is the job that
+//! this program is.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Process, inheritance};
+use flags::Auth;
+use pool::{MOST, Pool};
+
+mod flags;
+mod outer;
+mod pool;
+mod style;
+
+pub use style::Style;
+
+/// The longest pause between two looks at what a waiting thread waits for.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The variable in which a make finds its flags.
+const FLAGS: &str = "MAKEFLAGS";
+
+/// The job server of a run. Copies of it are the same server.
+#[derive(Debug, Clone)]
+pub struct Server(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// `None` where makes do not take part.
+    tokens: Option<Tokens>,
+    limit: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Tokens {
+    pool: Pool,
+    /// True when it is ours and no other's: it may be counted.
+    own: bool,
+    auth: Auth,
+    /// What a child has to have open.
+    kept: Vec<Arc<OwnedFd>>,
+    /// Where the pipe is.
+    _dir: Option<TempDir>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Slots that somebody holds.
+    out: usize,
+    /// Whether one of them is the job that this program is to the make that runs it.
+    implicit: bool,
+    /// Whether one of them is that of somebody who is alone.
+    alone: bool,
+    /// Tokens that are kept back, because memory is short.
+    withheld: usize,
+}
+
+/// The permission to run one job. It is given back when it is dropped.
+#[derive(Debug)]
+#[must_use = "it is given back when it is dropped"]
+pub struct Slot {
+    server: Arc<Shared>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A token that was taken.
+    Token,
+    /// The job that this program is.
+    Implicit,
+    /// All that there are.
+    Alone,
+}
+
+impl Server {
+    /// The server for a run with at most so many jobs at once (0: no limit). It joins that of the make that
+    /// runs this program, or makes one of its own, in `dir` or the directory for temporary files.
+    ///
+    /// Where neither can be had (no make, an unknown one, no limit), makes do not take part
+    /// ([`Self::is_shared`]), and there is one slot.
+    pub fn open(limit: usize, dir: &Path) -> Self {
+        let flags = inheritance::is_run_by_make().then(|| std::env::var(FLAGS).ok()).flatten();
+        match Style::of_installed_make() {
+            Some(style) => Self::with(limit, style, dir, flags.as_deref()),
+            None => Self::without(limit),
+        }
+    }
+
+    fn with(limit: usize, style: Style, dir: &Path, flags: Option<&str>) -> Self {
+        if let Some((pool, jobs)) = flags.and_then(outer::join)
+            && let Ok(tokens) = Tokens::of(pool, false, style, None)
+        {
+            return Self::new(jobs.unwrap_or(limit).max(1), Some(tokens));
+        }
+        if limit == 0 {
+            return Self::without(limit);
+        }
+        let limit = limit.min(MOST);
+        let temporary = std::env::temp_dir();
+        let made = [dir, &temporary].into_iter().filter(|dir| flags::can_name(dir)).find_map(|dir| {
+            let own = Tokens::own(dir, limit, style);
+            own.inspect_err(|error| log::info!("no job server in {}: {error}", dir.display())).ok()
+        });
+        Self::new(limit, made)
+    }
+
+    /// One in which makes do not take part.
+    pub fn without(limit: usize) -> Self {
+        Self::new(limit, None)
+    }
+
+    fn new(limit: usize, tokens: Option<Tokens>) -> Self {
+        Self(Arc::new(Shared { tokens, limit, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// How many jobs run at once, at most; 0 when there is no limit.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// Whether makes take their jobs from it. Where they do, none of them needs a number of jobs.
+    pub fn is_shared(&self) -> bool {
+        self.0.tokens.is_some()
+    }
+
+    /// Waits until one more job may run.
+    pub fn slot(&self) -> Slot {
+        loop {
+            if let Some(slot) = self.slot_unless(&|| false) {
+                return slot;
+            }
+        }
+    }
+
+    /// The same, and gives up (`None`) soon after `stopped` says so.
+    pub fn slot_unless(&self, stopped: &dyn Fn() -> bool) -> Option<Slot> {
+        loop {
+            let mut state = self.0.state();
+            if let Some(kind) = self.0.take(&mut state) {
+                state.out += 1;
+                return Some(Slot { server: self.0.clone(), kind });
+            }
+            match &self.0.tokens {
+                Some(tokens) => {
+                    drop(state);
+                    tokens.pool.wait(PAUSE);
+                }
+                None => self.0.pause(state),
+            }
+            if stopped() {
+                return None;
+            }
+        }
+    }
+
+    /// Waits until nobody else holds a slot, and lets nobody have one meanwhile: what is run with it runs alone,
+    /// and a make that is attached has one job. Who asks for it must hold no slot.
+    pub fn alone(&self) -> Slot {
+        let mut state = self.0.state();
+        while state.alone {
+            state = self.0.woken(state);
+        }
+        state.alone = true;
+        while state.out > 0 {
+            state = self.0.woken(state);
+        }
+        state.out = 1;
+        self.0.count(0);
+        Slot { server: self.0.clone(), kind: Kind::Alone }
+    }
+
+    /// Has a child, and all makes that it starts, take their jobs from this server. It is unchanged where makes
+    /// do not take part.
+    #[must_use]
+    pub fn attach(&self, process: Process) -> Process {
+        let Some(tokens) = &self.0.tokens else { return process };
+        let flags = match process.said_of(FLAGS) {
+            Some(said) => said.map(|text| text.to_string_lossy().into_owned()),
+            // What a make told this program, its own children are not told.
+            None if inheritance::is_run_by_make() => None,
+            None => std::env::var(FLAGS).ok(),
+        };
+        // Of another's server, tokens cannot all be taken for one who is to be alone.
+        let server = (tokens.own || !self.0.state().alone).then_some(&tokens.auth);
+        let jobs = if server.is_some() { self.0.limit } else { 1 };
+        let flags = flags::with_jobs(&flags.unwrap_or_default(), jobs, server);
+        process.env(FLAGS, flags).keeping(tokens.kept.iter().cloned())
+    }
+
+    /// Keeps one token back, if there is one to be had now; the last one never.
+    pub fn withhold(&self) -> bool {
+        let mut state = self.0.state();
+        let Some(tokens) = self.0.tokens.as_ref().filter(|_| state.withheld + 1 < self.0.limit) else {
+            return false;
+        };
+        let taken = tokens.pool.take().unwrap_or(false);
+        state.withheld += usize::from(taken);
+        taken
+    }
+
+    /// Puts one such token back. False when none is kept back.
+    pub fn give_back(&self) -> bool {
+        let mut state = self.0.state();
+        if state.withheld == 0 {
+            return false;
+        }
+        state.withheld -= 1;
+        // Who is alone puts all of them back.
+        if !state.alone || !self.0.is_own() {
+            self.0.put_one();
+        }
+        true
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_own(&self) -> bool {
+        self.tokens.as_ref().is_some_and(|tokens| tokens.own)
+    }
+
+    /// A slot, if there is one now.
+    fn take(&self, state: &mut State) -> Option<Kind> {
+        if state.alone {
+            return None;
+        }
+        let Some(tokens) = &self.tokens else { return (state.out == 0).then_some(Kind::Alone) };
+        if !tokens.own && !state.implicit {
+            state.implicit = true;
+            return Some(Kind::Implicit);
+        }
+        if state.out == 0 {
+            self.count(self.limit - state.withheld);
+        }
+        match tokens.pool.take() {
+            Ok(taken) => taken.then_some(Kind::Token),
+            Err(error) => {
+                log::warn!("{}: {error}", tokens.pool.path.display());
+                None
+            }
+        }
+    }
+
+    /// With nobody running: so many tokens are left in the pipe, whatever was in it.
+    fn count(&self, tokens: usize) {
+        let Some(own) = self.tokens.as_ref().filter(|t| t.own) else { return };
+        if let Err(error) = own.pool.refill(tokens) {
+            log::warn!("{}: {error}", own.pool.path.display());
+        }
+    }
+
+    fn put_one(&self) {
+        let Some(tokens) = &self.tokens else { return };
+        if let Err(error) = tokens.pool.put(1) {
+            log::warn!("{}: {error}", tokens.pool.path.display());
+        }
+    }
+
+    fn woken<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pause(&self, state: MutexGuard<'_, State>) {
+        // Whatever woke it, it looks again.
+        let _ = self.changed.wait_timeout(state, PAUSE);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut state = self.server.state();
+        state.out -= 1;
+        match self.kind {
+            Kind::Token => self.server.put_one(),
+            Kind::Implicit => state.implicit = false,
+            Kind::Alone => {
+                state.alone = false;
+                self.server.count(self.server.limit - state.withheld);
+            }
+        }
+        self.server.changed.notify_all();
+    }
+}
+
+impl Tokens {
+    fn own(dir: &Path, limit: usize, style: Style) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let dir = tempfile::Builder::new().prefix(".tmp-").tempdir_in(dir)?;
+        let pool = Pool::create(dir.path())?;
+        pool.put(limit)?;
+        Self::of(pool, true, style, Some(dir))
+    }
+
+    fn of(pool: Pool, own: bool, style: Style, dir: Option<TempDir>) -> io::Result<Self> {
+        let (auth, kept) = match style {
+            Style::Fifo => (Auth::Fifo(pool.path.clone()), Vec::new()),
+            Style::Pipe => {
+                // This process has the pipe open at both ends, so neither waits.
+                let read = OwnedFd::from(OpenOptions::new().read(true).open(&pool.path)?);
+                let write = OwnedFd::from(OpenOptions::new().write(true).open(&pool.path)?);
+                let auth = Auth::Descriptors(read.as_raw_fd(), write.as_raw_fd());
+                (auth, vec![Arc::new(read), Arc::new(write)])
+            }
+        };
+        Ok(Self { pool, own, auth, kept, _dir: dir })
+    }
+}
+
+#[cfg(test)]
+mod tests;
