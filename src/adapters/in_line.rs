@@ -51,6 +51,9 @@ pub(super) fn or_warn(result: Result<()>, report: &dyn Report) {
 
 /// Short lines for the package manager's terminal. Failed builds are told at the end, together.
 fn tell(machine: &Machine, ran: &Ran, report: &dyn Report) {
+    if let Some(error) = ran.stop() {
+        report.warning(&format!("dkms-hook: {error}"));
+    }
     for (action, error) in ran.errors() {
         match action {
             Action::Build { cell, .. } if failures::will_tell(&machine.layout, cell) => {

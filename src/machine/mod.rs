@@ -25,6 +25,7 @@ use crate::tree::notes;
 
 mod refresh;
 mod sources;
+mod stopped;
 
 /// A root with its settings: where every run starts.
 #[derive(Debug, Clone)]

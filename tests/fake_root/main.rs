@@ -39,6 +39,7 @@ mod index;
 mod inputs;
 mod install;
 mod install_scripts;
+mod interrupt;
 mod json_schema;
 mod kernel_install;
 mod kernels;

@@ -34,6 +34,7 @@ use crate::model::ids::Cell;
 use crate::model::record::Effort;
 use crate::model::settings::Settings;
 use crate::model::uses::Uses;
+use crate::process::interrupt;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 
@@ -205,8 +206,15 @@ pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
             })
         }
         Err(mut failure) => {
-            failure.log = Some(work.keep_log(job));
             publish::remove_kernel_dir_if_empty(job.layout, job.cell);
+            match interrupt::requested() {
+                // The commands were ended, and would have gone on.
+                Some(stop) => {
+                    let _ = remove_tree(&work.dir);
+                    failure = Failure::new(Kind::Interrupted(stop.exit_status()), failure.what);
+                }
+                None => failure.log = Some(work.keep_log(job)),
+            }
             Err(failure)
         }
     }

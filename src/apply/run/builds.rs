@@ -15,7 +15,7 @@ use crate::fs::atomic;
 use crate::fs::look;
 use crate::kernel;
 use crate::model::blind::Cause;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::fit::Fit;
 use crate::model::ids::Cell;
 use crate::model::record::{Facts, FailureNote, Kept, Overrides, Provenance, Record, Verdict};
@@ -76,6 +76,10 @@ impl Executor<'_> {
                 self.record_build(&observer, cell, facts, inputs, old, &built)?;
                 // The new build took the place of all that was there.
                 damaged.map_or(Ok(()), |bytes| atomic::write(&state::aside(&layout.record(cell)), &bytes))
+            }
+            // That says nothing about the source, and nothing is kept of it.
+            Err(failure) if matches!(failure.kind, Kind::Interrupted(_)) => {
+                Err(Error::new(failure.kind, failure.what))
             }
             Err(failure) => {
                 if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {

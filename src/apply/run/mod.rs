@@ -20,6 +20,7 @@ use crate::model::rival::Rival;
 use crate::model::system::{InstallTree, System};
 use crate::observe::Observer;
 use crate::plan::{Action, Condition, Duty, Options, Plan, Step};
+use crate::process::interrupt;
 use crate::progress::Report;
 use crate::tree::notes;
 use crate::tree::state;
@@ -55,6 +56,8 @@ pub enum Done {
     Without(usize),
     /// Not wanted: its condition does not hold.
     Unmet,
+    /// Not begun, or given up and cleaned up: a signal asked the run to end.
+    Stopped,
 }
 
 /// Carries plans out.
@@ -97,9 +100,13 @@ impl Executor<'_> {
         if let Some(trace) = &self.trace {
             trace.plan(self.system, plan);
         }
+        if !plan.is_empty() {
+            interrupt::install();
+        }
         for step in &plan.steps {
             let missing = step.needs.iter().find(|n| !matches!(done.get(**n), Some(Done::Yes | Done::Unmet)));
             let result = match missing {
+                _ if interrupt::requested().is_some() => Done::Stopped,
                 Some(need) => Done::Without(*need),
                 None if step.needs.iter().any(|need| stays_linked(plan, *need, &done)) => Done::Unmet,
                 None if !self.holds(step) => self.unmet(&step.action),
@@ -115,7 +122,11 @@ impl Executor<'_> {
                         self.report.line(&format!("{doing} {module} for kernel {kernel} ({arch}): {reason}"));
                     }
                     log::info!("{}: {}", step.action, step.reason);
-                    self.step(step).map_or_else(Done::Failed, |()| Done::Yes)
+                    match self.step(step) {
+                        Ok(()) => Done::Yes,
+                        Err(Error { kind: Kind::Interrupted(_), .. }) => Done::Stopped,
+                        Err(error) => Done::Failed(error),
+                    }
                 }
             };
             if let Some(trace) = &self.trace {
@@ -123,7 +134,10 @@ impl Executor<'_> {
             }
             done.push(result);
         }
-        self.settle(plan);
+        // Of a run that was stopped, the next one settles what is fulfilled.
+        if !done.contains(&Done::Stopped) {
+            self.settle(plan);
+        }
         done
     }
 

@@ -51,6 +51,7 @@ impl Trace {
             Done::Failed(error) => value!({ "step": index, "outcome": "failed", "error": error.to_string() }),
             Done::Without(need) => value!({ "step": index, "outcome": "left-out", "for": need }),
             Done::Unmet => value!({ "step": index, "outcome": "not-wanted" }),
+            Done::Stopped => value!({ "step": index, "outcome": "stopped" }),
         });
     }
 

@@ -5,6 +5,7 @@ use crate::cli::engine::{Need, Outcome, Target};
 use crate::model::error::{Kind, Result};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::request::Request;
+use crate::process::interrupt;
 
 /// Every module with AUTOINSTALL, for one kernel. The summary lines are read by scripts.
 pub(super) fn autoinstall(session: &mut Session<'_, '_>) -> Result<u8> {
@@ -23,6 +24,9 @@ pub(super) fn autoinstall(session: &mut Session<'_, '_>) -> Result<u8> {
         }
         if code == 0 {
             code = outcome.code;
+        }
+        if interrupt::requested().is_some() {
+            break;
         }
     }
     Ok(code)

@@ -8,6 +8,7 @@ use crate::model::error::Result;
 use crate::model::ids::ModuleId;
 use crate::model::request::{Goal, Request};
 use crate::model::system::Source;
+use crate::process::interrupt;
 use crate::tree::registry;
 
 /// Brings the module version asked for to `goal` for every kernel asked for.
@@ -54,6 +55,9 @@ pub(super) fn bring(session: &mut Session<'_, '_>, goal: Goal) -> Result<u8> {
         }
         if code == 0 {
             code = outcome.code;
+        }
+        if interrupt::requested().is_some() {
+            break;
         }
     }
     Ok(code)

@@ -267,7 +267,7 @@ fn carry_out(
     if ran.plan.is_empty() {
         report.line("nothing to do");
     }
-    Ok(ran.code())
+    ran.stop().map_or(Ok(ran.code()), Err)
 }
 
 fn why(machine: &Machine, module: &Wanted, named: &[String]) -> Result<u8> {

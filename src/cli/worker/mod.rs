@@ -100,6 +100,9 @@ impl Worker {
 
     fn outcome(&self, request: &Request, ran: &Ran) -> Outcome {
         let mut outcome = Outcome::default();
+        if let Some(error) = ran.stop() {
+            outcome.failures.push(Failure { module: None, kernel: None, error });
+        }
         for (action, error) in ran.errors() {
             // A failed re-signing leaves a working build, so it is a warning, not the command's failure.
             if matches!(action, Action::Resign { .. }) {
@@ -131,6 +134,9 @@ impl Worker {
             outcome.unresolved.sort();
         }
         outcome.code = match (request, outcome.failures.first()) {
+            (_, Some(first)) if matches!(first.error.kind, Kind::Interrupted(_)) => {
+                first.error.kind.exit_status()
+            }
             (Request::Autoinstall { .. }, None) if !outcome.unresolved.is_empty() => {
                 Kind::ModulesFailed.exit_status()
             }
