@@ -4,7 +4,6 @@
 //! build takes minutes, and somebody may edit the source meanwhile. There only files that appear during it are
 //! its own at once; one that was there before is, when it changes during two builds.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::fs::census::{Census, Difference};
@@ -31,8 +30,8 @@ pub struct Watch<'a> {
     layout: &'a Layout,
     module: &'a ModuleId,
     known: OwnWrites,
-    source: RefCell<Watched>,
-    overrides: RefCell<Watched>,
+    source: Watched,
+    overrides: Watched,
 }
 
 /// One tree.
@@ -57,26 +56,33 @@ impl<'a> Watch<'a> {
         let known = state::known(state::own_writes(layout, module)).unwrap_or_default();
         let source = Watched::new(source.to_path_buf(), &known.source);
         let overrides = Watched::new(layout.etc().join(&module.name), &known.overrides);
-        Self { layout, module, known, source: source.into(), overrides: overrides.into() }
+        Self { layout, module, known, source, overrides }
     }
 
     /// Runs one of the package's own commands.
-    pub fn during<T>(&self, command: Command, run: impl FnOnce() -> T) -> T {
-        for watched in [&self.source, &self.overrides] {
-            watched.borrow_mut().before();
-        }
+    pub fn during<T>(&mut self, command: Command, run: impl FnOnce() -> T) -> T {
+        self.before();
         let result = run();
-        for watched in [&self.source, &self.overrides] {
-            watched.borrow_mut().after(command);
-        }
+        self.after(command);
         result
+    }
+
+    /// Looks just before the package's own commands begin.
+    pub fn before(&mut self) {
+        self.source.before();
+        self.overrides.before();
+    }
+
+    /// Looks when they have ended.
+    pub fn after(&mut self, command: Command) {
+        self.source.after(command);
+        self.overrides.after(command);
     }
 
     /// Writes down what was seen. Without it, the next run builds the module again.
     pub fn settle(self) {
         let Self { layout, module, known, source, overrides } = self;
-        let writes =
-            OwnWrites { source: source.into_inner().settle(), overrides: overrides.into_inner().settle() };
+        let writes = OwnWrites { source: source.settle(), overrides: overrides.settle() };
         if writes != known
             && let Err(error) = state::save_own_writes(layout, module, &writes)
         {

@@ -38,42 +38,76 @@ pub struct Resigning<'a> {
     pub report: &'a dyn Report,
 }
 
+/// A build with new signatures that nobody sees yet.
+#[derive(Debug)]
+pub struct Resigned {
+    staging: Staging,
+    /// How many modules got a new one.
+    signed: usize,
+    /// SHA-256 of the certificate file, in hex.
+    certificate: String,
+}
+
 impl Resigning<'_> {
-    /// Signs what does not bear the present key's signature, and writes down which key it was. The
-    /// build with the new signatures takes the place of the old one in a single step.
+    /// Gets ready to sign, and removes what killed runs left of this cell.
     ///
     /// # Errors
-    /// When nothing can be signed, or one of the modules not; the build is then as it was.
-    pub fn run(&self) -> Result<()> {
+    /// When nothing can be signed.
+    pub fn prepare(&self) -> Result<Signer> {
         let signer = self.signer()?;
-        let dir = self.layout.cell(self.cell);
-        let io = |doing: &str, e: std::io::Error| Error::io(doing, &self.layout.shown(&dir), &e);
-        remove_leftovers(self.layout, self.cell).map_err(|e| io("clean up", e))?;
-        let staging = Staging::copy_of(self.layout, self.cell).map_err(|e| io("copy", e))?;
+        remove_leftovers(self.layout, self.cell).map_err(|e| self.io("clean up", &e))?;
+        Ok(signer)
+    }
+
+    /// Signs what does not bear the present key's signature, in a copy of the build.
+    ///
+    /// # Errors
+    /// When a module cannot be signed.
+    pub fn work(&self, signer: &Signer) -> Result<Resigned> {
+        let mut staging = Staging::copy_of(self.layout, self.cell).map_err(|e| self.io("copy", &e))?;
+        let certificate = signer.certificate().to_owned();
         let mut signed = 0;
         for entry in read_dir(&staging.modules()) {
             if let Some(kind) = Compression::of(&entry.path()) {
-                signed += usize::from(self.sign(&signer, &entry.path(), kind)?);
+                signed += usize::from(self.sign(signer, &entry.path(), kind)?);
             }
         }
-        let mut path = self.layout.record(self.cell);
         if signed > 0 {
-            path = staging.dir().join(path.file_name().unwrap_or_default());
+            let record = self.layout.record(self.cell);
+            let copy = staging.dir().join(record.file_name().unwrap_or_default());
+            self.write_down(&copy, &certificate)?;
+            staging.sync().map_err(|e| self.io("replace", &e))?;
         }
-        if let Some(mut record) = state::record_at(self.layout, &path)? {
-            Arc::make_mut(&mut record.inputs).signing = Some(signer.certificate().to_owned());
-            // The key may be younger than the stamp.
-            record.stamp.clear();
-            state::save_record_at(&path, &record)?;
-        }
+        Ok(Resigned { staging, signed, certificate })
+    }
+
+    /// Puts the build with the new signatures in the place of the old one, in a single step.
+    ///
+    /// # Errors
+    /// When that cannot be done; the build is then as it was.
+    pub fn commit(&self, resigned: Resigned) -> Result<()> {
+        let Resigned { staging, signed, certificate } = resigned;
         if signed == 0 {
-            return Ok(());
+            return self.write_down(&self.layout.record(self.cell), &certificate);
         }
-        let published = staging.publish(self.layout, self.cell).map_err(|e| io("replace", e))?;
+        let published = staging.publish(self.layout, self.cell).map_err(|e| self.io("replace", &e))?;
         if let Err(error) = published.keep() {
             log::warn!("a part of the earlier build could not be removed: {error}");
         }
         Ok(())
+    }
+
+    /// Writes down in a record, if there is one, which key it was.
+    fn write_down(&self, path: &Path, certificate: &str) -> Result<()> {
+        let Some(mut record) = state::record_at(self.layout, path)? else { return Ok(()) };
+        Arc::make_mut(&mut record.inputs).signing = Some(certificate.to_owned());
+        // The key may be younger than the stamp.
+        record.stamp.clear();
+        state::save_record_at(path, &record)
+    }
+
+    fn io(&self, doing: &str, error: &std::io::Error) -> Error {
+        Error::io(doing, &self.layout.shown(&self.layout.cell(self.cell)), error)
     }
 
     fn signer(&self) -> Result<Signer> {

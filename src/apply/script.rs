@@ -20,13 +20,21 @@ pub struct Found<'a> {
 }
 
 /// Finds a script (`NAME ARG…`) as an executable file: in `/etc/dkms/MODULE`, where an
-/// administrator may put one of the same name, else in `dir`.
-pub fn find<'a>(layout: &Layout, module: &ModuleId, text: &'a str, dir: &Path) -> Option<Found<'a>> {
+/// administrator may put one of the same name, else in `dir`. The script sees that directory as `seen`.
+pub fn find<'a>(
+    layout: &Layout,
+    module: &ModuleId,
+    text: &'a str,
+    dir: &Path,
+    seen: &Path,
+) -> Option<Found<'a>> {
     let (name, args) = text.split_once([' ', '\t', '\n']).unwrap_or((text, ""));
     let overriding = layout.etc().join(&module.name);
-    let (dir, path) = [overriding.as_path(), dir]
-        .into_iter()
-        .find_map(|dir| Some((dir, find_program(dir.join(name).to_str()?)?)))?;
+    let (dir, path) =
+        [(overriding.as_path(), overriding.as_path()), (dir, seen)].into_iter().find_map(|(dir, seen)| {
+            let path = find_program(dir.join(name).to_str()?)?;
+            Some((seen, path.strip_prefix(dir).map(|inner| seen.join(inner)).unwrap_or(path)))
+        })?;
     Some(Found { dir: dir.to_path_buf(), path, args })
 }
 
@@ -56,7 +64,7 @@ pub fn run(
     context: &Context,
     report: &dyn Report,
 ) -> i32 {
-    let Some(found) = find(layout, module, text.trim(), dir) else {
+    let Some(found) = find(layout, module, text.trim(), dir, dir) else {
         report.warning(&format!("the {kind} script {text} is not executable; skipping it"));
         return 0;
     };
@@ -101,11 +109,11 @@ mod tests {
                     assert_eq!(process.run(Output::Null).unwrap(), 0, "{name}");
                     std::fs::read_to_string(dir.join("out")).unwrap()
                 };
-                let words = said(find(&layout, &id, text, &dir).unwrap().by_words());
+                let words = said(find(&layout, &id, text, &dir, &dir).unwrap().by_words());
                 assert_eq!(words, "one|'two|three'|$((1|+|3))|run.sh|[x]|;|>|a|", "{name}");
-                assert_eq!(said(find(&layout, &id, "run.sh", &dir).unwrap().by_words()), "|", "{name}");
+                assert_eq!(said(find(&layout, &id, "run.sh", &dir, &dir).unwrap().by_words()), "|", "{name}");
                 let text = "run.sh one 'two three' $((1 + 3))";
-                let shell = said(find(&layout, &id, text, &dir).unwrap().by_shell().unwrap());
+                let shell = said(find(&layout, &id, text, &dir, &dir).unwrap().by_shell().unwrap());
                 assert_eq!(shell, "one|two three|4|", "{name}");
             }
         }

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::model::inputs::Hasher;
 
 /// The headers that the objects of a build were compiled with, without those of its own directory. Kbuild leaves a
-/// list beside each object (`.NAME.o.cmd`); names in there are relative to the headers.
-pub fn included(build: &Path, headers: &Path) -> BTreeSet<PathBuf> {
-    let own = build.canonicalize().unwrap_or_else(|_| build.to_path_buf());
+/// list beside each object (`.NAME.o.cmd`); names in there are relative to the headers. `seen` is where the build saw
+/// its directory.
+pub fn included(build: &Path, seen: &Path, headers: &Path) -> BTreeSet<PathBuf> {
+    let own = seen.canonicalize().unwrap_or_else(|_| seen.to_path_buf());
     let lists = walkdir::WalkDir::new(build).into_iter().flatten().filter(|entry| {
         let name = entry.file_name().as_encoded_bytes();
         entry.file_type().is_file() && name.starts_with(b".") && name.ends_with(b".o.cmd")
@@ -116,7 +117,7 @@ mod tests {
             own.display()
         );
         std::fs::write(build.join("src/.x.o.cmd"), text).unwrap();
-        let found = included(&build, &headers);
+        let found = included(&build, &build, &headers);
         let expected = [headers.join("include/a.h"), absolute];
         assert_eq!(found, expected.map(|path| path.canonicalize().unwrap()).into());
     }

@@ -23,10 +23,12 @@ pub mod interrupt;
 pub mod jobserver;
 mod memory;
 mod search;
+mod seeing;
 
 use memory::{content, memory_file, with_text};
 
 pub use search::{find_program, not_found, search_path};
+pub use seeing::can_see;
 
 pub use inheritance::{
     PARENT_VARIABLE, find_temporary_directory, forget_variables, prepare, set_lock_holder,
@@ -108,6 +110,7 @@ pub struct Process {
     limit: Option<Duration>,
     own_group: bool,
     kept: Vec<Arc<OwnedFd>>,
+    view: Option<seeing::View>,
 }
 
 impl Process {
@@ -126,6 +129,7 @@ impl Process {
             limit: None,
             own_group: false,
             kept: Vec::new(),
+            view: None,
         }
     }
 
@@ -232,6 +236,14 @@ impl Process {
     /// What was said about a variable: a value, or that it is removed.
     fn said_of(&self, name: &str) -> Option<Option<&OsStr>> {
         self.env.iter().rev().find(|(said, _)| said == name).map(|(_, value)| value.as_deref())
+    }
+
+    /// Lets it and what it starts see this directory in the place of another, which has to be there. Nobody else
+    /// sees that. It starts there when no directory was named.
+    #[must_use]
+    pub fn seeing(mut self, dir: impl Into<PathBuf>, at: impl Into<PathBuf>) -> Self {
+        self.view = Some(seeing::View { dir: dir.into(), at: at.into() });
+        self
     }
 
     /// How logs show the command, when not as its words.
@@ -368,7 +380,10 @@ impl Process {
                 None => command.env_remove(name),
             };
         }
-        if let Some(dir) = &self.dir {
+        if let Some(view) = &self.view {
+            let inside = self.dir.as_ref().unwrap_or(&view.at);
+            seeing::give(&mut command, view, inside).map_err(|source| self.failed(source))?;
+        } else if let Some(dir) = &self.dir {
             // Otherwise a missing directory would look like a missing program.
             if let Err(source) = std::fs::metadata(dir) {
                 let source = io::Error::new(source.kind(), format!("{}: {source}", dir.display()));

@@ -18,6 +18,9 @@ pub const DIRECTIVES: &str = ".dkms-hook-conf.json";
 /// Name of the file that has what a build uses of its kernel, see [`Layout::uses`].
 pub const USES: &str = ".dkms-hook-uses.json.zst";
 
+/// Name of the log in a build directory.
+pub const MAKE_LOG: &str = "make.log";
+
 /// Name of the directory beside a module's versions that holds the modules that were there before ours.
 pub const ORIGINALS: &str = "original_module";
 
@@ -72,7 +75,7 @@ impl Layout {
 
     /// `T/m/v/build/make.log`.
     pub fn make_log(&self, id: &ModuleId) -> PathBuf {
-        self.build_dir(id).join("make.log")
+        self.build_dir(id).join(MAKE_LOG)
     }
 
     /// `S/m-v`, as this process opens it.

@@ -5,15 +5,17 @@
 //! appears complete or not at all, replaces an older one in a single step, and a result that is
 //! not of the kernel asked for is refused.
 //!
-//! Knows nothing of plans: which cell is built, and in which order, is decided before. The caller
-//! holds the lock and never builds one module version twice at once, as the build directory
-//! `T/m/v/build` is shared by all kernels.
+//! Knows nothing of plans: which cell is built, and in which order, is decided before. A build has three parts
+//! ([`phases`]). The first and the last belong to whoever holds the lock. The second takes long and writes only into
+//! directories of its own, so several of them can run at once on threads of their own.
 
 mod checks;
 pub(super) mod compress;
 mod diagnose;
 mod effort;
 mod makefiles;
+pub mod phases;
+pub mod place;
 pub(super) mod publish;
 mod readable;
 mod results;
@@ -24,17 +26,12 @@ mod workspace;
 
 use std::path::{Path, PathBuf};
 
-use crate::apply::environment::environment;
-use crate::apply::sign::{Environment, Signer};
 use crate::conf::model::{Conf, Context};
-use crate::fs::copy::{copy_file, remove_tree};
-use crate::kernel::{KernelFiles, Unsigned, compression, enforced, recipe, toolchain};
 use crate::model::error::{Error, Kind};
 use crate::model::ids::Cell;
 use crate::model::record::Effort;
 use crate::model::settings::Settings;
 use crate::model::uses::Uses;
-use crate::process::interrupt;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 
@@ -158,155 +155,14 @@ impl From<Failure> for Error {
     }
 }
 
-/// Builds one cell. An older build of it is replaced on success and untouched otherwise.
+/// Builds one cell, all parts one after another. An older build of it is replaced on success and untouched
+/// otherwise.
 ///
 /// # Errors
 /// See [`Failure`]. After a failure in the source's own steps the build directory stays for
 /// inspection, and the log is kept.
 pub fn build(job: &Job<'_>) -> Result<Built, Failure> {
-    if let Some(why) = job.conf.exclusion() {
-        let what = format!("{} is not for kernel {}, because {why}", job.cell.module, job.cell.kernel);
-        return Err(Failure::new(Kind::Excluded, what));
-    }
-    checks::headers(job)?;
-    let source = checks::source(job)?;
-    let toolchain = toolchain::identity(job.context);
-    checks::programs(job, &toolchain)?;
-    checks::rust(job, &source)?;
-    let dependencies = checks::dependencies(job)?;
-    let mut environment = environment(job.layout, job.build_environment, job.cell, toolchain.environment())
-        .map_err(|e| Failure::new(e.kind, e.sentence()).trouble())?;
-    let signer = signer(job, &environment);
-    let cell_dir = job.layout.cell(job.cell);
-    publish::remove_leftovers(job.layout, job.cell)
-        .map_err(|e| Failure::io(job, "clean up", &cell_dir, &e))?;
-
-    let _uname = uname::answer_for(job, &mut environment);
-    let work = workspace::Workspace::prepare(job, &source, environment)?;
-    if let Err(Unsigned { why, fault: true }) = &signer {
-        work.warn(job, format!("modules are not signed: {why}"));
-    }
-    if let Some(mismatch) = toolchain.mismatch() {
-        work.warn(job, mismatch);
-    }
-    let result =
-        compile(job, &work, toolchain.llvm).and_then(|()| finish(job, &work, signer.as_ref(), &dependencies));
-    match result {
-        Ok((modules, signed, uses)) => {
-            let _ = std::fs::remove_file(job.layout.failed_log(job.cell));
-            tell_of_refusal(job, &work, &signed);
-            let log = cell_dir.join("log/make.log");
-            Ok(Built {
-                modules,
-                effort: Effort { took: work.took.get(), files: effort::files_made(&log) },
-                log,
-                signed,
-                uses,
-                warnings: work.warnings.into_inner(),
-            })
-        }
-        Err(mut failure) => {
-            publish::remove_kernel_dir_if_empty(job.layout, job.cell);
-            match interrupt::requested() {
-                // The commands were ended, and would have gone on.
-                Some(stop) => {
-                    let _ = remove_tree(&work.dir);
-                    failure = Failure::new(Kind::Interrupted(stop.exit_status()), failure.what);
-                }
-                None => failure.log = Some(work.keep_log(job)),
-            }
-            Err(failure)
-        }
-    }
-}
-
-/// Decides about signing, and gets ready for it.
-fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> {
-    let kernel = KernelFiles::of(&job.cell.kernel, job.context);
-    let recipe = recipe(job.layout, job.settings, &kernel, job.distro);
-    let signer = recipe.and_then(|recipe| Signer::new(recipe, environment.clone(), job.may_ask));
-    match &signer {
-        Ok(signer) if job.verbose => {
-            signer.prologue(job.layout).iter().for_each(|line| job.report.line(line))
-        }
-        // Said for every module of a kernel, it would hide what matters. A fault becomes a warning
-        // of the build.
-        Err(unsigned) if !unsigned.fault => log::info!("modules are not signed: {}", unsigned.why),
-        _ => {}
-    }
-    signer
-}
-
-/// A module that is not signed is no failure, unless the kernel makes it one.
-fn tell_of_refusal(job: &Job<'_>, work: &workspace::Workspace, signed: &Signed) {
-    if let Signed::Not(why) = signed
-        && let Some(because) =
-            enforced(job.layout, &job.context.kernel_config, &job.context.kernel_source_dir)
-    {
-        work.warn(
-            job,
-            format!(
-                "kernel {} WILL NOT LOAD the modules of {}: they are not signed ({why}), and it loads only \
-                 signed modules, because {because}",
-                job.cell.kernel, job.cell.module
-            ),
-        );
-    }
-}
-
-/// The source's own part: patches, scripts, make.
-fn compile(job: &Job<'_>, work: &workspace::Workspace, llvm: bool) -> Result<(), Failure> {
-    steps::patch(job, work)?;
-    steps::script(job, work, "pre_build", job.conf.scripts.pre_build.as_deref())?;
-    steps::make(job, work, llvm)?;
-    results::check(job, work)
-}
-
-/// Our part: from what make built to the cell's directory.
-fn finish(
-    job: &Job<'_>,
-    work: &workspace::Workspace,
-    signer: Result<&Signer, &Unsigned>,
-    dependencies: &[(String, String)],
-) -> Result<(Vec<BuiltModule>, Signed, Option<Uses>), Failure> {
-    let uses = uses::of(job, &results::built(job, work));
-    let target = job.layout.cell(job.cell);
-    let kind = compression(job.context, job.layout, &job.cell.kernel);
-    let staging = publish::Staging::new(job.layout, job.cell)
-        .map_err(|e| Failure::io(job, "create a directory for", &target, &e))?;
-    let signed = results::stage(job, work, &staging, signer, kind)?;
-    if job.conf.build_depends_rebuild && !job.force {
-        for (name, version) in dependencies {
-            let note = staging.modules().with_file_name(format!(".dep_{name}"));
-            std::fs::write(&note, format!("{version}\n"))
-                .map_err(|e| Failure::io(job, "write", &note, &e))?;
-        }
-    }
-    let log = |to: &Path| copy_file(&work.log, to).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source));
-    // A kill during POST_BUILD shall leave a build with its log.
-    log(&staging.log())?;
-    let published =
-        staging.publish(job.layout, job.cell).map_err(|e| Failure::io(job, "put in place", &target, &e))?;
-
-    // POST_BUILD may read and change the modules in their final place.
-    let after = steps::script(job, work, "post_build", job.conf.scripts.post_build.as_deref())
-        .and_then(|()| log(&published.dir().join("log/make.log")))
-        .and_then(|()| results::list(job, published.dir(), kind));
-    let modules = match after {
-        Ok(modules) => modules,
-        Err(failure) => {
-            if let Err(error) = published.undo() {
-                job.report
-                    .warning(&format!("cannot restore {}: {error}", job.layout.shown(&target).display()));
-            }
-            return Err(failure);
-        }
-    };
-    if let Err(error) = published.keep() {
-        work.warn(job, format!("a part of the earlier build could not be removed: {error}"));
-    }
-    if let Err(error) = remove_tree(&work.dir) {
-        work.warn(job, format!("{} could not be removed: {error}", work.show(&work.dir)));
-    }
-    Ok((modules, signed, uses))
+    let prepared = phases::prepare(job)?;
+    let place = place::Place::usual(job.layout, &job.cell.module);
+    phases::commit(job, phases::work(job, prepared, &place))
 }

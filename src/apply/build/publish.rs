@@ -16,6 +16,7 @@ use crate::tree::layout::Layout;
 #[derive(Debug)]
 pub struct Staging {
     dir: TempDir,
+    synced: bool,
 }
 
 fn prefix(cell: &Cell) -> String {
@@ -69,7 +70,7 @@ impl Staging {
         let dir = tempfile::Builder::new().prefix(&prefix(cell)).rand_bytes(6).tempdir_in(&parent)?;
         fs::create_dir(dir.path().join("log"))?;
         fs::create_dir(dir.path().join("module"))?;
-        Ok(Self { dir })
+        Ok(Self { dir, synced: false })
     }
 
     /// Begins with everything that the build of the cell has now, times included.
@@ -97,15 +98,28 @@ impl Staging {
         self.dir.path().join("log/make.log")
     }
 
+    /// Brings it to disk: the part of [`Self::publish`] that may take long. Nothing is to be changed in it after
+    /// that.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn sync(&mut self) -> io::Result<()> {
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755))?;
+        sync_tree(self.dir.path())?;
+        self.synced = true;
+        Ok(())
+    }
+
     /// Makes it the build of the cell. A build that is there already takes the staging name and
     /// is kept until [`Published::keep`], so that it can come back.
     ///
     /// # Errors
     /// When it cannot be written to disk or put in place; the build that was there is unchanged.
-    pub fn publish(self, layout: &Layout, cell: &Cell) -> io::Result<Published> {
+    pub fn publish(mut self, layout: &Layout, cell: &Cell) -> io::Result<Published> {
         let target = layout.cell(cell);
-        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755))?;
-        sync_tree(self.dir.path())?;
+        if !self.synced {
+            self.sync()?;
+        }
         let replaced = match fs::symlink_metadata(&target) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 fs::rename(self.dir.path(), &target)?;

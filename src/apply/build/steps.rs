@@ -55,7 +55,7 @@ pub(super) fn patch(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
 /// Runs PRE_BUILD or POST_BUILD. Its exit status becomes that of the build, as scripts expect.
 pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&str>) -> Result<(), Failure> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(()) };
-    let found = script::find(job.layout, &job.cell.module, text, &work.dir);
+    let found = script::find(job.layout, &job.cell.module, text, &work.dir, &work.seen);
     let Some(process) = found.and_then(|found| found.by_shell()) else {
         let missing = format!("the {kind} script {text} is not executable; skipping it");
         work.warn(job, missing);
@@ -90,7 +90,7 @@ fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
 }
 
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
-    let process = process.in_dir_unless_set(&work.dir).envs(&work.environment).in_own_group();
+    let process = work.inside(process).envs(&work.environment).in_own_group();
     job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
     let begin = Instant::now();
     let result = process.run_logged(heading, &work.log);
@@ -107,7 +107,7 @@ fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> R
 }
 
 fn diagnosed(work: &Workspace, kind: Kind, what: String, status: i32) -> Failure {
-    let found = diagnose(&work.log, &work.dir, status);
+    let found = diagnose(&work.log, &work.seen, status);
     let mut failure = Failure::new(kind, what);
     failure.first_errors = found.errors;
     failure.toolchain_trouble = found.trouble.is_some();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::Job;
+use super::workspace::Workspace;
 use crate::btf::{self, RULES};
 use crate::elf;
 use crate::kernel::{self, Exports, KernelConfig};
@@ -12,14 +13,14 @@ use crate::model::uses::{ModuleUses, UsedHeader, Uses};
 
 /// Of these modules, each with the name that it is installed by, before their debugging information goes. `None`
 /// where the kernel does not need it, or something is missing: then nothing will be known of the build.
-pub(super) fn of(job: &Job<'_>, modules: &[(String, PathBuf)]) -> Option<Uses> {
+pub(super) fn of(job: &Job<'_>, work: &Workspace, modules: &[(String, PathBuf)]) -> Option<Uses> {
     let (headers, config) = (&job.context.kernel_source_dir, &job.context.kernel_config);
     if KernelConfig::of(config, headers).ok()?.is_set("CONFIG_MODVERSIONS")
         || !headers.join("vmlinux").is_file()
     {
         return None;
     }
-    match describe(job, modules) {
+    match describe(job, work, modules) {
         Ok(modules) => {
             let configuration = kernel::configuration(config).ok()?;
             Some(Uses { rules: RULES, configuration, modules })
@@ -31,7 +32,11 @@ pub(super) fn of(job: &Job<'_>, modules: &[(String, PathBuf)]) -> Option<Uses> {
     }
 }
 
-fn describe(job: &Job<'_>, modules: &[(String, PathBuf)]) -> Result<Vec<ModuleUses>, String> {
+fn describe(
+    job: &Job<'_>,
+    work: &Workspace,
+    modules: &[(String, PathBuf)],
+) -> Result<Vec<ModuleUses>, String> {
     let headers = &job.context.kernel_source_dir;
     let mut own = Vec::new();
     for (name, path) in modules {
@@ -42,7 +47,7 @@ fn describe(job: &Job<'_>, modules: &[(String, PathBuf)]) -> Result<Vec<ModuleUs
     let said = |error: std::io::Error| error.to_string();
     let of_kernel = kernel::kernel_types(headers, &job.layout.kernel(&job.cell.kernel)).map_err(said)?;
     let exports = Exports::read(&headers.join("Module.symvers")).map_err(said)?;
-    let included = kernel::included(&job.layout.build_dir(&job.cell.module), headers);
+    let included = kernel::included(&work.dir, &work.seen, headers);
     let mut out = Vec::new();
     for (name, path, types) in own {
         let imports = elf::imports(path).map_err(|error| error.to_string())?;

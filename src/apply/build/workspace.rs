@@ -6,18 +6,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::place::Place;
 use super::{Failure, Job};
 use crate::apply::sign::Environment;
 use crate::fs::copy::{CopyError, copy_tree, remove_tree};
 use crate::fs::root::Root;
 use crate::process::{Process, QUERY_LIMIT};
+use crate::tree::layout::MAKE_LOG;
 
 /// A build under way.
 #[derive(Debug)]
 pub(super) struct Workspace {
-    /// `T/m/v/build`.
+    /// The build directory.
     pub dir: PathBuf,
-    /// `T/m/v/build/make.log`.
+    /// `T/m/v/build`, which is what commands see of it.
+    pub seen: PathBuf,
+    /// `make.log` in it.
     pub log: PathBuf,
     /// What commands see.
     pub environment: Environment,
@@ -30,17 +34,17 @@ pub(super) struct Workspace {
 
 impl Workspace {
     /// Copies the source and starts the log.
-    pub fn prepare(job: &Job<'_>, source: &Path, environment: Environment) -> Result<Self, Failure> {
-        let dir = job.layout.build_dir(&job.cell.module);
+    pub fn prepare(
+        job: &Job<'_>,
+        source: &Path,
+        environment: Environment,
+        place: &Place,
+    ) -> Result<Self, Failure> {
+        let Place { dir, seen } = place.clone();
         let root = job.layout.root.clone();
-        let work = Self {
-            log: job.layout.make_log(&job.cell.module),
-            dir,
-            environment,
-            warnings: RefCell::default(),
-            took: Cell::default(),
-            root,
-        };
+        let log = dir.join(MAKE_LOG);
+        let (warnings, took) = (RefCell::default(), Cell::default());
+        let work = Self { dir, seen, log, environment, warnings, took, root };
         remove_tree(&work.dir).map_err(|e| Failure::io(job, "remove", &work.dir, &e))?;
         if let Err(error) = work.fill(job, source) {
             // Half a copy would look like a build to inspect, and may fill the disk.
@@ -70,9 +74,19 @@ impl Workspace {
         fs::write(&self.log, text).map_err(|e| Failure::io(job, "write", &self.log, &e))
     }
 
-    /// A path as messages name it: from inside the root.
+    /// A path as messages name it: from inside the root, and of the build directory as commands see it.
     pub fn show(&self, path: &Path) -> String {
-        self.root.inside(path).display().to_string()
+        self.root.inside(&self.as_seen(path)).display().to_string()
+    }
+
+    fn as_seen(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.dir).map_or_else(|_| path.to_path_buf(), |inner| self.seen.join(inner))
+    }
+
+    /// A command that runs in the build directory, unless it names another.
+    pub fn inside(&self, process: Process) -> Process {
+        let process = process.in_dir_unless_set(&self.seen);
+        if self.dir == self.seen { process } else { process.seeing(&self.dir, &self.seen) }
     }
 
     /// Reports and notes something that stops nothing.
@@ -95,7 +109,7 @@ impl Workspace {
             // A full disk: the original is still there.
             Err(_) => {
                 let _ = fs::remove_file(&kept);
-                self.log.clone()
+                self.as_seen(&self.log)
             }
         }
     }

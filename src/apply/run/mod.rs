@@ -25,7 +25,10 @@ use crate::progress::Report;
 use crate::tree::notes;
 use crate::tree::state;
 
+mod building;
 mod builds;
+mod long;
+mod resigning;
 mod trace;
 
 use trace::Trace;
@@ -243,10 +246,9 @@ impl Executor<'_> {
         let layout = self.observer.layout;
         match action {
             Action::Add { module } => self.add(module),
-            Action::Build { cell, force } => self.build(cell, *force),
+            Action::Build { .. } | Action::Resign { .. } => self.long(action),
             Action::Adopt { cell } => self.adopt(cell),
             Action::Keep { cell } => self.keep(cell),
-            Action::Resign { cell, reinstall } => self.resign(cell, *reinstall),
             Action::Install { cell, force, .. } => {
                 let rivals = match when {
                     Condition::NotOlder { than } => than.as_slice(),
@@ -411,7 +413,7 @@ impl Executor<'_> {
     /// Runs a script of the module's source; a script that cannot be run is a warning.
     fn script(&self, kind: &str, text: &str, cell: &Cell, context: &Context) -> i32 {
         let dir: PathBuf = self.observer.source_dir(&cell.module);
-        let watch = Watch::begin(self.observer.layout, &cell.module, &dir);
+        let mut watch = Watch::begin(self.observer.layout, &cell.module, &dir);
         let status = watch.during(Command::Script, || {
             script::run(self.observer.layout, &cell.module, kind, text, &dir, context, self.report)
         });

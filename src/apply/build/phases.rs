@@ -1,0 +1,244 @@
+//! The three parts of a build: what is done before it by whoever holds the lock, the work itself, and putting its
+//! result in place.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::place::Place;
+use super::publish::{self, Staging};
+use super::workspace::Workspace;
+use super::{Built, BuiltModule, Failure, Job, checks, effort, results, steps, uname, uses};
+use crate::apply::environment::environment;
+use crate::apply::sign::{Environment, Signed, Signer};
+use crate::elf::Compression;
+use crate::fs::copy::{copy_file, remove_tree};
+use crate::kernel::{KernelFiles, Unsigned, compression, enforced, recipe, toolchain};
+use crate::model::error::Kind;
+use crate::model::record::Effort;
+use crate::model::uses::Uses;
+use crate::process::interrupt;
+
+/// A build that can begin.
+#[derive(Debug)]
+pub struct Prepared {
+    source: PathBuf,
+    environment: Environment,
+    signer: Result<Signer, Unsigned>,
+    dependencies: Vec<(String, String)>,
+    /// The kernel was built with clang and its tools.
+    llvm: bool,
+    /// The compiler is not quite the kernel's.
+    mismatch: Option<String>,
+}
+
+/// A build whose result nobody sees yet.
+#[derive(Debug)]
+pub struct Made {
+    work: Workspace,
+    staging: Staging,
+    kind: Compression,
+    signed: Signed,
+    uses: Option<Uses>,
+    /// What POST_BUILD sees before everything else in the search path.
+    _uname: Option<TempDir>,
+}
+
+/// A build that failed.
+#[derive(Debug)]
+pub struct Unmade {
+    failure: Failure,
+    /// Where it failed, if it came that far.
+    work: Option<Box<Workspace>>,
+}
+
+impl From<Failure> for Unmade {
+    fn from(failure: Failure) -> Self {
+        Self { failure, work: None }
+    }
+}
+
+/// Looks whether a build is worth starting, and gets ready for it: makes the signing key where there is none, asks
+/// for its passphrase, and removes what killed runs left of this cell.
+///
+/// # Errors
+/// Why it is not worth it.
+pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
+    if let Some(why) = job.conf.exclusion() {
+        let what = format!("{} is not for kernel {}, because {why}", job.cell.module, job.cell.kernel);
+        return Err(Failure::new(Kind::Excluded, what));
+    }
+    checks::headers(job)?;
+    let source = checks::source(job)?;
+    let toolchain = toolchain::identity(job.context);
+    checks::programs(job, &toolchain)?;
+    checks::rust(job, &source)?;
+    let dependencies = checks::dependencies(job)?;
+    let environment = environment(job.layout, job.build_environment, job.cell, toolchain.environment())
+        .map_err(|e| Failure::new(e.kind, e.sentence()).trouble())?;
+    let signer = signer(job, &environment);
+    publish::remove_leftovers(job.layout, job.cell)
+        .map_err(|e| Failure::io(job, "clean up", &job.layout.cell(job.cell), &e))?;
+    let mismatch = toolchain.mismatch();
+    Ok(Prepared { source, environment, signer, dependencies, llvm: toolchain.llvm, mismatch })
+}
+
+/// Runs the source's own steps and finishes the modules in a staging directory. Writes nowhere else.
+///
+/// # Errors
+/// What failed. The build directory stays as it is.
+pub fn work(job: &Job<'_>, prepared: Prepared, place: &Place) -> Result<Made, Unmade> {
+    let Prepared { source, mut environment, signer, dependencies, llvm, mismatch } = prepared;
+    let uname = uname::answer_for(job, &mut environment);
+    let work = Workspace::prepare(job, &source, environment, place)?;
+    if let Err(Unsigned { why, fault: true }) = &signer {
+        work.warn(job, format!("modules are not signed: {why}"));
+    }
+    if let Some(mismatch) = mismatch {
+        work.warn(job, mismatch);
+    }
+    match compile(job, &work, llvm).and_then(|()| finish(job, &work, signer.as_ref(), &dependencies)) {
+        Ok((staging, kind, signed, uses)) => Ok(Made { work, staging, kind, signed, uses, _uname: uname }),
+        Err(failure) => Err(Unmade { failure, work: Some(Box::new(work)) }),
+    }
+}
+
+/// Puts a result in place, and runs POST_BUILD. Of a build that failed it keeps the log.
+///
+/// # Errors
+/// What failed: here or before. What the cell had before is unchanged then.
+pub fn commit(job: &Job<'_>, worked: Result<Made, Unmade>) -> Result<Built, Failure> {
+    let Made { work, staging, kind, signed, uses, _uname } = match worked {
+        Ok(made) => made,
+        Err(Unmade { failure, work }) => return Err(keep_log(job, work.as_deref(), failure)),
+    };
+    let modules = match put_in_place(job, &work, staging, kind) {
+        Ok(modules) => modules,
+        Err(failure) => return Err(keep_log(job, Some(&work), failure)),
+    };
+    let _ = std::fs::remove_file(job.layout.failed_log(job.cell));
+    tell_of_refusal(job, &work, &signed);
+    let log = job.layout.cell(job.cell).join("log/make.log");
+    let effort = Effort { took: work.took.get(), files: effort::files_made(&log) };
+    Ok(Built { modules, log, signed, uses, effort, warnings: work.warnings.into_inner() })
+}
+
+/// A failure with its log, if it came so far that there is one. Of a build that was interrupted nothing is kept.
+fn keep_log(job: &Job<'_>, work: Option<&Workspace>, mut failure: Failure) -> Failure {
+    let Some(work) = work else { return failure };
+    publish::remove_kernel_dir_if_empty(job.layout, job.cell);
+    match interrupt::requested() {
+        // The commands were ended, and would have gone on.
+        Some(stop) => {
+            let _ = remove_tree(&work.dir);
+            failure = Failure::new(Kind::Interrupted(stop.exit_status()), failure.what);
+        }
+        None => failure.log = Some(work.keep_log(job)),
+    }
+    failure
+}
+
+/// Decides about signing, and gets ready for it.
+fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> {
+    let kernel = KernelFiles::of(&job.cell.kernel, job.context);
+    let recipe = recipe(job.layout, job.settings, &kernel, job.distro);
+    let signer = recipe.and_then(|recipe| Signer::new(recipe, environment.clone(), job.may_ask));
+    match &signer {
+        Ok(signer) if job.verbose => {
+            signer.prologue(job.layout).iter().for_each(|line| job.report.line(line))
+        }
+        // Said for every module of a kernel, it would hide what matters. A fault becomes a warning
+        // of the build.
+        Err(unsigned) if !unsigned.fault => log::info!("modules are not signed: {}", unsigned.why),
+        _ => {}
+    }
+    signer
+}
+
+/// A module that is not signed is no failure, unless the kernel makes it one.
+fn tell_of_refusal(job: &Job<'_>, work: &Workspace, signed: &Signed) {
+    if let Signed::Not(why) = signed
+        && let Some(because) =
+            enforced(job.layout, &job.context.kernel_config, &job.context.kernel_source_dir)
+    {
+        work.warn(
+            job,
+            format!(
+                "kernel {} WILL NOT LOAD the modules of {}: they are not signed ({why}), and it loads only \
+                 signed modules, because {because}",
+                job.cell.kernel, job.cell.module
+            ),
+        );
+    }
+}
+
+/// The source's own part: patches, scripts, make.
+fn compile(job: &Job<'_>, work: &Workspace, llvm: bool) -> Result<(), Failure> {
+    steps::patch(job, work)?;
+    steps::script(job, work, "pre_build", job.conf.scripts.pre_build.as_deref())?;
+    steps::make(job, work, llvm)?;
+    results::check(job, work)
+}
+
+/// Our part: from what make built to a directory that can take the cell's place.
+fn finish(
+    job: &Job<'_>,
+    work: &Workspace,
+    signer: Result<&Signer, &Unsigned>,
+    dependencies: &[(String, String)],
+) -> Result<(Staging, Compression, Signed, Option<Uses>), Failure> {
+    let uses = uses::of(job, work, &results::built(job, work));
+    let target = job.layout.cell(job.cell);
+    let kind = compression(job.context, job.layout, &job.cell.kernel);
+    let mut staging = Staging::new(job.layout, job.cell)
+        .map_err(|e| Failure::io(job, "create a directory for", &target, &e))?;
+    let signed = results::stage(job, work, &staging, signer, kind)?;
+    if job.conf.build_depends_rebuild && !job.force {
+        for (name, version) in dependencies {
+            let note = staging.modules().with_file_name(format!(".dep_{name}"));
+            std::fs::write(&note, format!("{version}\n"))
+                .map_err(|e| Failure::io(job, "write", &note, &e))?;
+        }
+    }
+    // A kill during POST_BUILD shall leave a build with its log.
+    copy_log(job, work, &staging.log())?;
+    staging.sync().map_err(|e| Failure::io(job, "put in place", &target, &e))?;
+    Ok((staging, kind, signed, uses))
+}
+
+fn copy_log(job: &Job<'_>, work: &Workspace, to: &Path) -> Result<(), Failure> {
+    copy_file(&work.log, to).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))
+}
+
+/// Makes the result the build of the cell, and runs POST_BUILD, which may read and change the modules in their
+/// final place.
+fn put_in_place(
+    job: &Job<'_>,
+    work: &Workspace,
+    staging: Staging,
+    kind: Compression,
+) -> Result<Vec<BuiltModule>, Failure> {
+    let target = job.layout.cell(job.cell);
+    let published =
+        staging.publish(job.layout, job.cell).map_err(|e| Failure::io(job, "put in place", &target, &e))?;
+    let after = steps::script(job, work, "post_build", job.conf.scripts.post_build.as_deref())
+        .and_then(|()| copy_log(job, work, &published.dir().join("log/make.log")))
+        .and_then(|()| results::list(job, published.dir(), kind));
+    let modules = match after {
+        Ok(modules) => modules,
+        Err(failure) => {
+            if let Err(error) = published.undo() {
+                job.report
+                    .warning(&format!("cannot restore {}: {error}", job.layout.shown(&target).display()));
+            }
+            return Err(failure);
+        }
+    };
+    if let Err(error) = published.keep() {
+        work.warn(job, format!("a part of the earlier build could not be removed: {error}"));
+    }
+    if let Err(error) = remove_tree(&work.dir) {
+        work.warn(job, format!("{} could not be removed: {error}", work.show(&work.seen)));
+    }
+    Ok(modules)
+}
