@@ -61,14 +61,17 @@ pub(super) fn with_jobs(flags: &str, jobs: usize, server: Option<&Auth>) -> Stri
     }
     // A first word without a dash would be taken for options of one letter each.
     let mut text = words.join(" ");
-    text.push_str(&format!(" -j{jobs}"));
-    if let Some(server) = server {
-        text.push_str(&format!(" {}{}", NAMES[0], server.text()));
-    }
+    text.push(' ');
+    text.push_str(&server.map_or_else(|| format!("-j{jobs}"), |server| of_server(jobs, server)));
     if let Some(variables) = variables {
         text.push_str(&format!(" -- {variables}"));
     }
     text
+}
+
+/// What a make is told of a server with so many jobs.
+pub(super) fn of_server(jobs: usize, server: &Auth) -> String {
+    format!("-j{jobs} {}{}", NAMES[0], server.text())
 }
 
 /// Options, and what is behind `--`.

@@ -31,8 +31,10 @@ use pool::{MOST, Pool};
 mod flags;
 mod outer;
 mod pool;
+mod stand_in;
 mod style;
 
+pub use stand_in::{StandIn, by_name};
 pub use style::Style;
 
 /// The longest pause between two looks at what a waiting thread waits for.
@@ -40,6 +42,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The variable in which a make finds its flags.
 const FLAGS: &str = "MAKEFLAGS";
+
+/// A variable that is set where makes shall have one job, whatever their command lines say.
+const ONE_JOB: &str = "DKMS_HOOK_ONE_JOB";
 
 /// The job server of a run. Copies of it are the same server.
 #[derive(Debug, Clone)]
@@ -208,6 +213,7 @@ impl Server {
         let server = (tokens.own || !self.0.state().alone).then_some(&tokens.auth);
         let jobs = if server.is_some() { self.0.limit } else { 1 };
         let flags = flags::with_jobs(&flags.unwrap_or_default(), jobs, server);
+        let process = if server.is_none() { process.env(ONE_JOB, "1") } else { process };
         process.env(FLAGS, flags).keeping(tokens.kept.iter().cloned())
     }
 
