@@ -6,10 +6,19 @@
 //!
 //! The file holds the holder's process id and is empty when nobody does: an id in a file that
 //! nobody has locked is of a run that was killed.
+//!
+//! Only root may open the file: whoever can open a file can lock it, reading is enough for that (flock(2)),
+//! and a user who holds this lock stops every package manager.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
+use nix::fcntl::OFlag;
+
+use crate::fs::look;
+use crate::model::blind::{Blind, Cause};
 use crate::model::error::{Error, Result};
 use crate::process::{PARENT_VARIABLE, set_lock_holder};
 use crate::progress::Report;
@@ -41,8 +50,12 @@ impl Drop for Lock {
 /// True when the run that held the lock last was killed, as far as can be told without waiting
 /// for it.
 pub fn was_killed(layout: &Layout) -> bool {
-    let Ok(text) = std::fs::read_to_string(layout.state().join("lock")) else { return false };
-    holder(&text).is_some_and(|pid| !is_alive(pid))
+    written_in(&layout.state().join("lock")).is_some_and(|pid| !is_alive(pid))
+}
+
+/// The process id in a lock file.
+fn written_in(path: &Path) -> Option<u32> {
+    holder(&String::from_utf8(look::read(path).ok()??).ok()?)
 }
 
 fn holder(text: &str) -> Option<u32> {
@@ -63,21 +76,17 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
     let dir = layout.state();
     std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, &e))?;
     let path = dir.join("lock");
-    let mut file = File::options()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(&path)
-        .map_err(|e| Error::io("open", &path, &e))?;
+    let mut file = open(&path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            if let Some(ancestor) = ancestor().filter(|a| holder(&text) == Some(*a)) {
+            let other = written_in(&path);
+            if let Some(ancestor) = ancestor().filter(|ancestor| other == Some(*ancestor)) {
                 set_lock_holder(ancestor);
                 return Ok(Lock { file: None });
             }
-            report.line(&format!("Waiting for another run (process {}) to finish.", text.trim()));
+            let whose = other.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            report.line(&format!("Waiting for another run{whose} to finish."));
             file.lock().map_err(|e| Error::io("lock", &path, &e))?;
         }
         // A file system without locks: two runs at once are unlikely there, and refusing to work
@@ -86,12 +95,44 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
             report.warning(&format!("cannot lock {}: {err}; continuing without the lock", path.display()));
         }
     }
-    if let Some(killed) = std::fs::read_to_string(&path).ok().as_deref().and_then(holder) {
+    if let Some(killed) = written_in(&path) {
         recover::after(layout, killed);
     }
     let _ = file.set_len(0);
     let _ = writeln!(file, "{}", std::process::id());
     Ok(Lock { file: Some(file) })
+}
+
+/// Opens the lock file, or makes it. One that an earlier version left open to others is closed to them.
+fn open(path: &Path) -> Result<File> {
+    // Neither a link to another file is emptied, nor a pipe waited for.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .read(true)
+        .mode(0o600)
+        .custom_flags(flags.bits())
+        .open(path)
+        .map_err(|e| match std::fs::symlink_metadata(path) {
+            Ok(meta) if !meta.is_file() => not_a_file(path),
+            _ => Error::io("open", path, &e),
+        })?;
+    let meta = file.metadata().map_err(|e| Error::io("read", path, &e))?;
+    if !meta.is_file() {
+        return Err(not_a_file(path));
+    }
+    if meta.permissions().mode() & 0o077 != 0
+        && let Err(error) = file.set_permissions(Permissions::from_mode(0o600))
+    {
+        log::warn!("{} stays open to other users: {error}", path.display());
+    }
+    Ok(file)
+}
+
+fn not_a_file(path: &Path) -> Error {
+    Error::from(Blind::new(path, Cause::NotAFile))
+        .hint(format!("remove {}: the next run makes the lock anew", path.display()))
 }
 
 /// True when a run that is still at work started this process: a script of it, or a program that it
@@ -111,6 +152,40 @@ mod tests {
     use super::*;
     use crate::fs::root::Root;
     use crate::progress::Memory;
+
+    #[test]
+    fn only_root_can_open_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let path = layout.state().join("lock");
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        drop(take(&layout, &Memory::default()).unwrap());
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        drop(take(&layout, &Memory::default()).unwrap());
+        assert_eq!(mode(), 0o600, "one of an earlier version");
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_emptied_nor_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let (path, victim) = (layout.state().join("lock"), dir.path().join("victim"));
+        std::fs::create_dir_all(layout.state()).unwrap();
+        std::fs::write(&victim, "1").unwrap();
+        let refused = || {
+            assert!(!was_killed(&layout));
+            let error = take(&layout, &Memory::default()).unwrap_err();
+            assert!(error.to_string().contains("lock") && error.hint.is_some(), "{error}");
+            std::fs::remove_file(&path).unwrap();
+        };
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        refused();
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "1");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        refused();
+        drop(take(&layout, &Memory::default()).unwrap());
+    }
 
     #[test]
     fn the_second_waits_for_the_first() {
