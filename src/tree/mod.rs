@@ -2,6 +2,7 @@
 //! lock that one run at a time holds on it.
 
 pub mod failures;
+pub mod half_pair;
 pub mod installed;
 pub mod layout;
 pub mod lock;

@@ -16,12 +16,13 @@ use crate::fs::copy::remove_tree;
 use crate::fs::look;
 use crate::model::ids::ModuleId;
 use crate::process::PARENT_VARIABLE;
+use crate::tree::half_pair;
 use crate::tree::layout::{DIRECTIVES, LOADED, Layout, ORIGINALS, USES};
 use crate::tree::registry;
 
 /// Start of such names in the module tree: ours, those of small files, of staged builds (DKMS's, too)
 /// and of a signing key.
-const TEMPORARY_IN_TREE: [&str; 4] = [TEMPORARY, ".tmp-", ".tmp_", ".mok-"];
+const TEMPORARY_IN_TREE: [&str; 4] = [TEMPORARY, ".tmp-", ".tmp_", half_pair::PREFIX];
 
 /// Cleans up after a run that was killed while it held the lock, which the caller holds now.
 /// What cannot be removed is left: it is in nobody's way.
@@ -145,7 +146,7 @@ fn remove_named(dir: &Path, depth: usize, beginnings: &[&str]) {
             walk.skip_current_dir();
         }
     }
-    for path in found {
+    for path in found.into_iter().filter(|path| !half_pair::tells_of_a_half(path)) {
         if let Err(error) = remove_tree(&path) {
             log::info!("{} could not be removed: {error}", path.display());
         }

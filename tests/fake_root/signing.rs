@@ -143,6 +143,28 @@ fn generate_mok_uses_the_places_of_framework_conf() {
 }
 
 #[test]
+fn half_a_pair_that_a_killed_run_left_is_made_anew() {
+    for command in [["generate_mok"].as_slice(), &["install", "hello/1.0", "-k", K]] {
+        let root = root();
+        root.dkms(&["generate_mok"]).expect(0);
+        let first = std::fs::read(root.path(CERTIFICATE)).unwrap();
+        // As between the two links.
+        let workshop = root.path("/var/lib/dkms/.mok-AbCdEf");
+        std::fs::create_dir(&workshop).unwrap();
+        std::fs::hard_link(root.path(CERTIFICATE), workshop.join("certificate")).unwrap();
+        std::fs::rename(root.path(KEY), workshop.join("key")).unwrap();
+        // No process has this number (proc_sys_kernel(5), pid_max).
+        root.write("/var/lib/dkms/.dkms-hook/lock", "4194305\n");
+
+        root.dkms(command).expect(0);
+        assert!(root.exists(KEY) && std::fs::read(root.path(CERTIFICATE)).unwrap() != first);
+        assert!(!workshop.exists());
+        root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+        assert!(elf::has_signature(&root.module(INSTALLED)));
+    }
+}
+
+#[test]
 fn half_a_pair_is_an_error_and_stays() {
     for (half, missing) in [(KEY, CERTIFICATE), (CERTIFICATE, KEY)] {
         let root = root();

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use super::run;
 use crate::kernel::Pair;
 use crate::process::Process;
+use crate::tree::half_pair::{self, CERTIFICATE, KEY, PREFIX};
 
 /// Where keys are made: one at a time, or two builds would each make a pair.
 static KEY_MAKING: Mutex<()> = Mutex::new(());
@@ -53,12 +54,13 @@ fn by_openssl(pair: &Pair) -> Result<(), String> {
     if let Some(dir) = Path::new(&pair.key).parent() {
         std::fs::create_dir_all(dir).map_err(|e| failed("create", e))?;
     }
+    half_pair::remove(&pair.certificate).map_err(|e| failed("remove half a key pair from", e))?;
     // mktemp(3) names in the same directory, closed to others while the key is in it.
     let made = tempfile::Builder::new()
-        .prefix(".mok-")
+        .prefix(PREFIX)
         .tempdir_in(dir)
         .map_err(|e| failed("make a directory in", e))?;
-    let (key, certificate) = (made.path().join("key"), made.path().join("certificate"));
+    let (key, certificate) = (made.path().join(KEY), made.path().join(CERTIFICATE));
     let openssl = Process::new("openssl")
         .args(["req", "-new", "-x509", "-nodes", "-days", "36500", "-newkey", "rsa:2048"])
         .args(["-subj", "/CN=DKMS module signing key", "-addext", "extendedKeyUsage=codeSigning"])
@@ -68,10 +70,11 @@ fn by_openssl(pair: &Pair) -> Result<(), String> {
         .arg(&certificate)
         .without_terminal();
     run(&openssl)?;
-    place(&key, Path::new(&pair.key))?;
-    place(&certificate, &pair.certificate).inspect_err(|_| {
-        // A key that nobody can have enrolled is no loss; half a pair would block signing.
-        let _ = std::fs::remove_file(&pair.key);
+    // In this order: see half_pair.
+    place(&certificate, &pair.certificate)?;
+    place(&key, Path::new(&pair.key)).inspect_err(|_| {
+        // A certificate that nobody can have enrolled is no loss; half a pair would block signing.
+        let _ = std::fs::remove_file(&pair.certificate);
     })
 }
 

@@ -6,6 +6,7 @@ use super::place::{Maker, PKCS11};
 use super::{KernelFiles, gentoo};
 use crate::fs::root::Root;
 use crate::model::settings::Settings;
+use crate::tree::half_pair;
 use crate::tree::layout::Layout;
 
 /// A private key and the certificate that others know it by.
@@ -25,7 +26,7 @@ pub struct Pair {
 pub enum PairState {
     /// Both halves.
     There,
-    /// Neither; they can be made.
+    /// Neither, or half of a pair that nobody can have used yet; they can be made.
     Missing,
     /// It cannot be used, and must not be made: why, and what to do.
     Broken(String),
@@ -120,6 +121,9 @@ impl Pair {
         match (key.is_file(), certificate) {
             (true, true) => PairState::There,
             (true, false) => PairState::Broken(self.missing_half("certificate")),
+            (false, true) if self.maker == Maker::Openssl && half_pair::is_half(&self.certificate) => {
+                PairState::Missing
+            }
             (false, true) => PairState::Broken(self.missing_half("key")),
             (false, false) if self.maker == Maker::Kernel || key == self.certificate => {
                 let path = layout.shown(&key);
