@@ -2,7 +2,6 @@
 //! planning on what was observed; and how planning grows with the number of cells.
 
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use dkms_hook::fs::root::Root;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
 use dkms_hook::model::record::Overrides;
-use dkms_hook::model::record::{Facts, IndexLook, InstalledFile, Record};
+use dkms_hook::model::record::{Facts, Record};
 use dkms_hook::model::request::Request;
 use dkms_hook::model::settings::Settings;
 use dkms_hook::model::system::{CellView, Kernel, Now, Source, System};
@@ -18,13 +17,15 @@ use dkms_hook::observe::Observer;
 use dkms_hook::observe::distribution::Distribution;
 use dkms_hook::plan::{self, Options};
 use dkms_hook::tree::layout::Layout;
-use dkms_hook::tree::state;
 
 #[path = "../support/timing.rs"]
 mod timing;
+#[path = "../support/tree.rs"]
+mod tree;
 
 use nix::sys::resource::UsageWho;
 use timing::{cpu, median, text};
+use tree::{release, x86_64};
 
 fn main() {
     observing();
@@ -67,8 +68,7 @@ fn observing() {
             asked: None,
             anew: false,
         };
-        fill(&layout, modules, kernels, files);
-        write_records(&observer);
+        tree::Tree { modules, kernels, files, own: 0 }.make(&layout);
         let system = observer.observe(None);
         let plan = plan::plan(&system, &everything(), &Options::default());
         assert!(plan.is_empty(), "there should be nothing to do: {:?}", plan.steps.first());
@@ -83,97 +83,6 @@ fn observing() {
             text(seen / cells),
             text(planned)
         );
-    }
-}
-
-fn release(k: usize) -> KernelRelease {
-    KernelRelease::new(format!("6.12.{k}+deb13-amd64")).expect("a name")
-}
-
-/// Sources of `files` files each, kernels with headers, and a built and installed file per cell.
-fn fill(layout: &Layout, modules: usize, kernels: usize, files: usize) {
-    let write = |path: &Path, text: &str| {
-        std::fs::create_dir_all(path.parent().expect("it has one")).expect("a directory");
-        std::fs::write(path, text).expect("a file");
-    };
-    let link = |target: &str, path: &Path| std::os::unix::fs::symlink(target, path).expect("a link");
-    for k in 0..kernels {
-        let kernel = layout.kernel(&release(k));
-        std::fs::create_dir_all(kernel.join("kernel")).expect("a directory");
-        let index: String = (0..modules).map(|m| format!("updates/dkms/module{m}.ko.xz:\n")).collect();
-        write(&kernel.join("modules.dep"), &index);
-        let headers = layout.root.path(format!("/usr/src/linux-headers-{}", release(k)));
-        for part in ["autoconf.h", "bounds.h", "compile.h", "rustc_cfg", "timeconst.h", "utsrelease.h"] {
-            write(&headers.join("include/generated").join(part), part);
-        }
-        for part in ["Module.symvers", "include/config/auto.conf", ".config", "Makefile"] {
-            write(&headers.join(part), part);
-        }
-        link(&format!("/usr/src/linux-headers-{}", release(k)), &kernel.join("build"));
-    }
-    for m in 0..modules {
-        let id = ModuleId::new(format!("module{m}"), "1.0").expect("a name");
-        let source = layout.source(&id);
-        write(
-            &source.join("dkms.conf"),
-            &format!(
-                "PACKAGE_NAME=module{m}\nPACKAGE_VERSION=1.0\nBUILT_MODULE_NAME[0]=module{m}\n\
-                 DEST_MODULE_LOCATION[0]=/updates\nAUTOINSTALL=yes\n"
-            ),
-        );
-        for file in 0..files {
-            write(&source.join(format!("part{}/file{file}.c", file / 20)), "int x;\n");
-        }
-        for k in 0..kernels {
-            let cell = Cell { module: id.clone(), kernel: release(k), arch: x86_64() };
-            write(&layout.built_modules(&cell).join(format!("module{m}.ko.xz")), "built");
-            write(&layout.kernel(&release(k)).join(format!("updates/dkms/module{m}.ko.xz")), "built");
-            link(
-                &format!("1.0/{}/x86_64", release(k)),
-                &layout.active_link(&id.name, &cell.kernel, &cell.arch),
-            );
-        }
-        link(&format!("/usr/src/module{m}-1.0"), &layout.source_link(&id));
-    }
-}
-
-/// What a build and an install would have written down.
-fn write_records(observer: &Observer<'_>) {
-    for (cell, view) in observer.observe(None).cells {
-        let Now::Judged { facts, inputs, stamp } = view.now else { panic!("{cell}: {:?}", view.now) };
-        let name = format!("{}.ko.xz", cell.module.name);
-        let path = observer.layout.install_tree.join(&cell.kernel).join("updates/dkms").join(&name);
-        let meta = std::fs::metadata(observer.layout.root.path(&path)).expect("it was written");
-        let built = observer.layout.built_modules(&cell).join(&name);
-        let built = std::fs::metadata(built).expect("it was written");
-        let file = InstalledFile {
-            path,
-            built: name,
-            size: meta.len(),
-            mtime: dkms_hook::fs::look::mtime(&meta),
-            built_mtime: dkms_hook::fs::look::mtime(&built),
-            original: None,
-        };
-        let record = Record {
-            inputs,
-            provenance: dkms_hook::model::record::Provenance::BuiltHere,
-            kept: None,
-            stamp,
-            facts,
-            installed: vec![file],
-            refused: None,
-            without_image: false,
-            overrides: dkms_hook::model::record::Overrides::default(),
-            index: None,
-            effort: None,
-        };
-        state::save_record(observer.layout, &cell, &record).expect("it can be written");
-    }
-    // The look into the index that a first run would have written down.
-    for (cell, look) in observer.observe(None).indexed {
-        let mut record = state::record(observer.layout, &cell).expect("it can be read").expect("it is there");
-        record.index = Some(IndexLook { seen: look.seen, ours: true });
-        state::save_record(observer.layout, &cell, &record).expect("it can be written");
     }
 }
 
@@ -211,10 +120,6 @@ fn planning() {
             ratio(1)
         );
     }
-}
-
-fn x86_64() -> Arch {
-    Arch::new("x86_64").expect("a name")
 }
 
 /// Every module version with every kernel: installed and fresh, or all to be built again. A tenth
