@@ -161,7 +161,6 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 refused: None,
                 without_image: false,
                 overrides: dkms_hook::model::record::Overrides::default(),
-                index: None,
                 effort: None,
             };
             let view = CellView {

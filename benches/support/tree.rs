@@ -1,10 +1,12 @@
 //! A machine on which everything is installed and up to date: as many modules and kernels as one likes, with the
 //! records that builds and installations would have left. The modules are modules to depmod(8), but have no code.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
-use dkms_hook::model::record::{IndexLook, InstalledFile, Overrides, Provenance, Record};
+use dkms_hook::model::indexed::IndexLooks;
+use dkms_hook::model::record::{InstalledFile, Overrides, Provenance, Record};
 use dkms_hook::model::settings::Settings;
 use dkms_hook::model::system::Now;
 use dkms_hook::observe::Observer;
@@ -139,16 +141,19 @@ fn write_records(observer: &Observer<'_>) {
             refused: None,
             without_image: false,
             overrides: Overrides::default(),
-            index: None,
             effort: None,
         };
         state::save_record(observer.layout, &cell, &record).expect("it can be written");
     }
     // The look into the index that a first run would have written down.
+    let mut looks: BTreeMap<KernelRelease, IndexLooks> = BTreeMap::new();
     for (cell, look) in observer.observe(None).indexed {
-        let mut record = state::record(observer.layout, &cell).expect("it can be read").expect("it is there");
-        record.index = Some(IndexLook { seen: look.seen, ours: true });
-        state::save_record(observer.layout, &cell, &record).expect("it can be written");
+        let known = looks.entry(cell.kernel).or_default();
+        known.index = look.index.to_string();
+        known.ours.insert(look.files);
+    }
+    for (kernel, known) in looks {
+        state::save_index_looks(observer.layout, &kernel, &known).expect("it can be written");
     }
 }
 

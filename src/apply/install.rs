@@ -9,14 +9,14 @@ use crate::fs::atomic;
 use crate::fs::look;
 use crate::fs::look::mtime;
 use crate::fs::same::same_content;
-use crate::kernel::Listing;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::model::indexed::Found;
 use crate::model::record::{InstalledFile, Record};
 use crate::model::rival::Rival;
 use crate::observe::distribution::{Distribution, Family};
-use crate::observe::in_the_way::{InTheWay, Manners, installed_by_others, is_placed};
+use crate::observe::holdings::Holdings;
+use crate::observe::in_the_way::{InTheWay, Manners, is_placed};
 use crate::observe::installing::{built_mtime, destination, labels, recorded_of_active, rival_at};
 use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
@@ -47,6 +47,8 @@ pub struct Installer<'a> {
     pub kernel_event: bool,
     /// A kernel that is not on disk is gone: what was set aside for it goes, too.
     pub gone: bool,
+    /// What other packages have installed.
+    pub holdings: &'a Holdings<'a>,
     /// Where findings go.
     pub report: &'a dyn Report,
 }
@@ -98,8 +100,7 @@ impl Installer<'_> {
         self.save_installed(cell, intended.clone())?;
         let Self { found, held_by, force, .. } = *self;
         let manners = Manners { again: active.is_some(), found, held_by, force };
-        let listing = Listing::of(layout, &cell.kernel);
-        let in_the_way = InTheWay::new(layout, cell, &listing, &before, &intended, manners);
+        let in_the_way = InTheWay::new(layout, cell, self.holdings, &before, &intended, manners);
         let mut installed = Vec::new();
         for file in &files {
             let path = self.target(cell, file, conf);
@@ -111,7 +112,7 @@ impl Installer<'_> {
         self.save_installed(cell, installed)?;
         if held_by.is_some() {
             // Whoever had the name need not give our old file back.
-            before.iter().try_for_each(|file| original::forget(layout, cell, file))?;
+            before.iter().try_for_each(|file| original::forget(layout, cell, file, self.holdings))?;
         }
         let link = layout.active_link(&cell.module.name, &cell.kernel, &cell.arch);
         let target = Path::new(cell.module.version.as_str()).join(&cell.kernel).join(&cell.arch);
@@ -191,8 +192,8 @@ impl Installer<'_> {
         let mut archived = before.iter().find(|f| f.path == path).and_then(|f| f.original.clone());
         for (there, owner) in in_the_way.of(file, path) {
             let shown = layout.shown(&there);
-            let of =
-                owner.map(|owner| format!(" of {owner}, a module of the same name,")).unwrap_or_default();
+            let of = owner.as_ref().map(|owner| format!(" of {owner}, a module of the same name,"));
+            let of = of.unwrap_or_default();
             // Where an older rule or an older tool put it.
             if owner.is_none() && in_the_way.is_again() && same_content(&built, &there) {
                 self.report.line(&format!("Deleting {}, another copy of {file}", shown.display()));
@@ -202,6 +203,7 @@ impl Installer<'_> {
             let until = format!("until {} is uninstalled", cell.module);
             self.report.line(&format!("Setting aside {}{of} {until}", shown.display()));
             original::archive(layout, cell, &there)?;
+            self.holdings.has_set_aside(&cell.module.name);
             archived.get_or_insert(shown);
         }
         self.report.line(&format!("Installing {}", path.display()));
@@ -210,6 +212,7 @@ impl Installer<'_> {
         } else {
             atomic::install(&built, &real)?;
         }
+        self.holdings.has_come(&cell.kernel, &real);
         let meta = std::fs::symlink_metadata(&real).map_err(|e| Error::io("read", &real, &e))?;
         Ok(InstalledFile {
             path: path.to_path_buf(),
@@ -249,17 +252,15 @@ impl Installer<'_> {
     /// there. Where both are the same, it is that of the one that came later.
     fn claimed_by_another(&self, cell: &Cell, file: &InstalledFile) -> bool {
         let layout = self.layout;
-        if self.other_records_are_blind(cell) {
+        if self.holdings.others_are_blind(cell) {
             // It may be one of these: it stays.
             return true;
         }
-        let others = installed_by_others(layout, cell);
-        let claims = || others.iter().flat_map(|(other, files)| files.iter().map(move |file| (other, file)));
-        if !claims().any(|(_, theirs)| theirs.path == file.path) {
+        let claims = self.holdings.claims(cell, &layout.root.path(&file.path));
+        if claims.is_empty() {
             return false;
         }
-        let theirs =
-            claims().any(|(other, theirs)| theirs.path == file.path && is_placed(layout, other, theirs));
+        let theirs = claims.iter().any(|(other, theirs)| is_placed(layout, other, theirs));
         match (is_placed(layout, cell, file), theirs) {
             (true, false) => false,
             (true, true) => file.original.as_ref() != Some(&file.path),
@@ -267,22 +268,14 @@ impl Installer<'_> {
         }
     }
 
-    /// True when what another package has installed cannot be read.
-    fn other_records_are_blind(&self, cell: &Cell) -> bool {
-        let mut others = registry::registered(self.layout).into_iter().map(|(id, _)| id);
-        others.any(|id| {
-            let other = Cell { module: id, ..cell.clone() };
-            other.module.name != cell.module.name
-                && registry::is_installed(self.layout, &other)
-                && state::record(self.layout, &other).is_err()
-        })
-    }
-
     fn save_installed(&self, cell: &Cell, installed: Vec<InstalledFile>) -> Result<()> {
+        let files = installed.clone();
         self.change_record(cell, |record| {
             record.installed = installed;
             record.refused = None;
-        })
+        })?;
+        self.holdings.has_installed(cell, &files);
+        Ok(())
     }
 
     /// Writes down why nothing of a build is installed.
@@ -339,7 +332,7 @@ impl Installer<'_> {
         let kernel_dir = layout.kernel(&cell.kernel);
         for file in files {
             let real = layout.root.path(&file.path);
-            original::forget(layout, cell, &file)?;
+            original::forget(layout, cell, &file, self.holdings)?;
             if !real.starts_with(&kernel_dir) || self.claimed_by_another(cell, &file) {
                 continue;
             }
@@ -353,6 +346,7 @@ impl Installer<'_> {
             Some(PathBuf::from(record.dest_location.trim_matches('/')))
         };
         for path in original::restore(layout, cell, &place, self.gone)? {
+            self.holdings.has_come(&cell.kernel, &path);
             self.report.line(&format!("Restoring {}", layout.shown(&path).display()));
         }
         atomic::delete(&layout.active_link(&cell.module.name, &cell.kernel, &cell.arch))?;

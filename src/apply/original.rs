@@ -9,8 +9,9 @@ use crate::fs::look;
 use crate::fs::same::same_content;
 use crate::kernel;
 use crate::model::error::{Error, Result};
-use crate::model::ids::{Cell, ModuleName};
+use crate::model::ids::Cell;
 use crate::model::record::InstalledFile;
+use crate::observe::holdings::Holdings;
 use crate::tree::layout::Layout;
 
 /// Sets a module aside. One that came from the same place before gives way: whoever put the new one there has
@@ -54,11 +55,9 @@ fn name_for(dir: &Path, own: &str, place: &str) -> Result<String> {
 ///
 /// # Errors
 /// When it cannot be deleted.
-pub fn forget(layout: &Layout, cell: &Cell, file: &InstalledFile) -> Result<()> {
+pub fn forget(layout: &Layout, cell: &Cell, file: &InstalledFile, holdings: &Holdings<'_>) -> Result<()> {
     let place = format!("{}\n", file.path.display());
-    let others = look::read_dir(&layout.tree()).filter_map(|entry| entry.file_name().into_string().ok());
-    for other in others.filter_map(|name| ModuleName::new(name).ok()).filter(|name| *name != cell.module.name)
-    {
+    for other in holdings.with_originals().into_iter().filter(|name| *name != cell.module.name) {
         let dir = layout.originals(&other, &cell.kernel, &cell.arch);
         for (kept, note) in set_aside(&dir) {
             let Some(note) = note else { continue };

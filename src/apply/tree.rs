@@ -97,6 +97,7 @@ pub fn sweep(layout: &Layout, release: &KernelRelease, cells: &[Cell]) -> Result
     if dir.is_dir() && !image && only_residue(&dir) {
         remove_residue(&dir)?;
     }
+    atomic::remove(&layout.index_looks(release), &layout.state())?;
     notes::update(layout, release, |note| {
         *note = KernelNote { removed: note.removed && image, ..KernelNote::default() };
     })

@@ -36,6 +36,19 @@ impl Listing {
         found
     }
 
+    /// A file came to where modules are looked for.
+    pub fn add(&mut self, file: &Path) {
+        let Some(files) = self.files.get_mut() else { return };
+        let Some(name) = file.file_name().and_then(|name| name.to_str()).map(module_name) else { return };
+        let known = files.entry(name).or_default();
+        if is_module(file)
+            && file.starts_with(&self.dir)
+            && let Err(place) = known.binary_search_by(|path| path.as_path().cmp(file))
+        {
+            known.insert(place, file.to_path_buf());
+        }
+    }
+
     fn files(&self) -> &BTreeMap<String, Vec<PathBuf>> {
         self.files.get_or_init(|| {
             let entries = walkdir::WalkDir::new(&self.dir).sort_by_file_name().into_iter();

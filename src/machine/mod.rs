@@ -9,12 +9,14 @@ use crate::apply::run::{Done, Executor, Flags};
 use crate::boot;
 use crate::fs::root::Root;
 use crate::model::error::{Error, Kind, Result};
-use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::record::Overrides;
 use crate::model::request::{Goal, Request};
 use crate::model::settings::Settings;
 use crate::model::system::System;
 use crate::observe::distribution::Distribution;
+use crate::observe::holdings::Holdings;
+use crate::observe::left::concerned;
 use crate::observe::{Asked, Observer};
 use crate::plan::{self, Options, Plan};
 use crate::progress::Report;
@@ -123,22 +125,13 @@ impl Machine {
 
     /// What would be done, and what that was decided on. Changes nothing.
     pub fn plan(&self, request: &Request, options: &Options, overrides: &Overrides) -> (System, Plan) {
-        self.look(request, options, overrides, true)
+        let glance = self.glance(request, options, overrides);
+        self.look_closer(glance, request, options, overrides, &Holdings::new(&self.layout))
     }
 
     /// As [`Self::plan`], but nothing is looked at that is dear: a step may be there of which a closer look
     /// would show that it is not needed. Where there is no step, there is nothing to do.
     pub fn glance(&self, request: &Request, options: &Options, overrides: &Overrides) -> (System, Plan) {
-        self.look(request, options, overrides, false)
-    }
-
-    fn look(
-        &self,
-        request: &Request,
-        options: &Options,
-        overrides: &Overrides,
-        closer: bool,
-    ) -> (System, Plan) {
         let kernels = plan::kernels_of(request);
         // Deleting a module version needs every cell of it in view.
         let kernels = if matches!(request, Request::Remove { .. }) { None } else { kernels };
@@ -154,9 +147,22 @@ impl Machine {
             observer.look_at_signatures(&mut system, &wanted);
         }
         system.load_into = (*self.settings.modprobe_on_install).then(|| self.running_kernel()).flatten();
-        let mut plan = plan::plan(&system, request, options);
-        while closer && !plan.questions.is_empty() {
-            observer.answer(&mut system, &plan.questions);
+        let plan = plan::plan(&system, request, options);
+        (system, plan)
+    }
+
+    /// Looks at what a glance left open.
+    fn look_closer(
+        &self,
+        (mut system, mut plan): (System, Plan),
+        request: &Request,
+        options: &Options,
+        overrides: &Overrides,
+        holdings: &Holdings<'_>,
+    ) -> (System, Plan) {
+        let observer = self.observer_for(request, overrides);
+        while !plan.questions.is_empty() {
+            observer.answer(&mut system, &plan.questions, holdings);
             plan = plan::plan(&system, request, options);
         }
         (system, plan)
@@ -192,6 +198,7 @@ impl Machine {
         flags: &Flags,
         report: &dyn Report,
     ) -> Result<Ran> {
+        let last_use = lock::last_use(&self.layout);
         let (system, plan) = self.glance(request, options, overrides);
         let idle = plan.is_idle() && !lock::was_killed(&self.layout);
         let remembered = || {
@@ -215,8 +222,14 @@ impl Machine {
             return Ok(Ran { system, plan: Plan::default(), done: Vec::new() });
         }
         // Another run may have done it all while this one waited.
-        let (system, plan) = self.plan(request, options, overrides);
-        let executor = Executor::new(self.observer_for(request, overrides), &system, options, flags, report);
+        let glance = match lock.is_first_since(last_use) {
+            true => (system, plan),
+            false => self.glance(request, options, overrides),
+        };
+        let holdings = Holdings::new(&self.layout);
+        let (system, plan) = self.look_closer(glance, request, options, overrides, &holdings);
+        let observer = self.observer_for(request, overrides);
+        let executor = Executor::new(observer, &system, options, flags, &holdings, report);
         let done = executor.run(&plan);
         if plan.is_empty() {
             self.refresh(&system);
@@ -224,10 +237,17 @@ impl Machine {
             self.remember_tree(request, &system, &plan);
         } else {
             // What the run left is looked at here, so that the next one has nothing to write down.
-            let (left, next) = self.as_asked().glance(request, options, overrides);
+            let machine = self.as_asked();
+            let observer = machine.observer_for(request, overrides);
+            let left = observer.observe_left(&system, &concerned(&system, changed_by(&plan)));
             self.refresh(&left);
             self.remember_looks(&left, &indexed_anew(&plan, &done));
-            self.remember_tree(request, &left, &next);
+            if plan.in_doubt {
+                let (left, next) = machine.glance(request, options, overrides);
+                self.remember_tree(request, &left, &next);
+            } else {
+                self.remember_tree(request, &left, &plan);
+            }
         }
         let ran = Ran { system, plan, done };
         self.tell_of_initramfs(&ran.plan, report);
@@ -296,6 +316,16 @@ impl Machine {
     pub fn initramfs_is_due(&self, kernel: &KernelRelease) -> bool {
         notes::kernel_note(&self.layout, kernel).initramfs_due.is_some()
     }
+}
+
+/// Modules that the steps of a plan are about.
+fn changed_by(plan: &Plan) -> BTreeSet<ModuleName> {
+    let actions = plan.steps.iter().map(|step| &step.action);
+    let modules = actions.filter_map(|action| match action {
+        plan::Action::Add { module } | plan::Action::Forget { module } => Some(module),
+        other => other.cell().map(|cell| &cell.module),
+    });
+    modules.map(|module| module.name.clone()).collect()
 }
 
 /// Kernels whose index a run made.

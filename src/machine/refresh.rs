@@ -1,16 +1,17 @@
 //! What a run looked at is written down, so that the next one need not look again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Machine;
 use crate::model::ids::{Cell, KernelRelease};
-use crate::model::indexed::{Found, Indexed};
+use crate::model::indexed::{Found, IndexLooks, Indexed};
 use crate::model::inputs::Inputs;
-use crate::model::record::{Facts, IndexLook, Verdict};
+use crate::model::record::{Facts, Verdict};
 use crate::model::request::Request;
 use crate::model::settings::Origin;
 use crate::model::system::{InstallTree, Kernel, TreePlace};
 use crate::model::system::{Now, System};
+use crate::observe::indexed::index_stat;
 use crate::observe::install_tree_place;
 use crate::plan::Plan;
 use crate::tree::registry;
@@ -77,12 +78,30 @@ impl Machine {
             matches!(look.found, Found::Nothing { .. }) && !look.known && made.contains(&cell.kernel)
         };
         let left_out = system.indexed.iter().filter(left_out);
-        for (cell, Indexed { seen, found, .. }) in self.unremembered_looks(system).chain(left_out) {
-            let Some(mut record) = state::known(state::record(&self.layout, cell)) else { continue };
-            // The files that were compared are those of the record as it is now, or the look is void: `seen`
-            // has their paths.
-            record.index = Some(IndexLook { seen: seen.clone(), ours: *found == Found::Ours });
-            if let Err(error) = state::save_record(&self.layout, cell, &record) {
+        let mut changed: BTreeMap<&KernelRelease, IndexLooks> = BTreeMap::new();
+        for (cell, Indexed { index, files, found, .. }) in self.unremembered_looks(system).chain(left_out) {
+            let stored = || state::index_looks(&self.layout, &cell.kernel);
+            let looks = changed.entry(&cell.kernel).or_insert_with(stored);
+            if *looks.index != **index {
+                *looks = IndexLooks { index: index.to_string(), ..IndexLooks::default() };
+            }
+            let (named, other) = match found {
+                Found::Ours => (&mut looks.ours, &mut looks.left_out),
+                _ => (&mut looks.left_out, &mut looks.ours),
+            };
+            other.remove(files);
+            named.insert(files.clone());
+        }
+        for kernel in made {
+            changed.entry(kernel).or_insert_with(|| {
+                // Of another index, and nothing of ours is in this one.
+                let index = index_stat(&self.layout, kernel);
+                let known = state::index_looks(&self.layout, kernel);
+                if index.as_ref() == Some(&known.index) { known } else { IndexLooks::default() }
+            });
+        }
+        for (kernel, looks) in changed {
+            if let Err(error) = state::save_index_looks(&self.layout, kernel, &looks) {
                 log::info!("{error}");
             }
         }

@@ -34,8 +34,6 @@ pub struct Record {
     /// The options of a command line that it was made with: it is judged by them, and made again
     /// with them, until a person asks for it with others.
     pub overrides: Overrides,
-    /// The last look into the index, after depmod had seen the installed files.
-    pub index: Option<IndexLook>,
     /// What it cost to build it here, where that is known: the next build of this module will cost about as much.
     pub effort: Option<Effort>,
 }
@@ -47,15 +45,6 @@ pub struct Effort {
     pub took: Duration,
     /// How many files they compiled and linked; 0 where their output does not tell.
     pub files: usize,
-}
-
-/// A look into the index of a kernel's modules (`modules.dep`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexLook {
-    /// Digest of what was compared: stat(2) of the index, and the paths of the installed files.
-    pub seen: String,
-    /// The index names the installed files.
-    pub ours: bool,
 }
 
 /// Where a build came from.

@@ -1,14 +1,13 @@
 //! Module files of others that stand in the way of ours. depmod(8) takes one file of a name, and which one can
 //! depend on the order in which it reads a directory: so all of them are set aside.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::fs::same::same_content;
-use crate::kernel::Listing;
 use crate::model::ids::{Cell, ModuleId};
 use crate::model::indexed::Found;
 use crate::model::record::InstalledFile;
+use crate::observe::holdings::Holdings;
 use crate::tree::installed;
 use crate::tree::layout::Layout;
 use crate::tree::registry;
@@ -32,26 +31,25 @@ pub struct Manners<'a> {
 pub struct InTheWay<'a> {
     layout: &'a Layout,
     cell: &'a Cell,
-    listing: &'a Listing,
+    /// What other packages have installed, and the files that are there.
+    holdings: &'a Holdings<'a>,
     /// What of this module is there already, and what is about to be.
     before: &'a [InstalledFile],
     intended: &'a [InstalledFile],
     manners: Manners<'a>,
-    /// Files of other packages, where they are those that these have installed.
-    of_others: BTreeMap<PathBuf, ModuleId>,
 }
 
 impl<'a> InTheWay<'a> {
-    /// Looks at the files of other packages.
+    /// As the installation of `cell` meets them.
     pub fn new(
         layout: &'a Layout,
         cell: &'a Cell,
-        listing: &'a Listing,
+        holdings: &'a Holdings<'a>,
         before: &'a [InstalledFile],
         intended: &'a [InstalledFile],
         manners: Manners<'a>,
     ) -> Self {
-        Self { layout, cell, listing, before, intended, manners, of_others: files_of_others(layout, cell) }
+        Self { layout, cell, holdings, before, intended, manners }
     }
 
     /// True when a version of the module is installed.
@@ -61,7 +59,7 @@ impl<'a> InTheWay<'a> {
 
     /// The files to be set aside before a built file is installed at `path`, inside the root, and the package that
     /// each of them is of.
-    pub fn of(&self, built: &str, path: &Path) -> Vec<(PathBuf, Option<&ModuleId>)> {
+    pub fn of(&self, built: &str, path: &Path) -> Vec<(PathBuf, Option<ModuleId>)> {
         let layout = self.layout;
         let place = layout.root.path(path);
         // What an install that was cut off left at our very place is no original.
@@ -88,9 +86,9 @@ impl<'a> InTheWay<'a> {
             };
             !ours && !stays
         };
-        let there = self.listing.all(built, &below(layout, self.cell, path)).into_iter();
+        let there = self.holdings.all(&self.cell.kernel, built, &below(layout, self.cell, path)).into_iter();
         let there = there.map(|file| {
-            let owner = self.of_others.get(&file);
+            let owner = self.holdings.owner(self.cell, &file);
             (file, owner)
         });
         // The first one goes wherever it is, as with DKMS. After it, a package's own files in `kernel` stay, for ours
@@ -98,24 +96,11 @@ impl<'a> InTheWay<'a> {
         let comes_after =
             |file: &Path| !again && file.starts_with(&kernels_own) && !place.starts_with(&kernels_own);
         let mut first = true;
-        let mut goes = |file: &PathBuf, owner| {
+        let mut goes = |file: &PathBuf, owner: Option<&ModuleId>| {
             gives_way(file, owner) && (std::mem::take(&mut first) || !comes_after(file))
         };
-        there.filter(|(file, owner)| goes(file, *owner)).collect()
+        there.filter(|(file, owner)| goes(file, owner.as_ref())).collect()
     }
-}
-
-/// The files that other packages have installed for the kernel of a cell, as far as they are in their places.
-fn files_of_others(layout: &Layout, cell: &Cell) -> BTreeMap<PathBuf, ModuleId> {
-    let mut files = BTreeMap::new();
-    for (other, record) in installed_by_others(layout, cell) {
-        for file in record {
-            if is_placed(layout, &other, &file) {
-                files.insert(layout.root.path(&file.path), other.module.clone());
-            }
-        }
-    }
-    files
 }
 
 /// What other packages have installed for the kernel of a cell.

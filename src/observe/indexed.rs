@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Observer;
 use super::in_the_way::installed_by_others;
@@ -15,10 +16,10 @@ use crate::fs::look;
 use crate::fs::stamp;
 use crate::kernel::{self, index_file, indexed_files};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
-use crate::model::indexed::{Found, Indexed};
+use crate::model::indexed::{Found, IndexLooks, Indexed};
 use crate::model::inputs::Hasher;
 use crate::model::record::{InstalledFile, Record};
-use crate::model::system::System;
+use crate::model::system::{CellView, System};
 use crate::model::version;
 use crate::tree::layout::Layout;
 use crate::tree::state;
@@ -38,14 +39,14 @@ pub enum Standing {
 pub struct Indexes<'a> {
     layout: &'a Layout,
     standings: BTreeMap<KernelRelease, Standing>,
-    stats: BTreeMap<KernelRelease, Option<String>>,
+    known: BTreeMap<KernelRelease, Option<(Arc<str>, IndexLooks)>>,
     read: BTreeMap<KernelRelease, Option<BTreeMap<String, PathBuf>>>,
 }
 
 impl<'a> Indexes<'a> {
     /// None read yet.
     pub fn new(layout: &'a Layout) -> Self {
-        Self { layout, standings: BTreeMap::new(), stats: BTreeMap::new(), read: BTreeMap::new() }
+        Self { layout, standings: BTreeMap::new(), known: BTreeMap::new(), read: BTreeMap::new() }
     }
 
     /// Whether the index of a kernel was made since its modules changed.
@@ -72,19 +73,25 @@ impl<'a> Indexes<'a> {
             return None;
         }
         let (layout, kernel) = (self.layout, &cell.kernel);
-        let stat = || stat_of(&index_file(layout, kernel));
-        let stat = self.stats.entry(kernel.clone()).or_insert_with(stat).as_ref()?;
+        let look = || {
+            let index = index_stat(layout, kernel)?;
+            let looks = Some(state::index_looks(layout, kernel)).filter(|looks| looks.index == index);
+            Some((Arc::from(index), looks.unwrap_or_default()))
+        };
+        let look = match self.known.get(kernel) {
+            Some(known) => known,
+            None => self.known.entry(kernel.clone()).or_insert_with(look),
+        };
+        let (stat, looks) = look.as_ref()?;
         let mut hash = Hasher::new();
-        hash.part(stat.as_bytes());
         for file in &record.installed {
             hash.part(file.path.as_os_str().as_encoded_bytes());
         }
-        let seen = hash.finish();
-        let last = record.index.as_ref();
-        let known = last.is_some_and(|last| last.seen == seen);
-        if known && last.is_some_and(|last| last.ours) {
+        let files = hash.finish();
+        if looks.ours.contains(&files) {
             return None;
         }
+        let known = looks.left_out.contains(&files);
         let read = || indexed_files(layout, kernel).ok().flatten();
         let index = self.read.entry(kernel.clone()).or_insert_with(read).as_ref()?;
         let found = record.installed.iter().map(|file| what_is_taken(layout, cell, index, record, file));
@@ -93,15 +100,16 @@ impl<'a> Indexes<'a> {
             Found::Nothing { .. } => 1,
             Found::Another { .. } => 2,
         })?;
-        Some(Indexed { seen, known, found })
+        Some(Indexed { index: Arc::clone(stat), files, known, found })
     }
 }
 
-/// Digest of what stat(2) says of an index; `None` without one, and where it cannot be looked at.
-fn stat_of(index: &Path) -> Option<String> {
-    look::metadata(index).ok().flatten()?;
+/// Digest of what stat(2) says of the index of a kernel; `None` without one, and where it cannot be looked at.
+pub fn index_stat(layout: &Layout, kernel: &KernelRelease) -> Option<String> {
+    let index = index_file(layout, kernel);
+    look::metadata(&index).ok().flatten()?;
     let mut hash = Hasher::new();
-    stamp::stat(&mut hash, index);
+    stamp::stat(&mut hash, &index);
     Some(hash.finish())
 }
 
@@ -171,11 +179,27 @@ impl Observer<'_> {
     /// Looks into the indexes of kernels for what is installed. A build whose module is not the one that modprobe
     /// takes is not intact.
     pub(super) fn look_into_indexes(&self, system: &mut System) {
-        if system.without_index.is_some() {
-            return;
+        let found = self.look_into_indexes_for(system, system.cells.iter());
+        for (cell, found) in found {
+            if let Some(view) = system.cells.get_mut(&cell) {
+                view.intact = !matches!(found.found, Found::Another { kept: None, .. });
+            }
+            system.indexed.insert(cell, found);
         }
+    }
+
+    /// What the indexes of the kernels of a system say of these cells.
+    pub(super) fn look_into_indexes_for<'v>(
+        &self,
+        system: &System,
+        views: impl Iterator<Item = (&'v Cell, &'v CellView)>,
+    ) -> Vec<(Cell, Indexed)> {
         let mut indexes = Indexes::new(self.layout);
-        for (cell, view) in &mut system.cells {
+        let mut out = Vec::new();
+        if system.without_index.is_some() {
+            return out;
+        }
+        for (cell, view) in views {
             let Some(kernel) = system.kernels.get(&cell.kernel) else { continue };
             // A new one is made before anybody can say what is in it.
             let made = kernel.image && kernel.indexed && !kernel.note.depmod_due && kernel.blind.is_none();
@@ -183,10 +207,8 @@ impl Observer<'_> {
             let made = made && !system.held.contains_key(cell);
             let looks = made && view.installed && view.intact && view.blind.is_none();
             let Some(record) = view.record.as_ref().filter(|_| looks) else { continue };
-            if let Some(found) = indexes.look(cell, record) {
-                view.intact = !matches!(found.found, Found::Another { kept: None, .. });
-                system.indexed.insert(cell.clone(), found);
-            }
+            out.extend(indexes.look(cell, record).map(|found| (cell.clone(), found)));
         }
+        out
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Observer;
 use super::contents::contents;
 use super::forced::Forced;
+use super::holdings::Holdings;
 use super::in_the_way::{InTheWay, Manners, below};
 use crate::conf::Strictness;
 use crate::conf::model::Conf;
@@ -14,7 +15,7 @@ use crate::elf::{self, ModInfoError, module_stem};
 use crate::fs::digest::file_digest;
 use crate::fs::look;
 use crate::fs::same::same_content;
-use crate::kernel::{self, Listing};
+use crate::kernel;
 use crate::model::ids::{Cell, KernelRelease, Version};
 use crate::model::record::InstalledFile;
 use crate::model::rival::{Labels, Rival};
@@ -101,16 +102,13 @@ pub fn recorded_of_active(
 
 impl Observer<'_> {
     /// Looks at what a plan left open.
-    pub fn answer(&self, system: &mut System, questions: &Questions) {
-        let mut listings: BTreeMap<KernelRelease, Listing> = BTreeMap::new();
+    pub fn answer(&self, system: &mut System, questions: &Questions, holdings: &Holdings<'_>) {
+        holdings.learn(system);
         let forced = Forced::of(self.layout);
         for question in questions {
             match question {
                 Question::Install(cell) => {
-                    let kernel = &cell.kernel;
-                    let listing =
-                        listings.entry(kernel.clone()).or_insert_with(|| Listing::of(self.layout, kernel));
-                    let found = self.installing(system, cell, listing, &forced);
+                    let found = self.installing(system, cell, holdings, &forced);
                     system.installs.insert(cell.clone(), found);
                 }
                 Question::Initramfs(kernel) => {
@@ -123,7 +121,13 @@ impl Observer<'_> {
         }
     }
 
-    fn installing(&self, system: &System, cell: &Cell, listing: &Listing, forced: &Forced) -> Installing {
+    fn installing(
+        &self,
+        system: &System,
+        cell: &Cell,
+        holdings: &Holdings<'_>,
+        forced: &Forced,
+    ) -> Installing {
         let name = &cell.module.name;
         let dir = self.layout.built_modules(cell);
         let files = built_files(self.layout, cell);
@@ -157,7 +161,7 @@ impl Observer<'_> {
             |file: &String| destination(self.layout, self.distribution, &cell.kernel, file, conf.as_ref());
         let targets: Vec<(String, PathBuf)> =
             names.values().map(|file| (file.clone(), place(file))).collect();
-        found.aside = self.aside(system, cell, listing, active.as_ref(), &targets);
+        found.aside = self.aside(system, cell, holdings, active.as_ref(), &targets);
         if active.is_some() {
             found.rivals = system.held.get(cell).into_iter().flat_map(|by| self.rivals_of(by)).collect();
             return found;
@@ -168,7 +172,7 @@ impl Observer<'_> {
             let real = self.layout.root.path(&path);
             // What a run that was cut off left in its very place is ours.
             let ours = recorded.iter().any(|f| f.path == path) || same_content(&dir.join(&file), &real);
-            let rival = self.rival(cell, listing, (&name, &file), &path, ours.then_some(&real));
+            let rival = self.rival(cell, holdings, (&name, &file), &path, ours.then_some(&real));
             found.rivals.extend(rival);
         }
         found
@@ -202,7 +206,7 @@ impl Observer<'_> {
         &self,
         system: &System,
         cell: &Cell,
-        listing: &Listing,
+        holdings: &Holdings<'_>,
         active: Option<&Version>,
         targets: &[(String, PathBuf)],
     ) -> Vec<Aside> {
@@ -216,7 +220,7 @@ impl Observer<'_> {
                 held_by: system.held.get(cell),
                 force,
             };
-            let there = InTheWay::new(self.layout, cell, listing, &before, &intended, manners);
+            let there = InTheWay::new(self.layout, cell, holdings, &before, &intended, manners);
             let files = targets.iter().flat_map(|(file, path)| there.of(file, path));
             files.map(|(file, _)| self.layout.shown(&file)).collect::<BTreeSet<PathBuf>>()
         };
@@ -237,12 +241,12 @@ impl Observer<'_> {
     fn rival(
         &self,
         cell: &Cell,
-        listing: &Listing,
+        holdings: &Holdings<'_>,
         (name, file): (&str, &str),
         destination: &Path,
         except: Option<&PathBuf>,
     ) -> Option<Rival> {
-        let there = listing.all(file, &below(self.layout, cell, destination));
+        let there = holdings.all(&cell.kernel, file, &below(self.layout, cell, destination));
         let there = there.into_iter().find(|path| Some(path) != except)?;
         rival_at(self.layout, name, &there)
     }

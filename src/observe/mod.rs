@@ -18,7 +18,7 @@ use crate::kernel::{self, KernelFiles, Releases};
 use crate::kernel::{compression, signing_identity, toolchain};
 use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
-use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::inputs::Inputs;
 use crate::model::record::{Facts, InstalledFile, Overrides, Provenance, Record, Verdict};
 use crate::model::settings::Settings;
@@ -37,12 +37,14 @@ mod expected;
 mod fit;
 pub mod forced;
 mod foreign;
+pub mod holdings;
 pub mod in_the_way;
 pub mod indexed;
 mod install_tree;
 pub mod installing;
 mod judge;
 pub mod kernels;
+pub mod left;
 mod overrides;
 mod shared;
 mod signatures;
@@ -83,7 +85,19 @@ impl Observer<'_> {
 
     /// Observes `kernels` (all when `None`), every registered module, and the cells of both.
     pub fn observe(&self, kernels: Option<&[KernelRelease]>) -> System {
-        let registry::Registered { versions: registered, blind } = registry::look(self.layout);
+        self.observe_modules(kernels, None)
+    }
+
+    /// As [`Self::observe`], of the modules with these names, or of all.
+    fn observe_modules(
+        &self,
+        kernels: Option<&[KernelRelease]>,
+        names: Option<&BTreeSet<ModuleName>>,
+    ) -> System {
+        let registry::Registered { versions: registered, blind } = match names {
+            None => registry::look(self.layout),
+            Some(names) => registry::look_for(self.layout, names),
+        };
         let on_disk: Vec<Cell> =
             registered.iter().flat_map(|(id, _)| registry::cells(self.layout, id)).collect();
         let verdicts = registry::verdicts(self.layout);

@@ -156,6 +156,11 @@ impl Layout {
         self.state().join("kernels").join(format!("{kernel}.json"))
     }
 
+    /// Which builds the index of a kernel's modules was found to name.
+    pub fn index_looks(&self, kernel: &KernelRelease) -> PathBuf {
+        self.state().join("indexes").join(format!("{kernel}.json"))
+    }
+
     /// Which directory held the kernels at the last run that looked at all of them.
     pub fn install_tree_file(&self) -> PathBuf {
         self.state().join("install-tree.json")

@@ -10,14 +10,15 @@
 //! Only root may open the file: whoever can open a file can lock it, reading is enough for that (flock(2)),
 //! and a user who holds this lock stops every package manager.
 
-use std::fs::{File, Permissions, TryLockError};
+use std::fs::{File, Metadata, Permissions, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
 
 use crate::fs::look;
+use crate::fs::look::mtime;
 use crate::model::blind::{Blind, Cause};
 use crate::model::error::{Error, Result};
 use crate::process::{PARENT_VARIABLE, set_lock_holder};
@@ -30,12 +31,37 @@ use crate::tree::recover;
 pub struct Lock {
     /// `None` when an ancestor holds it.
     file: Option<File>,
+    /// What stat(2) said of the file before this run wrote to it.
+    found: Option<Used>,
+}
+
+/// What stat(2) says of the lock file: each run that takes the lock changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used([i64; 4]);
+
+impl Used {
+    /// `None` when somebody holds the lock, or was killed with it.
+    fn of(meta: &Metadata) -> Option<Self> {
+        let changed = meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec());
+        (meta.len() == 0).then(|| Self([meta.dev() as i64, meta.ino() as i64, mtime(meta), changed]))
+    }
+}
+
+/// When the lock was taken last; `None` when nobody has taken it yet, when somebody holds it, and when its last
+/// holder was killed.
+pub fn last_use(layout: &Layout) -> Option<Used> {
+    Used::of(&std::fs::metadata(layout.state().join("lock")).ok()?)
 }
 
 impl Lock {
     /// True when an ancestor of this process holds it: a script of its run called us.
     pub fn is_nested(&self) -> bool {
         self.file.is_none()
+    }
+
+    /// True when no other run has changed anything since a look at [`last_use`], and this one did not wait.
+    pub fn is_first_since(&self, look: Option<Used>) -> bool {
+        look.is_some() && self.found == look
     }
 }
 
@@ -83,7 +109,7 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
             let other = written_in(&path);
             if let Some(ancestor) = ancestor().filter(|ancestor| other == Some(*ancestor)) {
                 set_lock_holder(ancestor);
-                return Ok(Lock { file: None });
+                return Ok(Lock { file: None, found: None });
             }
             let whose = other.map(|pid| format!(" (process {pid})")).unwrap_or_default();
             report.line(&format!("Waiting for another run{whose} to finish."));
@@ -98,9 +124,10 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
     if let Some(killed) = written_in(&path) {
         recover::after(layout, killed);
     }
+    let found = file.metadata().ok().as_ref().and_then(Used::of);
     let _ = file.set_len(0);
     let _ = writeln!(file, "{}", std::process::id());
-    Ok(Lock { file: Some(file) })
+    Ok(Lock { file: Some(file), found })
 }
 
 /// Opens the lock file, or makes it. One that an earlier version left open to others is closed to them.

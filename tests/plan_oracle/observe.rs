@@ -225,7 +225,6 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
         refused: written.refused.then(|| "the kernel has a newer one".to_owned()),
         without_image: written.without_image,
         overrides: Overrides::default(),
-        index: None,
         effort: None,
     });
     let foreign = build.filter(|b| b.written.is_none());

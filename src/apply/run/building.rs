@@ -145,6 +145,10 @@ impl Executor<'_> {
         let Building { cell, overrides, old, damaged, mut watch, conf, facts, inputs, .. } = building;
         watch.after(Command::Build);
         watch.settle();
+        if conf.scripts.pre_build.is_some() || conf.scripts.post_build.is_some() {
+            // They may have had other modules installed.
+            self.holdings.forget();
+        }
         match result {
             Ok(built) => {
                 let observer = self.observer.with(&overrides);

@@ -44,7 +44,6 @@ impl Executor<'_> {
             refused: None,
             without_image: !kernel::image(layout, &cell.kernel).unwrap_or(true),
             overrides: observer.overrides.clone(),
-            index: None,
             effort: Some(built.effort),
         };
         if let Ok((conf, _, _, mut after, stamp)) = observer.fresh(cell)
@@ -151,7 +150,6 @@ impl Executor<'_> {
             refused: None,
             without_image: !kernel::image(layout, &cell.kernel).unwrap_or(true),
             overrides: Overrides::default(),
-            index: None,
             effort: None,
         };
         if let Some(conf) = &conf {
@@ -160,6 +158,7 @@ impl Executor<'_> {
         // Of an earlier build: who made this one wrote nothing down.
         atomic::delete(&layout.uses(cell))?;
         state::save_record(layout, cell, &record)?;
+        self.holdings.has_installed(cell, &record.installed);
         // As the plan found it.
         let made = self.system.kernels.get(&cell.kernel).and_then(Kernel::initramfs_at_the_earliest);
         if let (Some(made), Some(found)) = (made, self.system.adoptions.get(cell))

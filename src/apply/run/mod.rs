@@ -19,6 +19,7 @@ use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::rival::Rival;
 use crate::model::system::{InstallTree, System};
 use crate::observe::Observer;
+use crate::observe::holdings::Holdings;
 use crate::plan::{Action, Condition, Duty, Options, Plan, Step};
 use crate::process::interrupt;
 use crate::progress::Report;
@@ -77,6 +78,8 @@ pub struct Executor<'a> {
     pub report: &'a dyn Report,
     /// What was installed or uninstalled so far, with its files.
     shared: RefCell<BTreeMap<KernelRelease, Vec<Changed>>>,
+    /// What is installed: as the plan found it, and as this run changes it.
+    pub(super) holdings: &'a Holdings<'a>,
     trace: Option<Trace>,
 }
 
@@ -87,11 +90,13 @@ impl<'a> Executor<'a> {
         system: &'a System,
         options: &'a Options,
         flags: &'a Flags,
+        holdings: &'a Holdings<'a>,
         report: &'a dyn Report,
     ) -> Self {
         let shared = RefCell::default();
         let trace = Trace::open(observer.layout);
-        Self { observer, system, options, flags, report, shared, trace }
+        holdings.learn(system);
+        Self { observer, system, options, flags, report, shared, holdings, trace }
     }
 }
 
@@ -302,6 +307,7 @@ impl Executor<'_> {
             force: false,
             kernel_event: self.options.kernel_event,
             gone: self.is_gone(&cell.kernel),
+            holdings: self.holdings,
             report: self.report,
         }
     }
@@ -418,6 +424,8 @@ impl Executor<'_> {
             script::run(self.observer.layout, &cell.module, kind, text, &dir, context, self.report)
         });
         watch.settle();
+        // It may have had other modules installed, and put files anywhere.
+        self.holdings.forget();
         status
     }
 }

@@ -59,7 +59,6 @@ pub fn record(inputs: Inputs, facts: Facts) -> Record {
         refused: None,
         without_image: false,
         overrides: Overrides::default(),
-        index: None,
         effort: None,
     }
 }

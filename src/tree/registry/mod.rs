@@ -39,17 +39,27 @@ pub fn look(layout: &Layout) -> Registered {
             return out;
         }
     };
-    for name in modules {
-        match look_for_versions(layout, &name) {
-            Ok(versions) => {
-                let known = versions.into_iter().filter_map(|id| Some((id.clone(), source(layout, &id)?)));
-                out.versions.extend(known);
-            }
-            Err(blind) => out.blind.push((Some(name), shown(layout, blind))),
-        }
-    }
+    modules.into_iter().for_each(|name| look_at_module(layout, name, &mut out));
     out.versions.sort_by(|a, b| a.0.cmp(&b.0));
     out
+}
+
+/// As [`look`], at the modules with these names alone.
+pub fn look_for(layout: &Layout, names: &BTreeSet<ModuleName>) -> Registered {
+    let mut out = Registered::default();
+    names.iter().for_each(|name| look_at_module(layout, name.clone(), &mut out));
+    out.versions.sort_by(|a, b| a.0.cmp(&b.0));
+    out
+}
+
+fn look_at_module(layout: &Layout, name: ModuleName, out: &mut Registered) {
+    match look_for_versions(layout, &name) {
+        Ok(versions) => {
+            let known = versions.into_iter().filter_map(|id| Some((id.clone(), source(layout, &id)?)));
+            out.versions.extend(known);
+        }
+        Err(blind) => out.blind.push((Some(name), shown(layout, blind))),
+    }
 }
 
 /// Names of modules. A link in the place of one that cannot be followed may be a module.

@@ -22,6 +22,7 @@ use crate::model::blind::{Blind, Cause};
 use crate::model::directive::Directives;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::indexed::IndexLooks;
 use crate::model::own_writes::OwnWrites;
 use crate::model::record::{KernelNote, Record, Verdict};
 use crate::model::system::TreePlace;
@@ -31,6 +32,7 @@ use crate::tree::layout::Layout;
 mod directives;
 mod inputs;
 mod install_tree;
+mod looks;
 mod note;
 mod own_writes;
 mod record;
@@ -280,6 +282,24 @@ pub fn save_install_tree(layout: &Layout, tree: &TreePlace) -> Result<()> {
         set_aside(&path)?;
     }
     save(&path, &install_tree::OnDisk::from(tree))
+}
+
+/// What is known of the index of a kernel's modules; nothing where that cannot be read: then it is looked at
+/// again.
+pub fn index_looks(layout: &Layout, kernel: &KernelRelease) -> IndexLooks {
+    known(load::<looks::OnDisk>(layout, &layout.index_looks(kernel))).unwrap_or_default()
+}
+
+/// Writes down what is known of the index of a kernel's modules. Of nothing there is no file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_index_looks(layout: &Layout, kernel: &KernelRelease, looks: &IndexLooks) -> Result<()> {
+    let path = layout.index_looks(kernel);
+    if looks.ours.is_empty() && looks.left_out.is_empty() {
+        return atomic::remove(&path, &layout.state());
+    }
+    save(&path, &looks::OnDisk::from(looks))
 }
 
 /// With the path as it looks from inside the root.

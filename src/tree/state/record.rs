@@ -34,21 +34,12 @@ pub(super) struct OnDisk {
     without_image: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     overrides: Option<Overrides>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    index: Option<IndexLook>,
     /// Milliseconds; [`model::Effort::took`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     took: Option<u64>,
     /// [`model::Effort::files`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     files: Option<usize>,
-}
-
-/// [`model::IndexLook`].
-#[derive(Serialize, Deserialize)]
-struct IndexLook {
-    seen: String,
-    ours: bool,
 }
 
 /// [`model::Provenance`], of a build from elsewhere.
@@ -124,7 +115,6 @@ impl super::OnDisk for OnDisk {
             refused: self.refused,
             without_image: self.without_image,
             overrides: self.overrides.unwrap_or_default().into(),
-            index: self.index.map(|IndexLook { seen, ours }| model::IndexLook { seen, ours }),
             effort: self.took.map(|took| model::Effort {
                 took: Duration::from_millis(took),
                 files: self.files.unwrap_or_default(),
@@ -158,7 +148,6 @@ impl From<&model::Record> for OnDisk {
             refused: record.refused.clone(),
             without_image: record.without_image,
             overrides: (!plain).then(|| record.overrides.clone().into()),
-            index: record.index.clone().map(|model::IndexLook { seen, ours }| IndexLook { seen, ours }),
             took: record.effort.map(|effort| u64::try_from(effort.took.as_millis()).unwrap_or(u64::MAX)),
             files: record.effort.map(|effort| effort.files).filter(|files| *files > 0),
         }
