@@ -1,7 +1,11 @@
 //! The initramfs of a kernel, made again by the distribution's own generator.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use crate::boot::generator::{Environment, Order};
 use crate::boot::{self, BootFile};
+use crate::fs::look::mtime;
 use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
@@ -17,7 +21,7 @@ use crate::tree::notes;
 /// not keep an initramfs in every layout). So the file is looked at, and the next generator is asked.
 ///
 /// # Errors
-/// When a generator fails and none mends it; it stays due, and the old initramfs is still there.
+/// When a generator fails and none mends it. It stays due, whatever the generator left on disk.
 pub fn make(
     layout: &Layout,
     distribution: &Distribution,
@@ -26,18 +30,23 @@ pub fn make(
 ) -> Result<()> {
     let Some(due) = notes::kernel_note(layout, kernel).initramfs_due else { return Ok(()) };
     let environment = Environment::here();
+    let before = files_of(layout, kernel);
+    // Of what an attempt that failed left nothing is known but that it is older than this one.
+    let begun = notes::now_nanos();
+    let is_new = |made: i64| if due.is_unfinished() { made >= begun } else { made > due.since };
     let mut failed = None;
     let mut told = false;
     for order in distribution.generators().iter().filter_map(|g| g.order(layout, kernel, &environment)) {
         if !told {
             report.line(&format!("Rebuilding the initramfs of {kernel}: its modules changed"));
+            notes::initramfs_begins(layout, kernel)?;
             told = true;
         }
         match run(&order) {
             Ok(()) => {
                 let found = boot::look_for_files(layout, kernel);
                 let made = if order.beside { found.newest() } else { found.oldest() };
-                if made.is_none_or(|made| made > due.since) {
+                if made.is_none_or(is_new) {
                     return forget(layout, kernel);
                 }
             }
@@ -45,8 +54,9 @@ pub fn make(
         }
     }
     if let Some(error) = failed {
-        return Err(error);
+        return Err(error.hint(what_is_left(kernel, &before, &files_of(layout, kernel))));
     }
+    notes::update(layout, kernel, |note| note.initramfs_due = Some(due))?;
     let found = boot::look_for_files(layout, kernel);
     if let Some(blind) = found.unseen.filter(|_| found.files.is_empty()) {
         return Err(Error::from(Blind { path: layout.shown(&blind.path), ..blind }));
@@ -62,10 +72,7 @@ fn run(order: &Order) -> Result<()> {
     if let Some(text) = &order.input {
         process = process.input(text.as_str());
     }
-    let failed = |text: String| {
-        Error::new(Kind::InitramfsFailed, text)
-            .hint("the old one is unchanged; see the messages above, then repeat the command")
-    };
+    let failed = |text: String| Error::new(Kind::InitramfsFailed, text);
     match process.run(Output::Inherit) {
         Ok(0) => Ok(()),
         Ok(status) => {
@@ -73,6 +80,37 @@ fn run(order: &Order) -> Result<()> {
         }
         Err(error) => Err(failed(format!("making the initramfs: {error}"))),
     }
+}
+
+/// The files with an initramfs, each with its size in bytes and its modification time in nanoseconds.
+fn files_of(layout: &Layout, kernel: &KernelRelease) -> BTreeMap<PathBuf, (u64, i64)> {
+    let seen = |file: BootFile| {
+        let meta = std::fs::metadata(&file.path).ok()?;
+        Some((layout.shown(&file.path), (meta.len(), mtime(&meta))))
+    };
+    boot::files(layout, kernel).into_iter().filter_map(seen).collect()
+}
+
+/// What a generator that failed left on disk, and what to do.
+fn what_is_left(
+    kernel: &KernelRelease,
+    before: &BTreeMap<PathBuf, (u64, i64)>,
+    now: &BTreeMap<PathBuf, (u64, i64)>,
+) -> String {
+    let next = "see the messages above; the next run tries again";
+    let names = |paths: Vec<&PathBuf>| {
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+    };
+    let gone: Vec<&PathBuf> = before.keys().filter(|path| !now.contains_key(*path)).collect();
+    let changed: Vec<&PathBuf> =
+        now.iter().filter(|(path, file)| before.get(*path) != Some(*file)).map(|(path, _)| path).collect();
+    let trouble = match (gone.is_empty(), changed.is_empty()) {
+        (true, true) => return format!("the old one is unchanged; {next}"),
+        (false, true) => format!("{} is gone", names(gone)),
+        (true, false) => format!("{} may be incomplete", names(changed)),
+        (false, false) => format!("{} is gone, and {} may be incomplete", names(gone), names(changed)),
+    };
+    format!("{trouble}: do not boot {kernel} before one is made; {next}")
 }
 
 /// The oldest of several files, for a message.

@@ -237,11 +237,23 @@ impl KernelNote {
 /// Since when an initramfs is out of date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitramfsDue {
-    /// Modification times of the initramfs before this are too old; nanoseconds since the epoch.
+    /// Modification times of the initramfs before this are too old; nanoseconds since the epoch. See
+    /// [`Self::UNFINISHED`].
     pub since: i64,
     /// A kernel or its headers changed: the initramfs may lack modules it should have, so it is
     /// made again whatever it holds. Otherwise only if it holds a module of the names below.
     pub always: bool,
     /// Names of the modules that changed.
     pub modules: Vec<String>,
+}
+
+impl InitramfsDue {
+    /// [`Self::since`] while a generator works, and after one that failed or was killed: it may have left half a
+    /// file, or none, so no file is new enough until a generator has ended well.
+    pub const UNFINISHED: i64 = i64::MAX;
+
+    /// True when a generator began and did not end well.
+    pub fn is_unfinished(&self) -> bool {
+        self.since == Self::UNFINISHED
+    }
 }

@@ -184,10 +184,13 @@ impl Planner<'_> {
         }
         let due = known.note.initramfs_due.as_ref();
         // Nobody boots it: who makes a boot entry for it again makes the initramfs, too.
-        let made = known.initramfs.filter(|_| known.image && !known.note.boot_entry_removed);
-        let old = made.and_then(|made| due.filter(|due| made <= due.since));
+        let boots = known.image && !known.note.boot_entry_removed;
+        let made = known.initramfs.filter(|_| boots);
+        // A generator that failed may have deleted it.
+        let unfinished = due.filter(|due| boots && due.is_unfinished());
+        let old = unfinished.or(due.filter(|due| made.is_some_and(|made| made <= due.since)));
         let changes = !changed.is_empty();
-        if made.is_none() || !(old.is_some() || changes || !left.is_empty()) {
+        if made.is_none() && unfinished.is_none() || !(old.is_some() || changes || !left.is_empty()) {
             if !(changes || due.is_some() || !left.is_empty()) {
                 return;
             }

@@ -88,11 +88,23 @@ pub fn initramfs_lags(layout: &Layout, kernel: &KernelRelease, modules: &[&str],
     update(layout, kernel, |note| {
         let due =
             note.initramfs_due.get_or_insert(InitramfsDue { since: 0, always: false, modules: Vec::new() });
-        due.since = now_nanos();
+        due.since = due.since.max(now_nanos());
         due.always |= always;
         due.modules.extend(modules.iter().map(|m| (*m).to_owned()));
         due.modules.sort();
         due.modules.dedup();
+    })
+}
+
+/// Writes down, *before* a generator starts, that no file that it leaves is good unless it ends well.
+///
+/// # Errors
+/// When it cannot be written; no generator may be started then.
+pub fn initramfs_begins(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
+    update(layout, kernel, |note| {
+        if let Some(due) = &mut note.initramfs_due {
+            (due.since, due.always) = (InitramfsDue::UNFINISHED, true);
+        }
     })
 }
 

@@ -12,7 +12,7 @@ use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const NEXT: &str = "6.12.2-200.toy.x86_64";
 
-pub const SCENARIOS: [(&str, fn()); 17] = [
+pub const SCENARIOS: [(&str, fn()); 18] = [
     ("fedora_kernel_and_headers_in_one_transaction", fedora_kernel_and_headers_in_one_transaction),
     ("fedora_headers_a_day_later", fedora_headers_a_day_later),
     ("fedora_reinstalled_and_removed", fedora_reinstalled_and_removed),
@@ -20,6 +20,7 @@ pub const SCENARIOS: [(&str, fn()); 17] = [
     ("kernel_install_that_keeps_no_initramfs", kernel_install_that_keeps_no_initramfs),
     ("kernel_install_is_bypassed", kernel_install_is_bypassed),
     ("a_generator_that_fails_is_asked_again", a_generator_that_fails_is_asked_again),
+    ("half_an_initramfs_is_no_new_one", half_an_initramfs_is_no_new_one),
     ("nobody_can_make_it", nobody_can_make_it),
     ("a_module_that_no_initramfs_holds", a_module_that_no_initramfs_holds),
     ("arch_headers_without_their_kernel", arch_headers_without_their_kernel),
@@ -158,6 +159,28 @@ fn a_generator_that_fails_is_asked_again() {
     event(&root, "rpm in", &[], &[]);
     assert_eq!(root.take_make_calls().len(), 1, "the module was built at first");
     holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
+}
+
+fn half_an_initramfs_is_no_new_one() {
+    // A file that is cut off, and one that is gone.
+    for (harm, words) in [(":>", "may be incomplete: do not boot"), ("rm -f", "is gone: do not boot")] {
+        let root = fedora("bls");
+        install_image(&root);
+        posttrans(&root);
+        ToyKernel::new(K).install_headers(&root);
+        let plugin = "/usr/lib/kernel/install.d/50-dracut.install";
+        let good = root.read(plugin);
+        let image = format!("/boot/toy/{K}/initrd");
+        let bad = format!("#!/bin/sh\n{CALLS}{harm} {image}\nexit 1\n");
+        for program in [plugin, "/usr/sbin/dracut"] {
+            root.write_script(program, &bad);
+        }
+        event(&root, "rpm in", &[], &[]).says(&format!("{image} {words} {K}"));
+        root.write_script(plugin, &good);
+        event(&root, "rpm in", &[], &[]);
+        holds_the_module(&root, &image);
+        event(&root, "rpm in", &[], &[]).does_not_say("initramfs");
+    }
 }
 
 fn nobody_can_make_it() {

@@ -79,7 +79,7 @@ impl Doing<'_> {
         let (since, always) = (self.machine.clock, self.options.kernel_event);
         let empty = Due { since, always, modules: BTreeSet::new() };
         let due = note(self.machine, k).initramfs.get_or_insert(empty);
-        due.since = since;
+        due.since = due.since.max(since);
         due.always |= always;
         due.modules.insert(name);
     }
@@ -269,7 +269,7 @@ impl Doing<'_> {
         let since = self.machine.clock;
         let empty = Due { since, always: false, modules: BTreeSet::new() };
         let due = self.kernel(k).note.initramfs.get_or_insert(empty);
-        due.since = since;
+        due.since = due.since.max(since);
         due.modules.insert(name);
     }
 

@@ -1,5 +1,6 @@
 //! What happens to a machine, beside us and through us.
 
+use dkms_hook::model::record::InitramfsDue;
 use dkms_hook::plan::{InitramfsDuty, Options};
 
 use crate::apply::signer;
@@ -22,6 +23,8 @@ pub enum Event {
     Headers(K, Option<u8>),
     /// Somebody makes the initramfs, or deletes it.
     Initramfs(K, bool),
+    /// A generator that a run of ours started dies. It leaves half a file, or none.
+    HalfInitramfs(K, bool),
     /// Somebody runs depmod, or deletes the index.
     Index(K, bool),
     /// A module package is configured.
@@ -151,6 +154,13 @@ impl Event {
             Self::Initramfs(k, there) => {
                 let kernel = &mut machine.kernels[usize::from(*k)];
                 kernel.initramfs = (*there && kernel.image).then_some(clock);
+            }
+            Self::HalfInitramfs(k, there) => {
+                let kernel = &mut machine.kernels[usize::from(*k)];
+                if let Some(due) = kernel.note.initramfs.as_mut().filter(|_| kernel.image) {
+                    (due.since, due.always) = (InitramfsDue::UNFINISHED, true);
+                    kernel.initramfs = there.then_some(clock);
+                }
             }
             Self::Index(k, there) if machine.kernels[usize::from(*k)].dir => {
                 machine.kernels[usize::from(*k)].indexed = there.then_some(clock);

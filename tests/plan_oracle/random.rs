@@ -221,7 +221,8 @@ impl Random {
     /// Anything that happens to a machine.
     pub fn event(&mut self) -> Event {
         let (m, k, yes) = (self.m(), self.k(), self.rarely(2));
-        match self.below(37) {
+        match self.below(38) {
+            37 => Event::HalfInitramfs(k, yes),
             36 => Event::Early(m, yes),
             0 | 1 => Event::Image(k, yes),
             2 => Event::Wipe(k),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use dkms_hook::model::record::InitramfsDue;
 use dkms_hook::plan::InitramfsDuty;
 
 use super::{Act, Duty, Expected, Spec};
@@ -75,8 +76,10 @@ impl Spec<'_> {
             })
             .collect();
         let due = kernel.note.initramfs.as_ref();
-        let old = due.filter(|due| kernel.initramfs.is_some_and(|made| made <= due.since));
-        let boots = kernel.image && kernel.initramfs.is_some() && !kernel.note.no_boot_entry;
+        // Whatever a generator that did not end well left there, or deleted, one is made.
+        let half = due.is_some_and(|due| due.since == InitramfsDue::UNFINISHED);
+        let old = due.filter(|due| half || kernel.initramfs.is_some_and(|made| made <= due.since));
+        let boots = kernel.image && (half || kernel.initramfs.is_some()) && !kernel.note.no_boot_entry;
         let changes = !names.is_empty();
         let always = self.options.kernel_event && changes || old.is_some_and(|due| due.always);
         let left_off: BTreeSet<Name> = old.iter().flat_map(|due| due.modules.clone()).collect();
