@@ -40,6 +40,7 @@ mod inputs;
 mod install;
 mod install_scripts;
 mod interrupt;
+mod jobs;
 mod json_schema;
 mod kernel_install;
 mod kernels;

@@ -6,6 +6,7 @@ use dkms_hook::elf::{self, Compression, ModInfo};
 use dkms_hook::fs::digest::file_digest;
 use dkms_hook::model::ids::Cell;
 use dkms_hook::model::settings::Settings;
+use dkms_hook::process::jobserver::Server;
 use dkms_hook::progress::Memory;
 
 use super::toy_kernel::{FakeRoot, ToyModule};
@@ -26,6 +27,8 @@ pub struct Run<'a> {
     /// `--force`.
     pub force: bool,
     pub verbose: bool,
+    /// Where its makes get their jobs.
+    pub server: Server,
     /// What was reported.
     pub report: Memory,
 }
@@ -37,7 +40,16 @@ impl<'a> Run<'a> {
         let cell = root.cell(module, K);
         let conf = module.conf(root, &cell);
         let settings = Settings::default();
-        Self { root, cell, conf, settings, force: false, verbose: false, report: Memory::default() }
+        Self {
+            root,
+            cell,
+            conf,
+            settings,
+            force: false,
+            verbose: false,
+            server: Server::without(2),
+            report: Memory::default(),
+        }
     }
 
     /// Builds it.
@@ -51,7 +63,7 @@ impl<'a> Run<'a> {
             settings: &self.settings,
             build_environment: self.settings.build_environment.as_deref(),
             distro: "debian",
-            jobs: 2,
+            server: &self.server,
             force: self.force,
             verbose: self.verbose,
             may_ask: false,

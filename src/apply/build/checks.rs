@@ -90,7 +90,7 @@ pub(super) fn programs(job: &Job<'_>, toolchain: &Toolchain) -> Result<(), Failu
         return Err(Failure::new(Kind::ToolMissing, what).trouble().hint(hint));
     }
     // The text changes exactly when it begins with a call of make.
-    let runs_make = make_command(&job.conf.make, 1, "k", false) != job.conf.make;
+    let runs_make = make_command(&job.conf.make, None, "k", false) != job.conf.make;
     let needed = [("bash", true), ("make", runs_make), ("patch", !job.conf.patches.is_empty())];
     for (program, needed) in needed {
         if needed && find_program(program).is_none() {

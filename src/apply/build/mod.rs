@@ -19,6 +19,7 @@ pub mod place;
 pub(super) mod publish;
 mod readable;
 mod results;
+mod stand_ins;
 mod steps;
 mod uname;
 mod uses;
@@ -32,6 +33,7 @@ use crate::model::ids::Cell;
 use crate::model::record::Effort;
 use crate::model::settings::Settings;
 use crate::model::uses::Uses;
+use crate::process::jobserver::Server;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 
@@ -57,8 +59,8 @@ pub struct Job<'a> {
     /// The distribution as DKMS names it ("debian", "ubuntu", "rhel fedora", …): where the signing
     /// tool is, and what packages are called.
     pub distro: &'a str,
-    /// How many jobs make runs at once; 0 for no limit.
-    pub jobs: usize,
+    /// Where its makes get their jobs.
+    pub server: &'a Server,
     /// `--force`: builds although BUILD_DEPENDS are missing, and notes no versions of them.
     pub force: bool,
     /// Shows commands instead of descriptions.

@@ -3,12 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::place::Place;
 use super::publish::{self, Staging};
+use super::stand_ins::StandIns;
 use super::workspace::Workspace;
-use super::{Built, BuiltModule, Failure, Job, checks, effort, results, steps, uname, uses};
+use super::{Built, BuiltModule, Failure, Job, checks, effort, results, stand_ins, steps, uses};
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signed, Signer};
 use crate::elf::Compression;
@@ -41,7 +40,7 @@ pub struct Made {
     signed: Signed,
     uses: Option<Uses>,
     /// What POST_BUILD sees before everything else in the search path.
-    _uname: Option<TempDir>,
+    stand_ins: StandIns,
 }
 
 /// A build that failed.
@@ -89,7 +88,7 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
 /// What failed. The build directory stays as it is.
 pub fn work(job: &Job<'_>, prepared: Prepared, place: &Place) -> Result<Made, Unmade> {
     let Prepared { source, mut environment, signer, dependencies, llvm, mismatch } = prepared;
-    let uname = uname::answer_for(job, &mut environment);
+    let stand_ins = stand_ins::put_first(job, &mut environment);
     let work = Workspace::prepare(job, &source, environment, place)?;
     if let Err(Unsigned { why, fault: true }) = &signer {
         work.warn(job, format!("modules are not signed: {why}"));
@@ -97,8 +96,10 @@ pub fn work(job: &Job<'_>, prepared: Prepared, place: &Place) -> Result<Made, Un
     if let Some(mismatch) = mismatch {
         work.warn(job, mismatch);
     }
-    match compile(job, &work, llvm).and_then(|()| finish(job, &work, signer.as_ref(), &dependencies)) {
-        Ok((staging, kind, signed, uses)) => Ok(Made { work, staging, kind, signed, uses, _uname: uname }),
+    match compile(job, &work, &stand_ins, llvm)
+        .and_then(|()| finish(job, &work, signer.as_ref(), &dependencies))
+    {
+        Ok((staging, kind, signed, uses)) => Ok(Made { work, staging, kind, signed, uses, stand_ins }),
         Err(failure) => Err(Unmade { failure, work: Some(Box::new(work)) }),
     }
 }
@@ -108,7 +109,7 @@ pub fn work(job: &Job<'_>, prepared: Prepared, place: &Place) -> Result<Made, Un
 /// # Errors
 /// What failed: here or before. What the cell had before is unchanged then.
 pub fn commit(job: &Job<'_>, worked: Result<Made, Unmade>) -> Result<Built, Failure> {
-    let Made { work, staging, kind, signed, uses, _uname } = match worked {
+    let Made { work, staging, kind, signed, uses, stand_ins: _stand_ins } = match worked {
         Ok(made) => made,
         Err(Unmade { failure, work }) => return Err(keep_log(job, work.as_deref(), failure)),
     };
@@ -173,10 +174,10 @@ fn tell_of_refusal(job: &Job<'_>, work: &Workspace, signed: &Signed) {
 }
 
 /// The source's own part: patches, scripts, make.
-fn compile(job: &Job<'_>, work: &Workspace, llvm: bool) -> Result<(), Failure> {
+fn compile(job: &Job<'_>, work: &Workspace, stand_ins: &StandIns, llvm: bool) -> Result<(), Failure> {
     steps::patch(job, work)?;
     steps::script(job, work, "pre_build", job.conf.scripts.pre_build.as_deref())?;
-    steps::make(job, work, llvm)?;
+    steps::make(job, work, stand_ins, llvm)?;
     results::check(job, work)
 }
 

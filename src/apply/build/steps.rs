@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::diagnose::{diagnose, lacks_a_file};
 use super::makefiles::{self, Remarks};
+use super::stand_ins::StandIns;
 use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::script;
@@ -12,13 +13,17 @@ use crate::kernel::Kbuild;
 use crate::model::error::Kind;
 use crate::process::{Process, ProcessError};
 
-/// The make command as it is run: `make` at its beginning gets the number of jobs and the kernel
+/// The make command: `make` at its beginning gets the number of jobs (0: no limit; `None`: nothing) and the kernel
 /// release, as DKMS does it; a text that begins otherwise is left alone.
-pub(super) fn make_command(make: &str, jobs: usize, kernel: &str, llvm: bool) -> String {
+pub(super) fn make_command(make: &str, jobs: Option<usize>, kernel: &str, llvm: bool) -> String {
     let mut command = match make.strip_prefix("make") {
         Some(rest) if !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c)) => {
-            let jobs = if jobs == 0 { "-j".to_owned() } else { format!("-j{jobs}") };
-            format!("make {jobs} KERNELRELEASE={kernel}{rest}")
+            let jobs = match jobs {
+                Some(0) => " -j".to_owned(),
+                Some(jobs) => format!(" -j{jobs}"),
+                None => String::new(),
+            };
+            format!("make{jobs} KERNELRELEASE={kernel}{rest}")
         }
         _ => make.to_owned(),
     };
@@ -69,12 +74,15 @@ pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&
     Err(diagnosed(work, failed, format!("the {kind} script ended with exit status {status}"), status))
 }
 
-/// Runs make.
-pub(super) fn make(job: &Job<'_>, work: &Workspace, llvm: bool) -> Result<(), Failure> {
-    let command = make_command(&job.conf.make, job.jobs, job.cell.kernel.as_str(), llvm);
+/// Runs make. The log shows the command as DKMS would run it; where make takes its jobs from a server, it is run
+/// without their number.
+pub(super) fn make(job: &Job<'_>, work: &Workspace, first: &StandIns, llvm: bool) -> Result<(), Failure> {
+    let command = |jobs| make_command(&job.conf.make, jobs, job.cell.kernel.as_str(), llvm);
+    let shown = command(Some(job.server.limit()));
+    let run = if job.server.is_shared() { first.by_name(&command(None)) } else { shown.clone() };
     let remarks = remarks(job, work);
     remarks.warnings.iter().for_each(|warning| work.warn(job, warning));
-    let status = logged(job, work, Process::bash(&command), "Building module(s)")?;
+    let status = logged(job, work, Process::bash(&run).shown(shown), "Building module(s)")?;
     if status == 0 {
         return Ok(());
     }
@@ -90,7 +98,7 @@ fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
 }
 
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
-    let process = work.inside(process).envs(&work.environment).in_own_group();
+    let process = job.server.attach(work.inside(process).envs(&work.environment)).in_own_group();
     job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
     let begin = Instant::now();
     let result = process.run_logged(heading, &work.log);
@@ -131,8 +139,9 @@ mod tests {
             ("./build.sh", 4, "./build.sh"),
         ];
         for (make, jobs, expected) in cases {
-            assert_eq!(make_command(make, jobs, "6.1", false), expected);
+            assert_eq!(make_command(make, Some(jobs), "6.1", false), expected);
         }
-        assert_eq!(make_command("make all", 2, "6.1", true), "make -j2 KERNELRELEASE=6.1 all LLVM=1");
+        assert_eq!(make_command("make all", Some(2), "6.1", true), "make -j2 KERNELRELEASE=6.1 all LLVM=1");
+        assert_eq!(make_command("make all", None, "6.1", false), "make KERNELRELEASE=6.1 all");
     }
 }

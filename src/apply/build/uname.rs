@@ -4,41 +4,13 @@
 //! that one, and the result would be refused. So a program of that name comes first in the search path of
 //! everything that a build runs: it asks the real one and puts the other release into what that says.
 
-use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tempfile::TempDir;
+use crate::model::ids::KernelRelease;
 
-use super::Job;
-use crate::apply::sign::Environment;
-use crate::process::{find_program, search_path};
-
-/// Puts the program first in the search path. It is there as long as what is returned; where it cannot
-/// be made, a build goes on without.
-pub(super) fn answer_for(job: &Job<'_>, environment: &mut Environment) -> Option<TempDir> {
-    let real = find_program("uname")?;
-    let made = script(job, &real).inspect_err(|error| {
-        log::warn!(
-            "the build sees the machine's uname: \
-                                                                  {error}"
-        )
-    });
-    let dir = made.ok()?;
-    let set = environment.iter().rev().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.clone());
-    let mut path = OsString::from(dir.path());
-    path.push(":");
-    path.push(set.unwrap_or_else(|| search_path().clone()));
-    environment.push(("PATH".into(), Some(path)));
-    Some(dir)
-}
-
-fn script(job: &Job<'_>, real: &Path) -> std::io::Result<TempDir> {
-    let state = job.layout.state();
-    std::fs::create_dir_all(&state)?;
-    let dir = tempfile::Builder::new().prefix(".tmp-").tempdir_in(&state)?;
-    // A release has no character that means something to a shell.
-    let text = format!(
+/// The program's text. A release has no character that means something to a shell.
+pub(super) fn text(real: &Path, kernel: &KernelRelease) -> String {
+    format!(
         "#!/bin/sh\n\
          # For builds: answers with the release of the target kernel.\n\
          said=$('{0}' \"$@\") || exit\n\
@@ -48,11 +20,6 @@ fn script(job: &Job<'_>, real: &Path) -> std::io::Result<TempDir> {
          esac\n\
          printf '%s\\n' \"$said\"\n",
         real.display(),
-        job.cell.kernel,
-    );
-    let file = dir.path().join("uname");
-    std::fs::write(&file, text)?;
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755))?;
-    Ok(dir)
+        kernel,
+    )
 }

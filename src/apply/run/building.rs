@@ -16,6 +16,7 @@ use crate::model::ids::Cell;
 use crate::model::inputs::Inputs;
 use crate::model::record::{Facts, Overrides, Record};
 use crate::observe::Observer;
+use crate::process::jobserver::Server;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::state;
@@ -26,8 +27,8 @@ pub(super) struct Building<'r> {
     cell: &'r Cell,
     force: bool,
     may_ask: bool,
-    /// How many jobs make may run at once; 0 for no limit.
-    jobs: usize,
+    /// Where its makes get their jobs.
+    server: Server,
     overrides: Overrides,
     /// The record of the build that it replaces.
     old: Option<Record>,
@@ -56,7 +57,7 @@ impl<'r> Building<'r> {
         executor: &'r Executor<'_>,
         cell: &'r Cell,
         force: bool,
-        jobs: usize,
+        server: &Server,
         report: &dyn Report,
     ) -> Result<(Self, std::result::Result<Prepared, Failure>)> {
         let layout = executor.observer.layout;
@@ -82,7 +83,7 @@ impl<'r> Building<'r> {
             cell,
             force,
             may_ask,
-            jobs,
+            server: server.clone(),
             overrides,
             old,
             damaged,
@@ -120,7 +121,7 @@ impl<'r> Building<'r> {
             settings: self.observer.settings,
             build_environment: own.or(self.observer.settings.build_environment.as_deref()),
             distro: &self.observer.distribution.id,
-            jobs: self.jobs,
+            server: &self.server,
             force: self.force,
             verbose: *self.observer.settings.verbose,
             may_ask: self.may_ask,

@@ -9,6 +9,7 @@ use crate::apply::resign::Resigned;
 use crate::apply::sign::Signer;
 use crate::model::error::Result;
 use crate::plan::Action;
+use crate::process::jobserver::Server;
 use crate::progress::Report;
 
 /// A step that can be worked on.
@@ -53,11 +54,11 @@ impl Executor<'_> {
         &'r self,
         action: &'r Action,
         place: &Place,
-        jobs: usize,
+        server: &Server,
         report: &dyn Report,
     ) -> Option<Result<Begun<'r>>> {
         let begun = match action {
-            Action::Build { cell, force } => match Building::prepare(self, cell, *force, jobs, report) {
+            Action::Build { cell, force } => match Building::prepare(self, cell, *force, server, report) {
                 Ok((building, Ok(prepared))) => {
                     Begun::Work(Work::Build(Box::new(building), Box::new(prepared), place.clone()))
                 }
@@ -90,7 +91,9 @@ impl Executor<'_> {
     pub(super) fn long(&self, action: &Action) -> Result<()> {
         let Some(cell) = action.cell() else { return Ok(()) };
         let place = Place::usual(self.observer.layout, &cell.module);
-        let worked = match self.begin(action, &place, self.observer.jobs(), self.report) {
+        let server = self.server();
+        let _slot = server.slot();
+        let worked = match self.begin(action, &place, server, self.report) {
             Some(begun) => match begun? {
                 Begun::Work(work) => work.run(self.report),
                 Begun::Over(worked) => worked,

@@ -1,6 +1,6 @@
 //! Carries a plan out, step by step. A step whose need failed is left out; nothing else stops.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -22,6 +22,7 @@ use crate::observe::Observer;
 use crate::observe::holdings::Holdings;
 use crate::plan::{Action, Condition, Duty, Options, Plan, Step};
 use crate::process::interrupt;
+use crate::process::jobserver::Server;
 use crate::progress::Report;
 use crate::tree::notes;
 use crate::tree::state;
@@ -81,6 +82,8 @@ pub struct Executor<'a> {
     /// What is installed: as the plan found it, and as this run changes it.
     pub(super) holdings: &'a Holdings<'a>,
     trace: Option<Trace>,
+    /// Made when something is built.
+    server: OnceCell<Server>,
 }
 
 impl<'a> Executor<'a> {
@@ -96,7 +99,8 @@ impl<'a> Executor<'a> {
         let shared = RefCell::default();
         let trace = Trace::open(observer.layout);
         holdings.learn(system);
-        Self { observer, system, options, flags, report, shared, holdings, trace }
+        let server = OnceCell::new();
+        Self { observer, system, options, flags, report, shared, holdings, trace, server }
     }
 }
 
@@ -147,6 +151,11 @@ impl Executor<'_> {
             self.settle(plan);
         }
         done
+    }
+
+    /// The job server of this run.
+    fn server(&self) -> &Server {
+        self.server.get_or_init(|| Server::open(self.observer.jobs(), &self.observer.layout.state()))
     }
 
     /// Whether the condition of a step holds now: nothing else is asked before a step is carried out.

@@ -1,0 +1,170 @@
+//! How many jobs the makes of a build run at once, with the make that is installed: each conf gets as many as it
+//! may, and never more.
+
+use std::process::Command;
+
+use crate::support::program::{Answer, Face, finish};
+use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
+use dkms_hook::conf::model::Scripts;
+
+const K: &str = "6.12.1-toy";
+
+/// Jobs that end only when as many as `together` of them run at the same time, and then some that count how many
+/// run.
+fn meeting(root: &FakeRoot, together: usize) -> String {
+    let jobs =
+        |name: &str, count: usize| (1..=count).map(|n| format!("{name}-{n}")).collect::<Vec<_>>().join(" ");
+    let run = root.path("/var/log/run").display().to_string();
+    format!(
+        "ifneq ($(M),)\nobj-m := met.o\nelse\n\
+         all: count\n\t$(MAKE) -C {kernel} M=$(CURDIR)\n\
+         count: {counting}\n\t@:\n{counting}: meet\n\
+         meet: {meeting}\n\t@:\n\
+         meet-%:\n\
+         \t@mkdir -p {run}; touch {run}/$@; left=4000; until [ `ls {run} | grep -c meet` -ge {together} ]; do \
+         left=$$((left - 1)); [ $$left -gt 0 ] || exit 1; sleep 0.01; done\n\
+         count-%:\n\
+         \t@touch {run}/$@; ls {run} | grep -c count >> {run}/../most; sleep 0.02; \
+         ls {run} | grep -c count >> {run}/../most; rm {run}/$@\n\
+         endif\n",
+        kernel = root.path(format!("/usr/src/linux-headers-{K}")).display(),
+        counting = jobs("count", 9),
+        meeting = jobs("meet", together),
+    )
+}
+
+fn module(root: &FakeRoot, make: &str, together: usize) -> ToyModule {
+    ToyModule::new("met", "1").make(make).file("Makefile", &meeting(root, together))
+}
+
+fn most_at_once(root: &FakeRoot) -> usize {
+    root.read("/var/log/most").lines().map(|line| line.trim().parse().unwrap()).max().unwrap()
+}
+
+fn log(root: &FakeRoot, name: &str) -> String {
+    root.read(format!("/var/lib/dkms/{name}/1/{K}/x86_64/log/make.log"))
+}
+
+fn root() -> FakeRoot {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    root.write("/var/log/none", "");
+    root
+}
+
+fn build(root: &FakeRoot, jobs: &str) -> Answer {
+    root.dkms(&["build", "met/1", "-k", K, "-j", jobs])
+}
+
+#[test]
+fn every_spelling_of_make_gets_its_jobs_and_no_more() {
+    let path = dkms_hook::process::find_program("make").unwrap();
+    let path = path.display();
+    for make in [
+        "make all".to_owned(),
+        "'make' all".to_owned(),
+        "cd . && make all".to_owned(),
+        "./b.sh".to_owned(),
+        "make -j7 all".to_owned(),
+        "'make' -j $(nproc --all)9 all".to_owned(),
+        "make -j${parallel_jobs} all".to_owned(),
+        "env make -kj 8 all".to_owned(),
+        format!("{path} -j8 all"),
+        "MAKEFLAGS=-j9 make all".to_owned(),
+        "make all MAKE='make -j5'".to_owned(),
+        // A make of 4.3 hands its jobs only to recipes with $(MAKE).
+        "make -f outer.mk".to_owned(),
+    ] {
+        let root = root();
+        let outer = "all:\n\tmake --jobs=8 -f Makefile all\n";
+        let module = module(&root, &make, 3).executable("b.sh", "#!/bin/sh\nmake -j all\n");
+        module.file("outer.mk", outer).register(&root);
+        build(&root, "3").expect(0);
+        assert_eq!(most_at_once(&root), 3, "{make}");
+        let log = log(&root, "met");
+        for word in ["jobserver", "forced in", "warning: -j"] {
+            assert!(!log.contains(word), "{make}: {log}");
+        }
+    }
+}
+
+#[test]
+fn the_log_shows_the_command_as_dkms_does() {
+    let root = root();
+    module(&root, "make all", 2).register(&root);
+    build(&root, "2").expect(0);
+    let log = log(&root, "met");
+    assert!(log.contains(&format!("\n# command: make -j2 KERNELRELEASE={K} all\n")), "{log}");
+}
+
+#[test]
+fn one_job_is_one_job() {
+    for (make, jobs) in [("make all", "1"), ("'make' -j1 all", "4"), ("'make' --jobs=1 all", "4")] {
+        let root = root();
+        module(&root, make, 1).register(&root);
+        build(&root, jobs).expect(0);
+        assert_eq!(most_at_once(&root), 1, "{make}");
+    }
+}
+
+#[test]
+fn no_limit_is_none() {
+    let root = root();
+    module(&root, "make all", 9).register(&root);
+    build(&root, "0").expect(0);
+    assert!(log(&root, "met").contains(&format!("\n# command: make -j KERNELRELEASE={K} all\n")));
+}
+
+#[test]
+fn scripts_of_a_build_take_part() {
+    let root = root();
+    let scripts = Scripts { pre_build: Some("pre.sh".to_owned()), ..Scripts::default() };
+    let module = ToyModule::new("met", "1").scripts(scripts);
+    let text = "#!/bin/sh\nmake -f meet.mk -j9 count\n";
+    module.executable("pre.sh", text).file("meet.mk", &meeting(&root, 3)).register(&root);
+    build(&root, "3").expect(0);
+    assert_eq!(most_at_once(&root), 3);
+}
+
+#[test]
+fn a_killed_make_leaves_all_jobs_to_the_next() {
+    let root = root();
+    // While another job of it runs, with a token.
+    let kill = "all: one two\none:\n\ttouch one; sleep 0.3\n\
+                two:\n\tuntil [ -e one ]; do sleep 0.01; done; kill -9 $$PPID\n";
+    ToyModule::new("killed", "1").make("make all").file("Makefile", kill).register(&root);
+    module(&root, "make all", 3).register(&root);
+    root.dkms(&["autoinstall", "-k", K, "-j", "3"]);
+    assert!(!root.exists(format!("/var/lib/dkms/killed/1/{K}")));
+    assert_eq!(most_at_once(&root), 3);
+}
+
+#[test]
+fn inside_of_another_make_its_jobs_are_used() {
+    let root = root();
+    module(&root, "make all", 3).register(&root);
+    let program = root.program(Face::Dkms);
+    let mut make = Command::new("make");
+    make.env_clear();
+    for (name, value) in program.get_envs() {
+        if let Some(value) = value {
+            make.env(name, value);
+        }
+    }
+    let link = root.path("/var/log/dkms");
+    std::os::unix::fs::symlink(program.get_program(), &link).unwrap();
+    let recipe = format!("all:\n\t+{} build met/1 -k {K} -j 9\n", link.display());
+    let makefile = root.write("/var/log/outer.mk", recipe);
+    make.args(["-j3", "-f"]).arg(makefile).current_dir("/");
+    finish(&mut make).expect(0).does_not_say("jobserver").does_not_say("INTERNAL");
+    assert_eq!(most_at_once(&root), 3);
+}
+
+#[test]
+fn nothing_of_the_server_is_left() {
+    let root = root();
+    module(&root, "make all", 2).register(&root);
+    build(&root, "2").expect(0);
+    let left = root.names("/var/lib/dkms/.dkms-hook");
+    assert!(!left.iter().any(|name| name.starts_with(".tmp")), "{left:?}");
+}
