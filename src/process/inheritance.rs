@@ -2,6 +2,7 @@
 //! package manager's own pipes stay with us: a compiler daemon that kept one open would hang it), umask
 //! 022, and none of the variables that would bend a kernel build.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Once, OnceLock};
+
+use nix::sys::signal::{SigHandler, Signal};
 
 use super::search::search_path;
 
@@ -23,6 +26,10 @@ const CLEARED: [&str; 5] = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"];
 /// What a make that runs us tells its children. Of this, ours get its job server, where they build
 /// ([`super::jobserver`]).
 const FROM_MAKE: [&str; 5] = ["MAKELEVEL", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES"];
+
+/// What makes bash run something else than it is given, or nothing (bash(1), "Shell Variables"). Functions that a
+/// caller exported have names of their own: [`is_function`].
+const FROM_BASH: [&str; 4] = ["BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS"];
 
 static LOCK_HOLDER: AtomicU32 = AtomicU32::new(0);
 static PREPARED: Once = Once::new();
@@ -43,7 +50,10 @@ pub fn set_lock_holder(pid: u32) {
 /// Gives a child its variables, as far as they do not depend on which child it is.
 pub(super) fn set_variables(command: &mut Command) {
     command.env("PATH", search_path());
-    for name in CLEARED {
+    for name in CLEARED.iter().chain(&FROM_BASH) {
+        command.env_remove(name);
+    }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_function(name)) {
         command.env_remove(name);
     }
     for name in FORGOTTEN.get().into_iter().flatten() {
@@ -86,14 +96,20 @@ pub(super) fn is_run_by_make() -> bool {
     std::env::var_os(FROM_MAKE[0]).is_some()
 }
 
-/// Makes this process one whose files and children owe nothing to its caller: umask 022, and no open
-/// files but the standard ones. Once is enough.
+/// A function that bash takes from its environment: one of that name would run in place of `make`.
+fn is_function(variable: &OsStr) -> bool {
+    variable.as_encoded_bytes().starts_with(b"BASH_FUNC_")
+}
+
+/// Makes this process one whose files and children owe nothing to its caller: umask 022, no open
+/// files but the standard ones, and signals that work as everywhere. Once is enough.
 pub fn prepare() {
     PREPARED.call_once(prepare_inheritance);
 }
 
 fn prepare_inheritance() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    reset_signals();
     let open: Vec<i32> = match std::fs::read_dir("/proc/self/fd") {
         Ok(entries) => entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect(),
         // A package manager's scripts in a chroot may have no /proc. It has not many files open.
@@ -106,6 +122,16 @@ fn prepare_inheritance() {
         #[allow(unsafe_code)]
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
         let _ = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
+    }
+}
+
+/// A caller that ignores SIGCHLD has no children to wait for, and neither would we (sigaction(2), NOTES). A file that
+/// reaches the limit of sizes shall be an error that is told, and no silent end (setrlimit(2), RLIMIT_FSIZE).
+fn reset_signals() {
+    for (signal, handler) in [(Signal::SIGCHLD, SigHandler::SigDfl), (Signal::SIGXFSZ, SigHandler::SigIgn)] {
+        // SAFETY: neither of these handlers is code of ours.
+        #[allow(unsafe_code)]
+        let _ = unsafe { nix::sys::signal::signal(signal, handler) };
     }
 }
 

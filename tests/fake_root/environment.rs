@@ -59,6 +59,9 @@ fn builds_and_scripts_are_told_what_they_are_for_and_nothing_of_the_caller() {
         ("module", "another"),
         ("MAKEFLAGS", "-n"),
         ("MAKELEVEL", "1"),
+        ("SHELLOPTS", "noexec"),
+        ("BASH_ENV", "/nonexistent/exit-1"),
+        ("BASH_FUNC_make%%", "() { exit 1; }"),
         ("KEPT", "yes"),
     ];
     with(&root, &hostile, &["install", "hello/1.0", "-k", K]).expect(0);
@@ -72,6 +75,27 @@ fn builds_and_scripts_are_told_what_they_are_for_and_nothing_of_the_caller() {
         assert!(!told.contains("evil"), "{script}:\n{told}");
         assert_eq!(has("KEPT=yes"), script != "post_remove", "other variables pass: {script}\n{told}");
     }
+}
+
+#[test]
+fn signals_that_the_caller_ignores_or_limits_that_it_has_are_told_and_hurt_nothing() {
+    let root = root();
+    ToyModule::new("hello", "1.0").register(&root);
+    let run = |begin: &str| {
+        let ours = root.program(Face::Dkms);
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("{begin}; exec -a dkms \"$@\"",), "bash"]).arg(ours.get_program());
+        shell
+            .args(["install", "--force", "hello/1.0", "-k", K])
+            .envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        finish(&mut shell)
+    };
+    // No child could be waited for.
+    run("trap '' CHLD").expect(0);
+    // The first byte written to a file ended the program without a word.
+    let answer = run("ulimit -f 0");
+    assert!(answer.code > 0 && answer.code < 128 && !answer.err.is_empty(), "{answer:?}");
+    run("true").expect(0);
 }
 
 #[test]
