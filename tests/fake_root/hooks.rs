@@ -268,5 +268,18 @@ fn a_call_that_makes_no_sense_ends_well_all_the_same() {
     root.hook(&["deb", "kernel-postinst"]).expect(0).says("without a kernel release");
     root.hook(&["deb", "summary"]).expect(0);
     root.hook(&["deb", "unconfigure"]).expect(0);
+    for words in [
+        ["deb"].as_slice(),
+        &["deb", "no-such-hook"],
+        &["deb", "summary", "and", "--more"],
+        &["dnf5", "--more"],
+        &["incoming"],
+        &["incoming", "--no-such-option"],
+        &["--no-such-option", "rpm", "out"],
+    ] {
+        root.hook(words).expect(0);
+    }
+    // A person's call is told apart.
+    root.hook(&["why", "rpm", "--no-such-option"]).expect(2);
     root.assert_untouched(&before);
 }

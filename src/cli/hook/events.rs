@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
 use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
 use crate::apply::tell;
@@ -18,12 +18,9 @@ pub(super) enum Event {
     /// What Debian's hook files call
     #[command(hide = true)]
     Deb {
-        /// Which hook
-        event: DebEvent,
-        /// The kernel release
-        release: Option<String>,
-        /// The kernel image
-        image: Option<String>,
+        /// HOOK [RELEASE [IMAGE]]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
     },
     /// What the plugin of kernel-install calls
     #[command(hide = true)]
@@ -41,7 +38,11 @@ pub(super) enum Event {
     },
     /// What dnf5's plugin `actions` calls, in its mode `json`
     #[command(hide = true)]
-    Dnf5,
+    Dnf5 {
+        /// None so far
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// What the hooks of pacman call; reads targets from standard input
     #[command(hide = true)]
     Pacman {
@@ -51,16 +52,22 @@ pub(super) enum Event {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum DebEvent {
-    KernelPostinst,
-    KernelPrerm,
-    KernelPostrm,
-    HeaderPostinst,
-    Trigger,
-    Configure,
-    Unconfigure,
-    Summary,
+/// The commands that package managers call, by their words.
+const CALLED_BY_HOOKS: [&str; 6] = ["deb", "dnf5", "incoming", "kernel-install", "pacman", "rpm"];
+
+/// True for a call of a package manager's hook, whatever else is wrong with its words.
+pub(super) fn is_a_hooks_call(words: &[OsString]) -> bool {
+    let mut words = words.iter().skip(1);
+    while let Some(word) = words.next() {
+        let word = word.to_string_lossy();
+        match word.as_ref() {
+            // Their value is no command.
+            "--root" | "--rebuild" | "--kernel" | "-k" => drop(words.next()),
+            word if word.starts_with('-') => {}
+            word => return CALLED_BY_HOOKS.contains(&word),
+        }
+    }
+    false
 }
 
 impl Event {
@@ -79,14 +86,14 @@ impl Event {
     pub(super) fn input(&self) -> Vec<String> {
         match self {
             Self::Rpm { .. } | Self::Pacman { .. } => targets(),
-            Self::Deb { .. } | Self::KernelInstall { .. } | Self::Dnf5 => Vec::new(),
+            Self::Deb { .. } | Self::KernelInstall { .. } | Self::Dnf5 { .. } => Vec::new(),
         }
     }
 
     /// Does what the event asks for, with what [`Self::input`] gave.
     pub(super) fn carry_out(&self, machine: &Machine, input: &[String], report: &Console) -> Result<()> {
         match self {
-            Self::Deb { event, release, .. } => deb(machine, *event, release.as_deref(), report),
+            Self::Deb { words } => deb(machine, words, report),
             Self::KernelInstall { words } => {
                 let verb = match first(words).as_str() {
                     "add" => kernel_install::Verb::Add,
@@ -103,7 +110,7 @@ impl Event {
                 "out" => rpm::files_went(machine, report),
                 other => Err(unknown("rpm", other)),
             },
-            Self::Dnf5 => {
+            Self::Dnf5 { .. } => {
                 let mut replies = std::io::stdin().lock();
                 dnf5::announce(machine, &mut replies, &mut std::io::stdout(), &Beside)
             }
@@ -158,21 +165,23 @@ fn targets() -> Vec<String> {
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
 }
 
-fn deb(machine: &Machine, event: DebEvent, release: Option<&str>, report: &Console) -> Result<()> {
+fn deb(machine: &Machine, words: &[OsString], report: &Console) -> Result<()> {
     let kernel = || {
-        let text = release
+        let release = words
+            .get(1)
             .ok_or_else(|| Error::new(Kind::Misuse(1), "the hook was called without a kernel release"))?;
-        in_line::release(text)
+        in_line::release(&text(release))
     };
-    let event = match event {
-        DebEvent::KernelPostinst => debian::Event::KernelPostinst,
-        DebEvent::KernelPrerm => debian::Event::KernelPrerm,
-        DebEvent::KernelPostrm => debian::Event::KernelPostrm,
-        DebEvent::HeaderPostinst => debian::Event::HeaderPostinst,
-        DebEvent::Trigger | DebEvent::Configure => return debian::trigger(machine, report),
+    let event = match first(words).as_str() {
+        "kernel-postinst" => debian::Event::KernelPostinst,
+        "kernel-prerm" => debian::Event::KernelPrerm,
+        "kernel-postrm" => debian::Event::KernelPostrm,
+        "header-postinst" => debian::Event::HeaderPostinst,
+        "trigger" | "configure" => return debian::trigger(machine, report),
         // What is built stays usable, by DKMS too; there is nothing to undo.
-        DebEvent::Unconfigure => return Ok(()),
-        DebEvent::Summary => return tell::print_unreported(&machine.layout, report),
+        "unconfigure" => return Ok(()),
+        "summary" => return tell::print_unreported(&machine.layout, report),
+        other => return Err(unknown("deb", other)),
     };
     let params = debian::maintainer_params(std::env::var("DEB_MAINT_PARAMS").ok().as_deref());
     debian::kernel_event(machine, event, &kernel()?, &params, report)

@@ -112,11 +112,13 @@ enum Command {
 
 /// Runs the command and returns its exit status.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(words) {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { Kind::Misuse(2).exit_status() } else { 0 };
+            let harmless = !error.use_stderr() || events::is_a_hooks_call(&words);
+            return if harmless { 0 } else { Kind::Misuse(2).exit_status() };
         }
     };
     let level = ["warn", "info", "debug"][usize::from(cli.verbose.min(2))];
