@@ -12,6 +12,7 @@ mod alone;
 mod initramfs;
 mod limits;
 mod scriptlets;
+mod side_by_side;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -29,11 +30,12 @@ struct Group {
     scenarios: &'static [(&'static str, fn())],
 }
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     Group { name: "alone", probe: whole_system::PROBE, scenarios: &alone::SCENARIOS },
     Group { name: "initramfs", probe: whole_system::PROBE, scenarios: &initramfs::SCENARIOS },
     Group { name: "limits", probe: "mount -t tmpfs probe /mnt", scenarios: &limits::SCENARIOS },
     Group { name: "scriptlets", probe: whole_system::PROBE, scenarios: &scriptlets::SCENARIOS },
+    Group { name: "side_by_side", probe: side_by_side::PROBE, scenarios: &side_by_side::SCENARIOS },
 ];
 
 /// What the command line asks for.

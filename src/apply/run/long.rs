@@ -8,9 +8,35 @@ use crate::apply::build::place::Place;
 use crate::apply::resign::Resigned;
 use crate::apply::sign::Signer;
 use crate::model::error::Result;
+use crate::model::ids::Cell;
 use crate::plan::Action;
 use crate::process::jobserver::Server;
 use crate::progress::Report;
+
+/// A step that takes long.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Long<'r> {
+    Build { cell: &'r Cell, force: bool },
+    Resign { cell: &'r Cell, reinstall: bool },
+}
+
+impl<'r> Long<'r> {
+    /// `None` for an action that is carried out at once.
+    pub(super) fn of(action: &'r Action) -> Option<Self> {
+        match action {
+            Action::Build { cell, force } => Some(Self::Build { cell, force: *force }),
+            Action::Resign { cell, reinstall } => Some(Self::Resign { cell, reinstall: *reinstall }),
+            _ => None,
+        }
+    }
+
+    /// Where it is done.
+    pub(super) fn cell(self) -> &'r Cell {
+        match self {
+            Self::Build { cell, .. } | Self::Resign { cell, .. } => cell,
+        }
+    }
+}
 
 /// A step that can be worked on.
 pub(super) enum Work<'r> {
@@ -49,31 +75,35 @@ impl<'r> Work<'r> {
 }
 
 impl Executor<'_> {
-    /// Gets ready for a step; `None` for one that does not take long.
+    /// Gets ready for a step.
+    ///
+    /// # Errors
+    /// When there is nothing to begin with.
     pub(super) fn begin<'r>(
         &'r self,
-        action: &'r Action,
+        step: Long<'r>,
         place: &Place,
         server: &Server,
         report: &dyn Report,
-    ) -> Option<Result<Begun<'r>>> {
-        let begun = match action {
-            Action::Build { cell, force } => match Building::prepare(self, cell, *force, server, report) {
-                Ok((building, Ok(prepared))) => {
-                    Begun::Work(Work::Build(Box::new(building), Box::new(prepared), place.clone()))
-                }
-                Ok((building, Err(failure))) => {
-                    Begun::Over(Worked::Build(Box::new(building), Box::new(Err(failure.into()))))
-                }
-                Err(error) => return Some(Err(error)),
-            },
-            Action::Resign { cell, reinstall } => match Signing::prepare(self, cell, *reinstall, report) {
-                (signing, Ok(signer)) => Begun::Work(Work::Resign(Box::new(signing), Box::new(signer))),
-                (signing, Err(error)) => Begun::Over(Worked::Resign(Box::new(signing), Err(error))),
-            },
-            _ => return None,
-        };
-        Some(Ok(begun))
+    ) -> Result<Begun<'r>> {
+        match step {
+            Long::Build { cell, force } => {
+                let (building, prepared) = Building::prepare(self, cell, force, server, report)?;
+                let building = Box::new(building);
+                Ok(match prepared {
+                    Ok(prepared) => Begun::Work(Work::Build(building, Box::new(prepared), place.clone())),
+                    Err(failure) => Begun::Over(Worked::Build(building, Box::new(Err(failure.into())))),
+                })
+            }
+            Long::Resign { cell, reinstall } => {
+                let (signing, signer) = Signing::prepare(self, cell, reinstall, report);
+                let signing = Box::new(signing);
+                Ok(match signer {
+                    Ok(signer) => Begun::Work(Work::Resign(signing, Box::new(signer))),
+                    Err(error) => Begun::Over(Worked::Resign(signing, Err(error))),
+                })
+            }
+        }
     }
 
     /// Puts the result of a step in place, or writes down why there is none.
@@ -85,21 +115,5 @@ impl Executor<'_> {
             Worked::Build(building, worked) => self.commit_build(*building, *worked, report),
             Worked::Resign(signing, resigned) => self.commit_resign(&signing, resigned, report),
         }
-    }
-
-    /// A step with all its parts, one after another.
-    pub(super) fn long(&self, action: &Action) -> Result<()> {
-        let Some(cell) = action.cell() else { return Ok(()) };
-        let place = Place::usual(self.observer.layout, &cell.module);
-        let server = self.server();
-        let _slot = server.slot();
-        let worked = match self.begin(action, &place, server, self.report) {
-            Some(begun) => match begun? {
-                Begun::Work(work) => work.run(self.report),
-                Begun::Over(worked) => worked,
-            },
-            None => return Ok(()),
-        };
-        self.commit(worked, self.report)
     }
 }

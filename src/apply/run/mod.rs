@@ -1,4 +1,4 @@
-//! Carries a plan out, step by step. A step whose need failed is left out; nothing else stops.
+//! Carries a plan out. A step whose need failed is left out; nothing else stops.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -21,16 +21,20 @@ use crate::model::system::{InstallTree, System};
 use crate::observe::Observer;
 use crate::observe::holdings::Holdings;
 use crate::plan::{Action, Condition, Duty, Options, Plan, Step};
-use crate::process::interrupt;
 use crate::process::jobserver::Server;
 use crate::progress::Report;
 use crate::tree::notes;
 use crate::tree::state;
 
+mod at_once;
 mod building;
 mod builds;
 mod long;
+mod order;
+mod places;
+mod prospect;
 mod resigning;
+mod schedule;
 mod trace;
 
 use trace::Trace;
@@ -105,56 +109,8 @@ impl<'a> Executor<'a> {
 }
 
 impl Executor<'_> {
-    /// Runs every step that can be run; the result has one entry per step.
-    pub fn run(&self, plan: &Plan) -> Vec<Done> {
-        debug_assert!(plan.questions.is_empty(), "nobody looked: {:?}", plan.questions);
-        let mut done: Vec<Done> = Vec::with_capacity(plan.steps.len());
-        if let Some(trace) = &self.trace {
-            trace.plan(self.system, plan);
-        }
-        if !plan.is_empty() {
-            interrupt::install();
-        }
-        for step in &plan.steps {
-            let missing = step.needs.iter().find(|n| !matches!(done.get(**n), Some(Done::Yes | Done::Unmet)));
-            let result = match missing {
-                _ if interrupt::requested().is_some() => Done::Stopped,
-                Some(need) => Done::Without(*need),
-                None if step.needs.iter().any(|need| stays_linked(plan, *need, &done)) => Done::Unmet,
-                None if !self.holds(step) => self.unmet(&step.action),
-                None => {
-                    let doing = match &step.action {
-                        Action::Build { cell, .. } => Some(("Building", cell)),
-                        Action::Resign { cell, .. } => Some(("Signing", cell)),
-                        Action::Keep { cell } => Some(("Keeping", cell)),
-                        _ => None,
-                    };
-                    if let Some((doing, Cell { module, kernel, arch })) = doing {
-                        let reason = &step.reason;
-                        self.report.line(&format!("{doing} {module} for kernel {kernel} ({arch}): {reason}"));
-                    }
-                    log::info!("{}: {}", step.action, step.reason);
-                    match self.step(step) {
-                        Ok(()) => Done::Yes,
-                        Err(Error { kind: Kind::Interrupted(_), .. }) => Done::Stopped,
-                        Err(error) => Done::Failed(error),
-                    }
-                }
-            };
-            if let Some(trace) = &self.trace {
-                trace.step(done.len(), &result);
-            }
-            done.push(result);
-        }
-        // Of a run that was stopped, the next one settles what is fulfilled.
-        if !done.contains(&Done::Stopped) {
-            self.settle(plan);
-        }
-        done
-    }
-
     /// The job server of this run.
-    fn server(&self) -> &Server {
+    pub(super) fn server(&self) -> &Server {
         self.server.get_or_init(|| Server::open(self.observer.jobs(), &self.observer.layout.state()))
     }
 
@@ -260,7 +216,8 @@ impl Executor<'_> {
         let layout = self.observer.layout;
         match action {
             Action::Add { module } => self.add(module),
-            Action::Build { .. } | Action::Resign { .. } => self.long(action),
+            // They have work to be done, which is not done here.
+            Action::Build { .. } | Action::Resign { .. } => Ok(()),
             Action::Adopt { cell } => self.adopt(cell),
             Action::Keep { cell } => self.keep(cell),
             Action::Install { cell, force, .. } => {
@@ -448,6 +405,6 @@ fn of_installation(error: Error) -> Error {
 }
 
 /// True when a step was to take a link away and the link fits: nothing takes its place.
-fn stays_linked(plan: &Plan, step: usize, done: &[Done]) -> bool {
-    matches!(plan.steps[step].action, Action::Unlink { .. }) && done.get(step) == Some(&Done::Unmet)
+fn stays_linked(plan: &Plan, step: usize, done: &[Option<Done>]) -> bool {
+    matches!(plan.steps[step].action, Action::Unlink { .. }) && done.get(step) == Some(&Some(Done::Unmet))
 }
