@@ -51,6 +51,12 @@ impl Planner<'_> {
             Signature::Ours { certificate }
                 if view.record.as_ref().is_none_or(|r| r.inputs.signing.as_ref() == Some(certificate)) =>
             {
+                // A run that was killed signed it and did not come to install it.
+                let left_off = view.installed && !view.intact;
+                if left_off && view.record.as_ref().is_some_and(|r| r.refused.is_none()) {
+                    let reason = self.why_mended(cell);
+                    self.install_step(cell, false, reason, Vec::new(), None);
+                }
                 return;
             }
             Signature::Ours { .. } | Signature::Other => {}

@@ -311,6 +311,19 @@ fn links_into_the_tree_stay_links() {
 }
 
 #[test]
+fn resign_finishes_what_one_that_was_killed_did_not_install() {
+    let root = installed();
+    let old = std::fs::read(root.path(INSTALLED)).unwrap();
+    new_key(&root);
+    root.hook(&["resign"]).expect(0);
+    // As before the copying: the builds have the new signatures, one installed file has the old one.
+    std::fs::write(root.path(INSTALLED), old).unwrap();
+    root.hook(&["resign"]).expect(0).does_not_say("nothing to do");
+    signed_with_the_present_key(&root);
+    root.hook(&["resign"]).expect(0).says("nothing to do");
+}
+
+#[test]
 fn a_killed_run_leaves_old_or_new_and_the_next_finishes() {
     let root = installed();
     new_key(&root);

@@ -25,7 +25,16 @@ impl Spec<'_> {
             let Some(build) = self.build(*m).filter(|_| !self.unseen(*m)) else { continue };
             let said = build.written.is_none() || build.made.key == Some(key);
             // One for another kernel is not to be installed.
-            if build.bears == Some(key) && said || build.written.is_none() && !build.fits_kernel {
+            if build.bears == Some(key) && said {
+                // A run that was cut off between signing and installing is finished.
+                let wanted = build.written.as_ref().is_some_and(|w| !w.refused);
+                if wanted && self.installed(*m) && !self.machine.intact(*m, self.k) {
+                    out.acts.insert(Act::Install(*m, self.k, false));
+                    files = true;
+                }
+                continue;
+            }
+            if build.written.is_none() && !build.fits_kernel {
                 continue;
             }
             if self.sign(*m, out) {
