@@ -24,6 +24,7 @@ pub mod jobserver;
 mod memory;
 mod search;
 mod seeing;
+pub mod shortage;
 
 use memory::{content, memory_file, with_text};
 

@@ -29,6 +29,7 @@ use flags::Auth;
 use pool::{MOST, Pool};
 
 mod flags;
+mod governor;
 mod outer;
 mod pool;
 mod stand_in;
@@ -77,7 +78,9 @@ struct State {
     out: usize,
     /// Whether one of them is the job that this program is to the make that runs it.
     implicit: bool,
-    /// Whether one of them is that of somebody who is alone.
+    /// Those of them whose holders wait to be alone, and run nothing meanwhile.
+    resting: usize,
+    /// Whether somebody is alone.
     alone: bool,
     /// Tokens that are kept back, because memory is short.
     withheld: usize,
@@ -97,9 +100,14 @@ enum Kind {
     Token,
     /// The job that this program is.
     Implicit,
-    /// All that there are.
-    Alone,
+    /// The only one of a server without tokens.
+    Only,
 }
+
+/// The permission to run alone. Others go on when it is dropped.
+#[derive(Debug)]
+#[must_use = "others go on when it is dropped"]
+pub struct Alone(Arc<Shared>);
 
 impl Server {
     /// The server for a run with at most so many jobs at once (0: no limit). It joins that of the make that
@@ -109,10 +117,12 @@ impl Server {
     /// ([`Self::is_shared`]), and there is one slot.
     pub fn open(limit: usize, dir: &Path) -> Self {
         let flags = inheritance::is_run_by_make().then(|| std::env::var(FLAGS).ok()).flatten();
-        match Style::of_installed_make() {
+        let server = match Style::of_installed_make() {
             Some(style) => Self::with(limit, style, dir, flags.as_deref()),
             None => Self::without(limit),
-        }
+        };
+        governor::start(&server);
+        server
     }
 
     fn with(limit: usize, style: Style, dir: &Path, flags: Option<&str>) -> Self {
@@ -174,7 +184,7 @@ impl Server {
                     drop(state);
                     tokens.pool.wait(PAUSE);
                 }
-                None => self.0.pause(state),
+                None => drop(self.0.pause(state)),
             }
             if stopped() {
                 return None;
@@ -182,20 +192,23 @@ impl Server {
         }
     }
 
-    /// Waits until nobody else holds a slot, and lets nobody have one meanwhile: what is run with it runs alone,
-    /// and a make that is attached has one job. Who asks for it must hold no slot.
-    pub fn alone(&self) -> Slot {
+    /// For the holder of a slot who runs nothing just now: waits until nobody else runs anything, and lets nobody
+    /// begin meanwhile. A make that is attached then has one job. `None` soon after `stopped` says so.
+    pub fn alone_unless(&self, stopped: &dyn Fn() -> bool) -> Option<Alone> {
         let mut state = self.0.state();
-        while state.alone {
-            state = self.0.woken(state);
+        state.resting += 1;
+        self.0.changed.notify_all();
+        while state.alone || state.out > state.resting {
+            state = self.0.pause(state);
+            if stopped() {
+                state.resting -= 1;
+                return None;
+            }
         }
+        state.resting -= 1;
         state.alone = true;
-        while state.out > 0 {
-            state = self.0.woken(state);
-        }
-        state.out = 1;
         self.0.count(0);
-        Slot { server: self.0.clone(), kind: Kind::Alone }
+        Some(Alone(self.0.clone()))
     }
 
     /// Has a child, and all makes that it starts, take their jobs from this server. It is unchanged where makes
@@ -217,8 +230,18 @@ impl Server {
         process.env(FLAGS, flags).keeping(tokens.kept.iter().cloned())
     }
 
+    /// Whether somebody holds a slot.
+    fn is_busy(&self) -> bool {
+        self.0.state().out > 0
+    }
+
+    /// How many tokens are kept back.
+    fn withheld(&self) -> usize {
+        self.0.state().withheld
+    }
+
     /// Keeps one token back, if there is one to be had now; the last one never.
-    pub fn withhold(&self) -> bool {
+    fn withhold(&self) -> bool {
         let mut state = self.0.state();
         let Some(tokens) = self.0.tokens.as_ref().filter(|_| state.withheld + 1 < self.0.limit) else {
             return false;
@@ -229,7 +252,7 @@ impl Server {
     }
 
     /// Puts one such token back. False when none is kept back.
-    pub fn give_back(&self) -> bool {
+    fn give_back(&self) -> bool {
         let mut state = self.0.state();
         if state.withheld == 0 {
             return false;
@@ -257,7 +280,7 @@ impl Shared {
         if state.alone {
             return None;
         }
-        let Some(tokens) = &self.tokens else { return (state.out == 0).then_some(Kind::Alone) };
+        let Some(tokens) = &self.tokens else { return (state.out == 0).then_some(Kind::Only) };
         if !tokens.own && !state.implicit {
             state.implicit = true;
             return Some(Kind::Implicit);
@@ -274,7 +297,7 @@ impl Shared {
         }
     }
 
-    /// With nobody running: so many tokens are left in the pipe, whatever was in it.
+    /// With nothing running: so many tokens are left in the pipe, whatever was in it.
     fn count(&self, tokens: usize) {
         let Some(own) = self.tokens.as_ref().filter(|t| t.own) else { return };
         if let Err(error) = own.pool.refill(tokens) {
@@ -289,13 +312,9 @@ impl Shared {
         }
     }
 
-    fn woken<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn pause(&self, state: MutexGuard<'_, State>) {
-        // Whatever woke it, it looks again.
-        let _ = self.changed.wait_timeout(state, PAUSE);
+    /// Waits for a change, or a while: whoever waits looks again.
+    fn pause<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, PAUSE).unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -306,12 +325,18 @@ impl Drop for Slot {
         match self.kind {
             Kind::Token => self.server.put_one(),
             Kind::Implicit => state.implicit = false,
-            Kind::Alone => {
-                state.alone = false;
-                self.server.count(self.server.limit - state.withheld);
-            }
+            Kind::Only => {}
         }
         self.server.changed.notify_all();
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.alone = false;
+        self.0.count(self.0.limit.saturating_sub(state.withheld + state.out));
+        self.0.changed.notify_all();
     }
 }
 

@@ -15,6 +15,10 @@ fn left(server: &Server) -> usize {
     count
 }
 
+fn alone(server: &Server) -> Alone {
+    server.alone_unless(&|| false).unwrap()
+}
+
 fn no_slot(server: &Server) -> bool {
     server.slot_unless(&|| true).is_none()
 }
@@ -61,20 +65,36 @@ fn lost_tokens_are_back_once_nothing_runs() {
 #[test]
 fn who_is_alone_has_one_job_and_nobody_beside() {
     let (_dir, server) = server(4, Style::Fifo);
-    let other = server.slot();
+    let (_own, other) = (server.slot(), server.slot());
+    assert!(server.alone_unless(&|| true).is_none(), "another one runs");
     std::thread::scope(|scope| {
-        let alone = scope.spawn(|| server.alone());
-        while !server.0.state().alone {
-            std::thread::yield_now();
-        }
-        assert!(no_slot(&server), "somebody waits to be alone");
+        let waiting = scope.spawn(|| alone(&server));
         drop(other);
-        let alone = alone.join().unwrap();
+        let first = waiting.join().unwrap();
         assert!(no_slot(&server));
         assert_eq!(left(&server), 0);
-        drop(alone);
-        assert_eq!(left(&server), 4);
+        drop(first);
+        assert_eq!(left(&server), 3);
     });
+}
+
+#[test]
+fn two_who_want_to_be_alone_take_turns() {
+    let (_dir, server) = server(3, Style::Fifo);
+    let at_once = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for slot in [server.slot(), server.slot()] {
+            let (server, at_once) = (&server, &at_once);
+            scope.spawn(move || {
+                let alone = alone(server);
+                assert_eq!(at_once.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                std::thread::yield_now();
+                at_once.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                drop((alone, slot));
+            });
+        }
+    });
+    assert_eq!(left(&server), 3);
 }
 
 #[test]
@@ -86,7 +106,7 @@ fn the_last_token_is_never_kept_back() {
     assert!(server.give_back());
     drop((slot, server.slot()));
     assert_eq!(left(&server), 2);
-    let alone = server.alone();
+    let alone = alone(&server);
     assert!(server.give_back() && !server.give_back());
     assert_eq!(left(&server), 0);
     drop(alone);
@@ -100,7 +120,7 @@ fn without_makes_there_is_one_slot() {
     assert!(no_slot(&server) && !server.withhold());
     drop(slot);
     assert!(!no_slot(&server));
-    drop(server.alone());
+    drop(alone(&server));
     let process = server.attach(Process::new("make"));
     assert_eq!(process.said_of(FLAGS), None);
 }
@@ -139,7 +159,10 @@ fn the_server_of_a_make_that_runs_us_is_joined() {
     let (one, two) = (server.slot(), server.slot());
     assert!(no_slot(&server) && !pool.take().unwrap());
     drop((one, two));
-    drop(server.alone());
+    let alone = alone(&server);
+    let told = server.attach(Process::new("make").env(FLAGS, ""));
+    assert_eq!(told.said_of(FLAGS).flatten().unwrap(), " -j1");
+    drop(alone);
     assert!(pool.take().unwrap() && !pool.take().unwrap(), "nothing is counted in there");
     // A make of an older style gets the same one by descriptors.
     let server = Server::with(8, Style::Pipe, outer.path(), Some(&flags));
