@@ -31,6 +31,10 @@ const FROM_MAKE: [&str; 5] = ["MAKELEVEL", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS"
 /// caller exported have names of their own: [`is_function`].
 const FROM_BASH: [&str; 4] = ["BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS"];
 
+/// As many open files as a build may have. There are programs that close every number up to the limit when they
+/// start, and hard limits of a thousand million.
+const MOST_FILES: u64 = 65_536;
+
 static LOCK_HOLDER: AtomicU32 = AtomicU32::new(0);
 static PREPARED: Once = Once::new();
 static TEMPORARY: OnceLock<PathBuf> = OnceLock::new();
@@ -88,6 +92,22 @@ pub(super) fn keep_open(command: &mut Command, files: Vec<Arc<OwnedFd>>) {
             }
             Ok(())
         });
+    }
+}
+
+/// Raises the soft limit of open files to the hard one, up to [`MOST_FILES`].
+pub(super) fn raise_open_files(command: &mut Command) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let wanted = hard.min(MOST_FILES);
+    if soft >= wanted {
+        return;
+    }
+    // SAFETY: between fork and exec only setrlimit(2) is called, which is async-signal-safe; it allocates
+    // nothing and takes no lock.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(move || setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_err(io::Error::from));
     }
 }
 

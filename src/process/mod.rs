@@ -111,6 +111,7 @@ pub struct Process {
     limit: Option<Duration>,
     own_group: bool,
     kept: Vec<Arc<OwnedFd>>,
+    many_files: bool,
     view: Option<seeing::View>,
 }
 
@@ -130,6 +131,7 @@ impl Process {
             limit: None,
             own_group: false,
             kept: Vec::new(),
+            many_files: false,
             view: None,
         }
     }
@@ -224,6 +226,13 @@ impl Process {
     #[must_use]
     pub fn in_own_group(mut self) -> Self {
         self.own_group = true;
+        self
+    }
+
+    /// Lets it open as many files as it may: a linker of a large module needs more than the usual 1,024.
+    #[must_use]
+    pub fn with_many_files(mut self) -> Self {
+        self.many_files = true;
         self
     }
 
@@ -402,6 +411,9 @@ impl Process {
         }
         if self.limit.is_some() || self.leads_group() {
             group::lead(&mut command, self.no_terminal);
+        }
+        if self.many_files {
+            inheritance::raise_open_files(&mut command);
         }
         if !self.kept.is_empty() {
             inheritance::keep_open(&mut command, self.kept.clone());

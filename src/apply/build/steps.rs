@@ -98,7 +98,8 @@ fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
 }
 
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
-    let process = job.server.attach(work.inside(process).envs(&work.environment)).in_own_group();
+    let process =
+        job.server.attach(work.inside(process).envs(&work.environment)).in_own_group().with_many_files();
     job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
     let begin = Instant::now();
     let result = process.run_logged(heading, &work.log);
