@@ -168,3 +168,67 @@ fn nothing_of_the_server_is_left() {
     let left = root.names("/var/lib/dkms/.dkms-hook");
     assert!(!left.iter().any(|name| name.starts_with(".tmp")), "{left:?}");
 }
+
+/// A module whose first try ends as if memory had run out.
+fn short_of_memory(root: &FakeRoot, tries: usize) -> ToyModule {
+    let tried = root.path("/var/log/tried");
+    let makefile = meeting(root, 1).replace(
+        "\nall: count\n",
+        &format!(
+            "\nall:\n\t@echo $(MAKEFLAGS) >> {0}; [ `wc -l < {0}` -gt {tries} ] || \
+             {{ echo 'cc1: out of memory allocating 65536 bytes'; exit 1; }}\n\t$(MAKE) -j8 built\nbuilt: count\n",
+            tried.display()
+        ),
+    );
+    ToyModule::new("met", "1").make("make all").file("Makefile", &makefile)
+}
+
+#[test]
+fn what_ran_out_of_memory_is_built_again_alone_with_one_job() {
+    let root = root();
+    short_of_memory(&root, 1).register(&root);
+    let answer = build(&root, "4").expect(0);
+    answer.says(&format!("met/1 for kernel {K}: memory ran out; building it again alone, with one job"));
+    assert_eq!(most_at_once(&root), 1);
+    assert!(log(&root, "met").contains(&format!("\n# command: make -j1 KERNELRELEASE={K} all\n")));
+}
+
+#[test]
+fn what_runs_out_of_memory_twice_is_not_the_sources_fault() {
+    let root = root();
+    short_of_memory(&root, 2).register(&root);
+    let failed = root.hook(&[]);
+    assert!(
+        failed.err.contains("add swap") || failed.out.contains("add swap"),
+        "{} {}",
+        failed.out,
+        failed.err
+    );
+    assert_eq!(root.read("/var/log/tried").lines().count(), 2);
+    // So the next run tries again, though nothing has changed.
+    root.hook(&[]).expect(0);
+    assert!(root.exists(format!("/lib/modules/{K}/updates/dkms/met.ko")));
+}
+
+#[test]
+fn a_build_may_open_more_files_than_its_caller() {
+    let root = root();
+    let limits = root.path("/var/log/limits");
+    let makefile = format!(
+        "ifneq ($(M),)\nobj-m := met.o\nelse\nall:\n\tulimit -Sn > {0}; ulimit -Hn >> {0}\n\t$(MAKE) -C {1} M=$(CURDIR)\nendif\n",
+        limits.display(),
+        root.path(format!("/usr/src/linux-headers-{K}")).display()
+    );
+    ToyModule::new("met", "1").make("make all").file("Makefile", &makefile).register(&root);
+    let program = root.program(Face::Dkms);
+    let mut shell = Command::new("sh");
+    shell.env_clear();
+    for (name, value) in program.get_envs() {
+        value.map(|value| shell.env(name, value));
+    }
+    let link = root.path("/var/log/dkms");
+    std::os::unix::fs::symlink(program.get_program(), &link).unwrap();
+    let text = format!("ulimit -Sn 200; ulimit -Hn 900; exec {} build met/1 -k {K}", link.display());
+    finish(shell.args(["-c", &text])).expect(0);
+    assert_eq!(root.read("/var/log/limits"), "900\n900\n");
+}

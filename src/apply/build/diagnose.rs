@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::memory;
+
 /// How many lines a summary shows.
 const SHOWN: usize = 6;
 
@@ -15,12 +17,20 @@ pub struct Diagnosis {
     pub errors: Vec<String>,
     /// When the machine and not the source is at fault: what to do about it.
     pub trouble: Option<String>,
+    /// When that is a lack of memory.
+    pub out_of_memory: bool,
 }
 
-/// Reads a log. One that cannot be read gives no findings.
-pub fn diagnose(log: &Path, build_dir: &Path, status: i32) -> Diagnosis {
+/// Reads a log. One that cannot be read gives no findings. `kernel_killed`: whether the kernel has killed something
+/// for want of memory since, if that is known.
+pub fn diagnose(log: &Path, build_dir: &Path, status: i32, kernel_killed: Option<bool>) -> Diagnosis {
     let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let mut found = findings(&text.unwrap_or_default(), &build_dir.to_string_lossy());
+    let text = text.unwrap_or_default();
+    let mut found = findings(&text, &build_dir.to_string_lossy());
+    found.out_of_memory = memory::was_short(status, last_command(&text), kernel_killed);
+    if found.out_of_memory {
+        found.trouble = Some(memory::ADVICE.to_owned());
+    }
     if found.trouble.is_none() && matches!(status, 126 | 127) {
         found.trouble = Some("the build cannot start a program; see the log".to_owned());
     }
@@ -59,7 +69,7 @@ fn findings(text: &str, build_dir: &str) -> Diagnosis {
     }
     let prefix = format!("{}/", build_dir.trim_end_matches('/'));
     let errors = errors.into_iter().take(SHOWN).map(|line| shorten(&line.replace(&prefix, ""))).collect();
-    Diagnosis { errors, trouble: machine.map(str::to_owned).or(missing) }
+    Diagnosis { errors, trouble: machine.map(str::to_owned).or(missing), out_of_memory: false }
 }
 
 /// The ways in which compilers, linkers, modpost, patch and configure scripts begin an error.
@@ -87,9 +97,9 @@ fn machine_at_fault(line: &str) -> Option<&'static str> {
         ("error while loading shared libraries", "reinstall the package of the program that cannot load it"),
         ("cannot execute ", "reinstall the compiler"),
         ("Exec format error", "install a compiler for this machine's architecture"),
-        ("Killed signal terminated program", "the machine ran out of memory; use fewer jobs (`-j 1`)"),
-        ("Cannot allocate memory", "the machine ran out of memory; use fewer jobs (`-j 1`)"),
-        ("virtual memory exhausted", "the machine ran out of memory; use fewer jobs (`-j 1`)"),
+        ("Killed signal terminated program", memory::ADVICE),
+        ("Cannot allocate memory", memory::ADVICE),
+        ("virtual memory exhausted", memory::ADVICE),
     ];
     SIGNS.iter().find(|(sign, _)| line.contains(sign)).map(|(_, advice)| *advice)
 }

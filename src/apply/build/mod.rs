@@ -14,6 +14,7 @@ pub(super) mod compress;
 mod diagnose;
 mod effort;
 mod makefiles;
+mod memory;
 pub mod phases;
 pub mod place;
 pub(super) mod publish;
@@ -113,6 +114,8 @@ pub struct Failure {
     pub toolchain_trouble: bool,
     /// What to do next.
     pub hint: Option<String>,
+    /// True when a command ended for want of memory.
+    pub out_of_memory: bool,
 }
 
 impl Failure {
@@ -124,6 +127,7 @@ impl Failure {
             first_errors: Vec::new(),
             toolchain_trouble: false,
             hint: None,
+            out_of_memory: false,
         }
     }
 

@@ -7,7 +7,7 @@ use super::place::Place;
 use super::publish::{self, Staging};
 use super::stand_ins::StandIns;
 use super::workspace::Workspace;
-use super::{Built, BuiltModule, Failure, Job, checks, effort, results, stand_ins, steps, uses};
+use super::{Built, BuiltModule, Failure, Job, checks, effort, memory, results, stand_ins, steps, uses};
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signed, Signer};
 use crate::elf::Compression;
@@ -82,23 +82,34 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
     Ok(Prepared { source, environment, signer, dependencies, llvm: toolchain.llvm, mismatch })
 }
 
-/// Runs the source's own steps and finishes the modules in a staging directory. Writes nowhere else.
+/// Runs the source's own steps and finishes the modules in a staging directory. Writes nowhere else. Where memory ran
+/// out, it is tried once more, alone.
 ///
 /// # Errors
 /// What failed. The build directory stays as it is.
 pub fn work(job: &Job<'_>, prepared: Prepared, place: &Place) -> Result<Made, Unmade> {
-    let Prepared { source, mut environment, signer, dependencies, llvm, mismatch } = prepared;
+    let worked = attempt(job, &prepared, place);
+    if !matches!(&worked, Err(unmade) if unmade.failure.out_of_memory) {
+        return worked;
+    }
+    match memory::try_again(job) {
+        Some(_alone) => attempt(job, &prepared, place),
+        None => worked,
+    }
+}
+
+fn attempt(job: &Job<'_>, prepared: &Prepared, place: &Place) -> Result<Made, Unmade> {
+    let mut environment = prepared.environment.clone();
     let stand_ins = stand_ins::put_first(job, &mut environment);
-    let work = Workspace::prepare(job, &source, environment, place)?;
-    if let Err(Unsigned { why, fault: true }) = &signer {
+    let work = Workspace::prepare(job, &prepared.source, environment, place)?;
+    if let Err(Unsigned { why, fault: true }) = &prepared.signer {
         work.warn(job, format!("modules are not signed: {why}"));
     }
-    if let Some(mismatch) = mismatch {
+    if let Some(mismatch) = &prepared.mismatch {
         work.warn(job, mismatch);
     }
-    match compile(job, &work, &stand_ins, llvm)
-        .and_then(|()| finish(job, &work, signer.as_ref(), &dependencies))
-    {
+    let compiled = compile(job, &work, &stand_ins, prepared.llvm);
+    match compiled.and_then(|()| finish(job, &work, prepared.signer.as_ref(), &prepared.dependencies)) {
         Ok((staging, kind, signed, uses)) => Ok(Made { work, staging, kind, signed, uses, stand_ins }),
         Err(failure) => Err(Unmade { failure, work: Some(Box::new(work)) }),
     }

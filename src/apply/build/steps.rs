@@ -78,7 +78,7 @@ pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&
 /// without their number.
 pub(super) fn make(job: &Job<'_>, work: &Workspace, first: &StandIns, llvm: bool) -> Result<(), Failure> {
     let command = |jobs| make_command(&job.conf.make, jobs, job.cell.kernel.as_str(), llvm);
-    let shown = command(Some(job.server.limit()));
+    let shown = command(Some(job.server.jobs_now()));
     let run = if job.server.is_shared() { first.by_name(&command(None)) } else { shown.clone() };
     let remarks = remarks(job, work);
     remarks.warnings.iter().for_each(|warning| work.warn(job, warning));
@@ -116,10 +116,11 @@ fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> R
 }
 
 fn diagnosed(work: &Workspace, kind: Kind, what: String, status: i32) -> Failure {
-    let found = diagnose(&work.log, &work.seen, status);
+    let found = diagnose(&work.log, &work.seen, status, work.kernel_killed());
     let mut failure = Failure::new(kind, what);
     failure.first_errors = found.errors;
     failure.toolchain_trouble = found.trouble.is_some();
+    failure.out_of_memory = found.out_of_memory;
     failure.hint = found.trouble;
     failure
 }

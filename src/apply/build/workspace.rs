@@ -11,7 +11,7 @@ use super::{Failure, Job};
 use crate::apply::sign::Environment;
 use crate::fs::copy::{CopyError, copy_tree, remove_tree};
 use crate::fs::root::Root;
-use crate::process::{Process, QUERY_LIMIT};
+use crate::process::{Process, QUERY_LIMIT, shortage};
 use crate::tree::layout::MAKE_LOG;
 
 /// A build under way.
@@ -29,6 +29,8 @@ pub(super) struct Workspace {
     pub warnings: RefCell<Vec<String>>,
     /// How long its commands took so far.
     pub took: Cell<Duration>,
+    /// How many processes the kernel had killed for want of memory when it began.
+    kills: Option<u64>,
     root: Root,
 }
 
@@ -43,8 +45,8 @@ impl Workspace {
         let Place { dir, seen } = place.clone();
         let root = job.layout.root.clone();
         let log = dir.join(MAKE_LOG);
-        let (warnings, took) = (RefCell::default(), Cell::default());
-        let work = Self { dir, seen, log, environment, warnings, took, root };
+        let (warnings, took, kills) = (RefCell::default(), Cell::default(), shortage::kills());
+        let work = Self { dir, seen, log, environment, warnings, took, kills, root };
         remove_tree(&work.dir).map_err(|e| Failure::io(job, "remove", &work.dir, &e))?;
         if let Err(error) = work.fill(job, source) {
             // Half a copy would look like a build to inspect, and may fill the disk.
@@ -72,6 +74,11 @@ impl Workspace {
         // The source may bring a log of its author's last build.
         let _ = fs::remove_file(&self.log);
         fs::write(&self.log, text).map_err(|e| Failure::io(job, "write", &self.log, &e))
+    }
+
+    /// Whether the kernel has killed a process for want of memory since; `None` where that is not known.
+    pub fn kernel_killed(&self) -> Option<bool> {
+        Some(shortage::kills()? > self.kills?)
     }
 
     /// A path as messages name it: from inside the root, and of the build directory as commands see it.

@@ -92,6 +92,7 @@ impl Executor<'_> {
             log: None,
             first_errors: Vec::new(),
             toolchain_trouble: false,
+            out_of_memory: false,
             hint: error.hint.clone(),
         };
         if let Err(error) = self.record_failure(cell, facts.clone(), (**inputs).clone(), &failure) {

@@ -157,6 +157,11 @@ impl Server {
         self.0.limit
     }
 
+    /// How many jobs one that begins now may run, at most; 0 when there is no limit.
+    pub fn jobs_now(&self) -> usize {
+        if self.0.state().alone { 1 } else { self.limit() }
+    }
+
     /// Whether makes take their jobs from it. Where they do, none of them needs a number of jobs.
     pub fn is_shared(&self) -> bool {
         self.0.tokens.is_some()
