@@ -8,6 +8,7 @@ use super::long::Long;
 use super::schedule::{Manner, Node};
 use crate::apply::build;
 use crate::model::ids::{Cell, ModuleId};
+use crate::model::own_writes::OwnWrites;
 use crate::model::record::Effort;
 use crate::plan::{Action, Plan};
 use crate::process::can_see;
@@ -131,17 +132,20 @@ fn long_steps(plan: &Plan) -> impl Iterator<Item = (usize, Long<'_>)> {
     plan.steps.iter().enumerate().filter_map(|(step, of)| Some((step, Long::of(&of.action)?)))
 }
 
-/// Whether the commands of a build may write into the source: what one of two builds writes there, the other one
-/// would be told to have seen changed by somebody else. Where that cannot be told, they may.
+/// Whether the commands of a build may write into the source. Then another build at the same time could read what is
+/// written there for this one, and would see somebody change the source. They may where they did before, where there
+/// are scripts, where the command of make names the source, and where nobody can tell.
 fn writes_into_its_source(executor: &Executor<'_>, cell: &Cell) -> bool {
-    let known = state::known(state::own_writes(executor.observer.layout, &cell.module));
-    if known.is_some_and(|known| known != Default::default()) {
+    let layout = executor.observer.layout;
+    let known = state::known(state::own_writes(layout, &cell.module));
+    if known.is_some_and(|known| known != OwnWrites::default()) {
         return true;
     }
-    match executor.conf(cell).1 {
-        Ok(Some(conf)) => conf.scripts.pre_build.is_some() || conf.scripts.post_build.is_some(),
-        Ok(None) | Err(_) => true,
-    }
+    let Ok(Some(conf)) = executor.conf(cell).1 else { return true };
+    let (source, link) = (executor.observer.source_dir(&cell.module), layout.source_link(&cell.module));
+    let names = [layout.shown(&source), layout.shown(&link), source, link];
+    let named = names.iter().any(|path| conf.make.contains(&*path.to_string_lossy()));
+    named || conf.scripts.pre_build.is_some() || conf.scripts.post_build.is_some()
 }
 
 /// Whether a child can see a directory in the place of another. One tries.
