@@ -11,7 +11,7 @@ use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
 use crate::observe::distribution::Distribution;
 use crate::process::{Output, Process};
-use crate::progress::Report;
+use crate::progress::{Aside, Report};
 use crate::tree::layout::Layout;
 use crate::tree::notes;
 
@@ -42,7 +42,10 @@ pub fn make(
             notes::initramfs_begins(layout, kernel)?;
             told = true;
         }
-        match run(&order) {
+        let aside = Aside::begin(report);
+        let ran = run(&order);
+        drop(aside);
+        match ran {
             Ok(()) => {
                 let found = boot::look_for_files(layout, kernel);
                 let made = if order.beside { found.newest() } else { found.oldest() };

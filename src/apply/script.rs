@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::conf::model::Context;
 use crate::model::ids::ModuleId;
 use crate::process::{Output, Process, find_program};
-use crate::progress::Report;
+use crate::progress::{Aside, Report};
 use crate::tree::layout::Layout;
 
 /// A script that was found, with its arguments.
@@ -75,6 +75,7 @@ pub fn run(
         .env("module_version", module.version.as_str())
         .env("kernelver", context.kernel.as_ref().map_or("", |kernel| kernel.as_str()))
         .env("arch", context.arch.as_str());
+    let _aside = Aside::begin(report);
     match process.run(Output::Inherit) {
         Ok(status) => status,
         Err(error) => {

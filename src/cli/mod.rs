@@ -11,8 +11,8 @@ pub mod worker;
 use std::ffi::OsString;
 use std::path::Path;
 
+use crate::display::{Display, Wish};
 use crate::machine::Machine;
-use crate::progress::Console;
 use screen::Screen;
 
 /// Which program this is called as decides: `dkms`, or anything else for `dkms-hook`.
@@ -30,7 +30,12 @@ fn dkms_main(words: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(invocation) => invocation,
         Err(code) => return code,
     };
-    let report = Console::new(invocation.quiet);
+    let report = Display::new(Wish {
+        quiet: invocation.quiet,
+        verbose: invocation.settings.verbose,
+        exact: true,
+        person: worker::is_a_person,
+    });
     // There is no option for another root: DKMS has none.
     let machine = match root::enter(None).and_then(|root| Machine::open(root, &invocation.settings, &report))
     {

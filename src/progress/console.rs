@@ -1,4 +1,4 @@
-//! The listener without a terminal's arts: lines on standard output and standard error.
+//! The listener that writes lines, to a terminal as to a file.
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard};
@@ -9,37 +9,54 @@ use super::{Report, Said};
 #[derive(Debug, Default)]
 pub struct Console {
     quiet: bool,
-    /// A heading was written that waits for its end, on a line that is not ended.
-    open: Mutex<bool>,
+    heading: Mutex<Heading>,
+}
+
+/// The heading of a step whose end has not been told.
+#[derive(Debug, Default)]
+struct Heading {
+    /// Its text, when something else was written since.
+    left: Option<String>,
+    /// Its text, when it is the line that is being written.
+    open: Option<String>,
 }
 
 impl Console {
     /// A console; with `quiet`, only warnings are shown.
     pub fn new(quiet: bool) -> Self {
-        Self { quiet, open: Mutex::new(false) }
+        Self { quiet, ..Self::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.open.lock().unwrap_or_else(|e| e.into_inner())
+    fn lock(&self) -> MutexGuard<'_, Heading> {
+        self.heading.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Nothing comes between what is written while the lock is held.
-    fn say(&self, open: &mut bool, said: &Said) {
+    fn say(&self, heading: &mut Heading, said: &Said) {
         let mut out = std::io::stdout();
         if self.quiet && !matches!(said, Said::Warning(_)) {
             return;
         }
-        if *open && !matches!(said, Said::End(_)) {
+        if let Some(left) = heading.open.take_if(|_| !matches!(said, Said::End(_))) {
             let _ = writeln!(out);
+            heading.left = Some(left);
         }
-        *open = matches!(said, Said::Begin(_));
         // A reader that has gone away stops nothing.
         let _ = match said {
             Said::Line(text) => writeln!(out, "{text}"),
             Said::Warning(text) => writeln!(std::io::stderr(), "Warning: {text}"),
-            Said::Begin(what) => write!(out, "{what}...").and_then(|()| out.flush()),
-            Said::End(0) => writeln!(out, " done."),
-            Said::End(status) => writeln!(out, " failed (exit status {status})."),
+            Said::Begin(what) => {
+                *heading = Heading { open: Some(what.clone()), left: None };
+                write!(out, "{what}...").and_then(|()| out.flush())
+            }
+            Said::End(status) => {
+                let begin = heading.left.take().map(|what| format!("{what}...")).unwrap_or_default();
+                heading.open = None;
+                match status {
+                    0 => writeln!(out, "{begin} done."),
+                    status => writeln!(out, "{begin} failed (exit status {status})."),
+                }
+            }
         };
     }
 }
@@ -62,7 +79,7 @@ impl Report for Console {
     }
 
     fn together(&self, said: &[Said]) {
-        let mut open = self.lock();
-        said.iter().for_each(|said| self.say(&mut open, said));
+        let mut heading = self.lock();
+        said.iter().for_each(|said| self.say(&mut heading, said));
     }
 }

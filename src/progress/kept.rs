@@ -52,6 +52,21 @@ impl Report for Kept<'_> {
 
     fn end(&self, status: i32) {
         self.keep(Said::End(status));
+        self.to.command_ended();
+    }
+
+    fn hold(&self) {
+        // What was said before comes before what is said aside.
+        self.give();
+        self.to.hold();
+    }
+
+    fn release(&self) {
+        self.to.release();
+    }
+
+    fn command_ended(&self) {
+        self.to.command_ended();
     }
 
     fn task_begins(&self, task: &Task) {

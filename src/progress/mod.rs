@@ -38,10 +38,35 @@ pub trait Report: Sync {
         }
     }
 
+    /// From now on somebody else uses the terminal, as [`Aside`] says.
+    fn hold(&self) {}
+    /// Who used the terminal is done with it.
+    fn release(&self) {}
+
+    /// A command of some task has just ended: who follows logs reads them now.
+    fn command_ended(&self) {}
     /// A task begins. Several may be under way at once.
     fn task_begins(&self, _task: &Task) {}
     /// The task with this number has ended, after this time.
     fn task_ends(&self, _number: usize, _outcome: Outcome, _took: Duration) {}
+}
+
+/// While there is one, something else uses the terminal: a script that prints, a program that asks a question.
+/// Nothing moves there meanwhile.
+pub struct Aside<'r>(&'r dyn Report);
+
+impl<'r> Aside<'r> {
+    /// Begins it.
+    pub fn begin(report: &'r dyn Report) -> Self {
+        report.hold();
+        Self(report)
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
 }
 
 /// One call of [`Report`], kept.

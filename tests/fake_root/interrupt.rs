@@ -44,14 +44,12 @@ fn begun(root: &FakeRoot, face: Face, words: &[&str], env: &[(&str, &str)]) -> (
     command.args(words).envs(env.iter().copied()).process_group(0);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begin = Instant::now();
-    loop {
-        if let Ok(text) = std::fs::read_to_string(root.path(PIDS)) {
-            let pids = text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect();
-            return (child, pids);
-        }
+    while !root.exists(PIDS) {
         assert!(begin.elapsed() < Duration::from_secs(60), "make never began");
         std::thread::sleep(Duration::from_millis(5));
     }
+    let pids = root.read(PIDS);
+    (child, pids.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect())
 }
 
 fn answer(child: Child) -> Answer {

@@ -48,6 +48,7 @@ mod kernels;
 mod key_places;
 mod mktarball;
 mod own_writes;
+mod progress;
 mod races;
 mod rpm_events;
 mod secure_boot;

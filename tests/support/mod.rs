@@ -10,6 +10,7 @@ pub mod packages;
 pub mod program;
 pub mod signing;
 pub mod snapshot;
+pub mod terminal;
 pub mod toy_kernel;
 pub mod trace;
 pub mod type_tables;

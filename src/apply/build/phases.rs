@@ -17,6 +17,7 @@ use crate::model::error::Kind;
 use crate::model::record::Effort;
 use crate::model::uses::Uses;
 use crate::process::interrupt;
+use crate::progress::Aside;
 
 /// A build that can begin.
 #[derive(Debug)]
@@ -154,7 +155,10 @@ fn keep_log(job: &Job<'_>, work: Option<&Workspace>, mut failure: Failure) -> Fa
 fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> {
     let kernel = KernelFiles::of(&job.cell.kernel, job.context);
     let recipe = recipe(job.layout, job.settings, &kernel, job.distro);
+    // For a passphrase.
+    let asking = job.may_ask.then(|| Aside::begin(job.report));
     let signer = recipe.and_then(|recipe| Signer::new(recipe, environment.clone(), job.may_ask));
+    drop(asking);
     match &signer {
         Ok(signer) if job.verbose => {
             signer.prologue(job.layout).iter().for_each(|line| job.report.line(line))

@@ -9,7 +9,7 @@ use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
 use crate::apply::tell;
 use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
-use crate::progress::{Console, Report};
+use crate::progress::Report;
 
 /// A call of a hook file. None of them ends with another status than 0, so their words are not left to
 /// the parser of arguments: what they are called with may grow.
@@ -91,7 +91,7 @@ impl Event {
     }
 
     /// Does what the event asks for, with what [`Self::input`] gave.
-    pub(super) fn carry_out(&self, machine: &Machine, input: &[String], report: &Console) -> Result<()> {
+    pub(super) fn carry_out(&self, machine: &Machine, input: &[String], report: &dyn Report) -> Result<()> {
         match self {
             Self::Deb { words } => deb(machine, words, report),
             Self::KernelInstall { words } => {
@@ -165,7 +165,7 @@ fn targets() -> Vec<String> {
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
 }
 
-fn deb(machine: &Machine, words: &[OsString], report: &Console) -> Result<()> {
+fn deb(machine: &Machine, words: &[OsString], report: &dyn Report) -> Result<()> {
     let kernel = || {
         let release = words
             .get(1)

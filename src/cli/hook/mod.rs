@@ -12,7 +12,8 @@ use crate::cli::dkms::module_postinst;
 use crate::cli::incoming;
 use crate::cli::root::enter;
 use crate::cli::screen::{Screen, print, to_json};
-use crate::cli::worker::Worker;
+use crate::cli::worker::{self, Worker};
+use crate::display::{Display, Wish};
 use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::fit::Rebuild;
@@ -20,7 +21,7 @@ use crate::model::ids::KernelRelease;
 use crate::model::record::Overrides;
 use crate::model::request::{Request, Wanted};
 use crate::plan::{Note, Options, Plan};
-use crate::progress::{Console, Report};
+use crate::progress::Report;
 use crate::report::{json, overview, plan_text, settings_text, why};
 use crate::settings::Given;
 
@@ -110,6 +111,17 @@ enum Command {
     },
 }
 
+impl Cli {
+    fn display(&self) -> Display {
+        let person: fn() -> bool = match self.command {
+            // Hooks, and what packages' scripts call: what they print is kept in a log.
+            Some(Command::Event(_) | Command::Incoming(_) | Command::ModulePostinst { .. }) => || false,
+            _ => worker::is_a_person,
+        };
+        Display::new(Wish { quiet: false, verbose: self.verbose > 0, exact: false, person })
+    }
+}
+
 /// Runs the command and returns its exit status.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<OsString> = words.into_iter().collect();
@@ -124,7 +136,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
     let level = ["warn", "info", "debug"][usize::from(cli.verbose.min(2))];
     let env = env_logger::Env::default().filter_or("DKMS_HOOK_LOG", level);
     let _ = env_logger::Builder::from_env(env).format_timestamp(None).try_init();
-    let report = Console::new(false);
+    let report = cli.display();
     match run(&cli, &report) {
         Ok(code) => code,
         Err(error) => {
@@ -138,7 +150,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn run(cli: &Cli, report: &Console) -> Result<u8> {
+fn run(cli: &Cli, report: &Display) -> Result<u8> {
     if cli.command.is_some() && cli.purge_missing {
         return Err(Error::new(Kind::Misuse(2), "--purge-missing goes with no command"));
     }
@@ -173,7 +185,7 @@ fn run(cli: &Cli, report: &Console) -> Result<u8> {
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, &input, report).map(|()| 0),
         Some(Command::ModulePostinst { args }) => {
-            let mut worker = Worker::new(machine, Console::new(false));
+            let mut worker = Worker::new(machine, cli.display());
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
             Ok(module_postinst(&mut worker, args, &mut Screen::new(&mut out, &mut err)))
         }
@@ -215,7 +227,7 @@ fn kernels(names: &[String]) -> Result<Option<Vec<KernelRelease>>> {
     Ok((!kernels.is_empty()).then_some(kernels))
 }
 
-fn bring_in_line(cli: &Cli, machine: &Machine, report: &Console) -> Result<u8> {
+fn bring_in_line(cli: &Cli, machine: &Machine, report: &Display) -> Result<u8> {
     let request = Request::Reconcile { kernels: kernels(&cli.kernel)?, retry: false };
     let options = Options { kernel_event: true, purge_missing: cli.purge_missing, ..Options::default() };
     if cli.json {
@@ -241,7 +253,7 @@ fn carry_out(
     request: &Request,
     options: &Options,
     dry_run: bool,
-    report: &Console,
+    report: &Display,
 ) -> Result<u8> {
     let person = !dpkg::in_maintainer_script();
     let overrides = Overrides::default();

@@ -9,6 +9,7 @@ use crate::apply::tree;
 use crate::cli::engine::{Engine, Failure, KeyPair, Need, Options, Outcome, Target, already_added};
 use crate::conf::model::{Conf, ConfError};
 use crate::conf::{self, Strictness};
+use crate::display::Display;
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::copy_tree;
 use crate::fs::same::same_place;
@@ -23,7 +24,7 @@ use crate::model::settings::Settings;
 use crate::model::system::Now;
 use crate::model::version;
 use crate::plan::{Action, InitramfsDuty, Note};
-use crate::progress::{Console, Report};
+use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::lock;
 use crate::tree::notes;
@@ -35,7 +36,7 @@ mod archives;
 #[derive(Debug)]
 pub struct Worker {
     machine: Machine,
-    report: Console,
+    report: Display,
     caller: Caller,
 }
 
@@ -58,9 +59,14 @@ impl Caller {
     }
 }
 
+/// Whether a person runs the command, and no package's script.
+pub(super) fn is_a_person() -> bool {
+    Caller::here() == Caller::Person
+}
+
 impl Worker {
     /// Works on a machine, telling progress to `report`.
-    pub fn new(machine: Machine, report: Console) -> Self {
+    pub fn new(machine: Machine, report: Display) -> Self {
         let caller = Caller::here();
         Self { machine: Machine { anew: caller == Caller::Person, ..machine }, report, caller }
     }
