@@ -9,7 +9,7 @@ use crate::apply::run::{Done, Executor, Flags};
 use crate::boot;
 use crate::fs::root::Root;
 use crate::model::error::{Error, Kind, Result};
-use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleName};
 use crate::model::record::Overrides;
 use crate::model::request::{Goal, Request};
 use crate::model::settings::Settings;
@@ -25,6 +25,9 @@ use crate::tree::layout::Layout;
 use crate::tree::lock;
 use crate::tree::notes;
 
+pub use nested::not_of_itself;
+
+mod nested;
 mod refresh;
 mod sources;
 mod stopped;
@@ -217,7 +220,7 @@ impl Machine {
             }
             lock => lock?,
         };
-        if lock.is_nested() && !may_nest(request)? {
+        if lock.is_nested() && !nested::may_nest(request)? {
             report.line("Called from within a running dkms-hook; that run will do the work.");
             return Ok(Ran { system, plan: Plan::default(), done: Vec::new() });
         }
@@ -230,6 +233,9 @@ impl Machine {
         let (system, plan) = self.look_closer(glance, request, options, overrides, &holdings);
         let observer = self.observer_for(request, overrides);
         let executor = Executor::new(observer, &system, options, flags, &holdings, report);
+        if lock.is_nested() {
+            nested::may_change(&self.layout, &plan)?;
+        }
         let done = executor.run(&plan);
         if plan.is_empty() {
             self.refresh(&system);
@@ -337,37 +343,6 @@ fn indexed_anew<'a>(plan: &'a Plan, done: &[Done]) -> BTreeSet<&'a KernelRelease
             _ => None,
         })
         .collect()
-}
-
-/// Whether a script of a run under way may have this done. What is about everything is that run's
-/// own business; the module that the script belongs to is being worked on.
-///
-/// # Errors
-/// When it is about that very module.
-fn may_nest(request: &Request) -> Result<bool> {
-    let module = match request {
-        Request::Bring { module, .. } | Request::Remove { module, .. } => module,
-        Request::Reconcile { .. }
-        | Request::Autoinstall { .. }
-        | Request::Resign { .. }
-        | Request::KernelRemoved { .. } => return Ok(false),
-    };
-    not_of_itself(module)?;
-    Ok(true)
-}
-
-/// A script of a run under way must not touch the module that it belongs to.
-///
-/// # Errors
-/// When it would.
-pub fn not_of_itself(module: &ModuleId) -> Result<()> {
-    // Every script of a module is told whose it is.
-    if std::env::var("module").is_ok_and(|name| name == module.name.as_str()) {
-        let text =
-            format!("a script of {} runs this command while that module is being changed", module.name);
-        return Err(Error::new(Kind::ModuleBusy, text).hint("remove the call from the script"));
-    }
-    Ok(())
 }
 
 /// Whether a run did what `post_transaction` is for: modules came or went. Asked for one thing, DKMS

@@ -19,6 +19,10 @@ use super::search::search_path;
 /// lock: that ancestor's process id.
 pub const PARENT_VARIABLE: &str = "DKMS_HOOK_PARENT";
 
+/// The variable that tells a call of this program that what called it runs beside the run that holds the lock, which
+/// does not wait for it just now.
+pub const WORK_VARIABLE: &str = "DKMS_HOOK_AT_WORK";
+
 /// Variables of the caller that no child sees: they would change what a build produces. DKMS
 /// clears the first five.
 const CLEARED: [&str; 5] = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"];
@@ -73,6 +77,7 @@ pub(super) fn set_variables(command: &mut Command) {
         pid => pid,
     };
     command.env(PARENT_VARIABLE, holder.to_string());
+    command.env_remove(WORK_VARIABLE);
     if let Some(dir) = TEMPORARY.get() {
         command.env("TMPDIR", dir);
     }

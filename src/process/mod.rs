@@ -32,7 +32,7 @@ pub use search::{find_program, not_found, search_path};
 pub use seeing::can_see;
 
 pub use inheritance::{
-    PARENT_VARIABLE, find_temporary_directory, forget_variables, prepare, set_lock_holder,
+    PARENT_VARIABLE, WORK_VARIABLE, find_temporary_directory, forget_variables, prepare, set_lock_holder,
 };
 
 /// How long a program may take that only answers a question (a version, the owner of a file). Such programs

@@ -25,12 +25,15 @@ use crate::process::{PARENT_VARIABLE, set_lock_holder};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 use crate::tree::recover;
+use crate::tree::turn;
 
 /// Held while in scope.
 #[derive(Debug)]
 pub struct Lock {
     /// `None` when an ancestor holds it.
     file: Option<File>,
+    /// Where an ancestor holds it and others work under it, too: our turn.
+    _turn: Option<turn::Guest>,
     /// What stat(2) said of the file before this run wrote to it.
     found: Option<Used>,
 }
@@ -109,7 +112,7 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
             let other = written_in(&path);
             if let Some(ancestor) = ancestor().filter(|ancestor| other == Some(*ancestor)) {
                 set_lock_holder(ancestor);
-                return Ok(Lock { file: None, found: None });
+                return Ok(Lock { file: None, _turn: turn::of_a_guest(layout), found: None });
             }
             let whose = other.map(|pid| format!(" (process {pid})")).unwrap_or_default();
             report.line(&format!("Waiting for another run{whose} to finish."));
@@ -127,7 +130,7 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
     let found = file.metadata().ok().as_ref().and_then(Used::of);
     let _ = file.set_len(0);
     let _ = writeln!(file, "{}", std::process::id());
-    Ok(Lock { file: Some(file), found })
+    Ok(Lock { file: Some(file), _turn: None, found })
 }
 
 /// Opens the lock file, or makes it. One that an earlier version left open to others is closed to them.

@@ -10,3 +10,4 @@ pub mod notes;
 pub mod recover;
 pub mod registry;
 pub mod state;
+pub mod turn;

@@ -53,6 +53,8 @@ fn remove_unfinished_builds(layout: &Layout, began: SystemTime) {
         if since(&layout.make_log(&id)) && !has_failed(layout, &id, began) {
             let _ = remove_tree(&layout.build_dir(&id));
         }
+        // The empty directory in whose place each of several builds saw its own.
+        let _ = std::fs::remove_dir(layout.build_dir(&id));
     }
 }
 

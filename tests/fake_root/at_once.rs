@@ -92,6 +92,47 @@ fn one_that_fails_stops_only_what_depends_on_it() {
     assert_eq!(built, dirs);
 }
 
+/// A module whose PRE_BUILD runs this program with `words` while the build of another one, `beside`, waits for it to end.
+fn calling(root: &FakeRoot, words: &str) {
+    let program = env!("CARGO_BIN_EXE_dkms-hook");
+    let (dir, log) = (root.layout.root.dir().display(), root.path("/var/log"));
+    let log = log.display();
+    let wait = "tries=0\nwhile [ ! -e FILE ]; do\ntries=$((tries + 1))\n[ $tries -lt 1200 ] || exit 9\nsleep 0.05\ndone\n";
+    let script = format!(
+        "#!/bin/sh\n{}DKMS_HOOK_ROOT={dir} bash -c 'exec -a dkms {program} {words}' > {log}/said 2>&1\n\
+         echo $? > {log}/status.new\nmv {log}/status.new {log}/status\n",
+        wait.replace("FILE", &format!("{log}/beside"))
+    );
+    let beside = format!("#!/bin/sh\ntouch {log}/beside\n{}", wait.replace("FILE", &format!("{log}/status")));
+    ToyModule::new("caller", "1").executable("call.sh", &script).line("PRE_BUILD=call.sh").register(root);
+    ToyModule::new("beside", "1").executable("wait.sh", &beside).line("PRE_BUILD=wait.sh").register(root);
+}
+
+#[test]
+fn a_script_of_a_build_can_install_another_module_while_others_build() {
+    let root = root(2);
+    ToyModule::new("third", "1").line("AUTOINSTALL=no").register(&root);
+    calling(&root, &format!("install third/1 -k {K}"));
+    root.hook(&[]).expect(0);
+    assert_eq!(root.read("/var/log/status"), "0\n", "{}", root.read("/var/log/said"));
+    assert_eq!(installed(&root), ["beside.ko", "caller.ko", "third.ko"]);
+    assert!(root.read(format!("/lib/modules/{K}/modules.dep")).contains("third.ko"));
+    root.hook(&[]).expect(0).says("nothing to do");
+    assert!(!root.exists("/var/lib/dkms/.dkms-hook/.tmp-turn"));
+}
+
+#[test]
+fn a_script_of_a_build_leaves_alone_what_is_being_built() {
+    let root = root(2);
+    calling(&root, &format!("build beside/1 -k {K}"));
+    root.hook(&[]).expect(0);
+    let said = root.read("/var/log/said");
+    assert!(said.contains("beside/1 is being built by the run"), "{said}");
+    assert_ne!(root.read("/var/log/status"), "0\n");
+    assert_eq!(installed(&root), ["beside.ko", "caller.ko"]);
+    root.hook(&[]).expect(0).says("nothing to do");
+}
+
 /// Three modules, of which two depend on nothing, for two kernels.
 fn many() -> FakeRoot {
     let root = root(3);

@@ -235,6 +235,7 @@ fn put_in_place(
     kind: Compression,
 ) -> Result<Vec<BuiltModule>, Failure> {
     let target = job.layout.cell(job.cell);
+    work.beside.set(false);
     let published =
         staging.publish(job.layout, job.cell).map_err(|e| Failure::io(job, "put in place", &target, &e))?;
     let after = steps::script(job, work, "post_build", job.conf.scripts.post_build.as_deref())

@@ -11,7 +11,7 @@ use super::{Failure, Job};
 use crate::apply::sign::Environment;
 use crate::fs::copy::{CopyError, copy_tree, remove_tree};
 use crate::fs::root::Root;
-use crate::process::{Process, QUERY_LIMIT, shortage};
+use crate::process::{Process, QUERY_LIMIT, WORK_VARIABLE, shortage};
 use crate::tree::layout::MAKE_LOG;
 
 /// A build under way.
@@ -29,6 +29,8 @@ pub(super) struct Workspace {
     pub warnings: RefCell<Vec<String>>,
     /// How long its commands took so far.
     pub took: Cell<Duration>,
+    /// Its commands run beside whoever holds the lock, and not while that waits for them.
+    pub beside: Cell<bool>,
     /// How many processes the kernel had killed for want of memory when it began.
     kills: Option<u64>,
     root: Root,
@@ -46,7 +48,8 @@ impl Workspace {
         let root = job.layout.root.clone();
         let log = dir.join(MAKE_LOG);
         let (warnings, took, kills) = (RefCell::default(), Cell::default(), shortage::kills());
-        let work = Self { dir, seen, log, environment, warnings, took, kills, root };
+        let beside = Cell::new(true);
+        let work = Self { dir, seen, log, environment, warnings, took, beside, kills, root };
         remove_tree(&work.dir).map_err(|e| Failure::io(job, "remove", &work.dir, &e))?;
         if let Err(error) = work.fill(job, source) {
             // Half a copy would look like a build to inspect, and may fill the disk.
@@ -93,6 +96,7 @@ impl Workspace {
     /// A command that runs in the build directory, unless it names another.
     pub fn inside(&self, process: Process) -> Process {
         let process = process.in_dir_unless_set(&self.seen);
+        let process = if self.beside.get() { process.env(WORK_VARIABLE, "1") } else { process };
         if self.dir == self.seen { process } else { process.seeing(&self.dir, &self.seen) }
     }
 

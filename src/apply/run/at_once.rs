@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::process::interrupt;
 use crate::process::jobserver::Server;
 use crate::progress::{Expected, Kept, Outcome, Report, Task};
 use crate::tree::layout::MAKE_LOG;
+use crate::tree::turn::Turn;
 
 /// A plan on its way.
 struct Run<'r> {
@@ -142,6 +143,8 @@ impl<'r> Run<'r> {
         'r: 's,
     {
         let (sender, ended) = channel();
+        // In here: whoever waits for it is not to wait for the end of this scope.
+        let mut turn = self.take_turn();
         loop {
             // What is in place may be what others wait for.
             while let Ok(ended) = ended.try_recv() {
@@ -153,12 +156,42 @@ impl<'r> Run<'r> {
                     Some(long) => self.begin(step, long, scope, &sender),
                     None => self.here(step),
                 },
-                Next::Wait => match ended.recv() {
-                    Ok(ended) => self.commit(ended),
+                Next::Wait => match self.wait(&ended, turn.as_mut()) {
+                    Some(ended) => self.commit(ended),
                     // This thread can send itself.
-                    Err(_) => break,
+                    None => break,
                 },
             }
+            self.list(turn.as_mut());
+        }
+    }
+
+    /// Whoever is called by a build while others are under way waits for its turn.
+    fn take_turn(&self) -> Option<Turn> {
+        if self.prospect.at_once == 1 {
+            return None;
+        }
+        let turn = Turn::begin(self.executor.observer.layout);
+        turn.inspect_err(|error| log::warn!("scripts of builds may disturb each other: {error}")).ok()
+    }
+
+    /// Waits for the end of some work. Meanwhile what is called by builds has its turn.
+    fn wait(&self, ended: &Receiver<Ended<'r>>, turn: Option<&mut Turn>) -> Option<Ended<'r>> {
+        let Some(turn) = turn else { return ended.recv().ok() };
+        turn.give();
+        let ended = ended.recv().ok();
+        if turn.take_back() {
+            // It may have installed something.
+            self.executor.holdings.forget();
+        }
+        ended
+    }
+
+    /// Lists what is being built.
+    fn list(&self, turn: Option<&mut Turn>) {
+        let modules = self.under_way.values().map(|under_way| &under_way.cell.module);
+        if let Some(Err(error)) = turn.map(|turn| turn.list(modules)) {
+            log::warn!("{error}");
         }
     }
 
