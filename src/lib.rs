@@ -24,6 +24,8 @@ pub mod cli;
 #[expect(clippy::disallowed_methods)]
 pub mod conf;
 #[expect(clippy::disallowed_methods)]
+pub mod depmod;
+#[expect(clippy::disallowed_methods)]
 pub mod display;
 #[expect(clippy::disallowed_methods)]
 pub mod elf;

@@ -41,6 +41,18 @@ pub fn install(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// When they cannot be written; the old file is then untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_then(path, bytes, File::sync_all)
+}
+
+/// As [`write`], for what is only there to save time: after a power cut it may be empty.
+///
+/// # Errors
+/// As there.
+pub fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_then(path, bytes, |_| Ok(()))
+}
+
+fn write_then(path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> std::io::Result<()>) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let doing = |e: std::io::Error| Error::io("write", path, &e);
     let mut file = tempfile::Builder::new()
@@ -49,7 +61,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         .tempfile_in(dir)
         .map_err(doing)?;
     file.write_all(bytes).map_err(doing)?;
-    file.as_file().sync_all().map_err(doing)?;
+    sync(file.as_file()).map_err(doing)?;
     file.persist(path).map_err(|e| doing(e.error))?;
     Ok(())
 }

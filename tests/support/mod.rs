@@ -4,6 +4,7 @@
 
 pub mod archives;
 pub mod build_run;
+pub mod elf;
 pub mod fedora_system;
 pub mod json_schema;
 pub mod packages;
