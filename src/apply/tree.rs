@@ -92,6 +92,9 @@ pub fn sweep(layout: &Layout, release: &KernelRelease, cells: &[Cell]) -> Result
         atomic::prune_empty(Some(&originals), &layout.module(&cell.module.name));
     }
     drop_dangling_links(layout, release)?;
+    let known = layout.known_modules(release);
+    atomic::delete(&known)?;
+    atomic::prune_empty(known.parent(), &layout.state());
     let dir = layout.kernel(release);
     let image = kernel::image(layout, release)?;
     if dir.is_dir() && !image && only_residue(&dir) {

@@ -56,6 +56,7 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "symlink_modules",
     "autoinstall_all_kernels",
     "modprobe_on_install",
+    "always_depmod",
     "parallel_jobs",
     "compress_gzip_opts",
     "compress_xz_opts",

@@ -97,6 +97,7 @@ fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, 
         verbose: switch("--verbose", given.verbose, "verbose"),
         symlink_modules: switch("--symlink-modules", given.symlink_modules, "symlink_modules"),
         autoinstall_all_kernels: files.switch("autoinstall_all_kernels").unwrap_or_default(),
+        always_depmod: files.switch("always_depmod").unwrap_or_default(),
         modprobe_on_install: strongest([
             on_command_line("--modprobe-on-install", given.modprobe_on_install.then_some(true)),
             files.switch("modprobe_on_install"),

@@ -16,7 +16,7 @@ const WITH_OPTION: &[By] = &[CommandLine, DropIn, File];
 const WITH_VARIABLE: &[By] = &[DropIn, File, Variable];
 
 /// What may set a setting, the strongest first, and what each of those says.
-const SETTINGS: [(&str, &[By], [&str; 4]); 24] = [
+const SETTINGS: [(&str, &[By], [&str; 4]); 25] = [
     ("source_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("dkms_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("install_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
@@ -25,6 +25,7 @@ const SETTINGS: [(&str, &[By], [&str; 4]); 24] = [
     ("symlink_modules", WITH_OPTION, ["yes"; 4]),
     ("autoinstall_all_kernels", FILES, ["yes"; 4]),
     ("modprobe_on_install", &EVERYBODY, ["yes"; 4]),
+    ("always_depmod", FILES, ["yes"; 4]),
     ("parallel_jobs", &EVERYBODY, ["1", "2", "3", "4"]),
     ("sign_file", FILES, ["/c", "/d", "/f", "/e"]),
     ("mok_signing_key", FILES, ["/c", "/d", "/f", "/e"]),

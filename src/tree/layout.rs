@@ -161,6 +161,16 @@ impl Layout {
         self.state().join("indexes").join(format!("{kernel}.json"))
     }
 
+    /// What the modules of a kernel said when its index was last made: there to save time.
+    pub fn known_modules(&self, kernel: &KernelRelease) -> PathBuf {
+        self.state().join("modules").join(format!("{kernel}.zst"))
+    }
+
+    /// Which depmod(8) is installed: there to save a process.
+    pub fn depmod_file(&self) -> PathBuf {
+        self.state().join("depmod.json")
+    }
+
     /// Which directory held the kernels at the last run that looked at all of them.
     pub fn install_tree_file(&self) -> PathBuf {
         self.state().join("install-tree.json")

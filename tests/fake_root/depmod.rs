@@ -66,8 +66,10 @@ fn another_tree_to_install_to_is_the_one_that_is_indexed() {
         std::os::unix::fs::symlink(headers, root.path(format!("{tree}/{K}/build"))).unwrap();
     }
     root.dkms(&["status"]).expect(0);
-    let head =
-        format!("#!/bin/sh\necho \"${{0##*/}} $*\" >> {}\n", root.path("/var/log/toy-calls").display());
+    let head = format!(
+        "#!/bin/sh\ntest \"$1\" != --version || exit 0\necho \"${{0##*/}} $*\" >> {}\n",
+        root.path("/var/log/toy-calls").display()
+    );
     root.write_script("/var/log/stand-ins/depmod", &head);
     root.dkms(&["install", "hello/1.0", "-k", K, "--installtree", "/srv/image/lib/modules"]).expect(0);
     assert_eq!(root.names(format!("/srv/image/lib/modules/{K}/updates/dkms")), ["hello.ko"]);

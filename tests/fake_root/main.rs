@@ -47,6 +47,7 @@ mod kernel_install;
 mod kernels;
 mod key_places;
 mod mktarball;
+mod own_index;
 mod own_writes;
 mod progress;
 mod races;

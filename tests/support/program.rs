@@ -170,13 +170,15 @@ impl FakeRoot {
         let (noted, packages) = (self.path(NOTED), self.path(PACKAGES));
         let (noted, packages) = (noted.display(), packages.display());
         let modules = self.path("/usr/lib/modules");
-        let head = format!("#!/bin/sh\necho \"${{0##*/}} $*\" >> {noted}\n");
+        let noted_call = format!("echo \"${{0##*/}} $*\" >> {noted}\n");
+        let head = format!("#!/bin/sh\n{noted_call}");
         // Writes what depmod would have to write anew: an index of the files that are there, one for each name;
-        // of two, one in `updates` before one elsewhere.
+        // of two, one in `updates` before one elsewhere. It does not say which kmod it is, so that the program leaves
+        // every index to it.
         self.write_script(
             format!("{STAND_INS}/depmod"),
             &format!(
-                "{head}for k; do :; done\ncd {}/$k || exit 1\n\
+                "#!/bin/sh\ncase $1 in --version) exit 0 ;; esac\n{noted_call}for k; do :; done\ncd {}/$k || exit 1\n\
                  find . -name '*.ko*' ! -path './build/*' | sed 's,^[.]/,,' | LC_ALL=C sort | awk '{{\n\
                  name = $0; sub(/.*\\//, \"\", name); sub(/[.].*/, \"\", name); gsub(/-/, \"_\", name)\n\
                  if (!(name in file)) order[++n] = name\n\

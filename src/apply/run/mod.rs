@@ -236,7 +236,7 @@ impl Executor<'_> {
             Action::Wait { kernel, package } => {
                 notes::update(layout, kernel, |note| note.waiting = Some(package.clone()))
             }
-            Action::Depmod { kernel } => depmod::run(layout, kernel, self.report),
+            Action::Depmod { kernel } => self.depmod(kernel),
             Action::Initramfs { kernel, .. } => {
                 initramfs::make(layout, self.observer.distribution, kernel, self.report)
             }
@@ -256,6 +256,10 @@ impl Executor<'_> {
                 tree::sweep(layout, kernel, &cells)
             }
         }
+    }
+
+    fn depmod(&self, kernel: &KernelRelease) -> Result<()> {
+        depmod::run(self.observer.layout, kernel, *self.observer.settings.always_depmod, self.report)
     }
 
     fn add(&self, module: &ModuleId) -> Result<()> {
@@ -345,7 +349,7 @@ impl Executor<'_> {
         let dir = layout.kernel(&cell.kernel);
         if self.options.depmod && (dir.join("kernel").is_dir() || dir.join("modules.dep").exists()) {
             // The one at the end fails as well, and says so.
-            let _ = depmod::run(layout, &cell.kernel, self.report);
+            let _ = self.depmod(&cell.kernel);
             notes::depmod_lags(layout, &cell.kernel)?;
         }
         self.unheeded("POST_INSTALL", text, cell, context);

@@ -94,6 +94,8 @@ pub struct Settings {
     pub symlink_modules: Value<bool>,
     /// `autoinstall_all_kernels`: module packages build for every kernel, not only the newest.
     pub autoinstall_all_kernels: Value<bool>,
+    /// `always_depmod`, which DKMS does not know: depmod(8) makes every index, we none.
+    pub always_depmod: Value<bool>,
     /// `modprobe_on_install`, `--modprobe-on-install`.
     pub modprobe_on_install: Value<bool>,
     /// `parallel_jobs`, `-j`: jobs for make; 0 for no limit, `None` for one per processor.
@@ -160,6 +162,7 @@ impl Default for Settings {
             verbose: Value::default(),
             symlink_modules: Value::default(),
             autoinstall_all_kernels: Value::default(),
+            always_depmod: Value::default(),
             modprobe_on_install: Value::default(),
             parallel_jobs: Value::default(),
             compress_gzip_opts: Value::default(),

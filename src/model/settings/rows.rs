@@ -29,6 +29,7 @@ impl Settings {
             row("symlink_modules", &self.symlink_modules),
             row("autoinstall_all_kernels", &self.autoinstall_all_kernels),
             row("modprobe_on_install", &self.modprobe_on_install),
+            row("always_depmod", &self.always_depmod),
             row("parallel_jobs", &self.parallel_jobs),
             row("sign_file", &self.sign_file),
             row("mok_signing_key", &self.mok_signing_key),
