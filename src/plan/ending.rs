@@ -1,5 +1,6 @@
 //! The end of a plan: what follows from its steps, once for each kernel.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -10,10 +11,10 @@ use super::sharing::Borrowed;
 use super::{Action, Duty, InitramfsDuty, Note, Plan, Reason, Step};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::indexed::{Found, Indexed};
-use crate::model::record::{InitramfsDue, Record};
+use crate::model::record::{InitramfsDue, InstalledFile, Record};
 use crate::model::system::{Kernel, Now, Question};
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// The end of the plan: depmod and initramfs once per kernel, then sweeping.
     pub(super) fn finish(mut self) -> Plan {
         let mut kernels = self.changed();
@@ -233,13 +234,18 @@ impl Planner<'_> {
         always: bool,
     ) -> Option<(BTreeSet<String>, Condition)> {
         let due: BTreeSet<String> = old.iter().flat_map(|due| &due.modules).cloned().collect();
-        let mut modules: BTreeSet<String> = left;
+        let mut modules: Vec<Cow<'a, str>> = left.into_iter().map(Cow::Owned).collect();
         for step in changed {
             if let Some(cell) = self.plan.steps[*step].action.cell().cloned() {
                 modules.extend(self.names_of(&cell));
             }
         }
-        let all = || due.union(&modules).cloned().collect::<BTreeSet<String>>();
+        modules.sort_unstable();
+        modules.dedup();
+        let all = || {
+            let modules = modules.iter().map(|name| name.clone().into_owned());
+            due.iter().cloned().chain(modules).collect::<BTreeSet<String>>()
+        };
         if always {
             let when = if old.is_some() { Condition::Always } else { Condition::any_change() };
             return Some((all(), when));
@@ -285,33 +291,34 @@ impl Planner<'_> {
 
     /// The names of a cell's module files: of its build, of the one to come, and of those that are installed of
     /// it or of another version.
-    pub(super) fn names_of(&mut self, cell: &Cell) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        let installed =
-            |record: &Record| record.installed.iter().map(|f| f.module().to_owned()).collect::<Vec<_>>();
+    pub(super) fn names_of(&mut self, cell: &Cell) -> Vec<Cow<'a, str>> {
+        let mut names: Vec<&'a str> = Vec::new();
+        let installed = |record: &'a Record| record.installed.iter().map(InstalledFile::module);
         if let Some(view) = self.view(cell) {
             if let Now::Judged { facts, .. } = &view.now {
-                names.extend(facts.modules.iter().cloned());
+                names.extend(facts.modules.iter().map(String::as_str));
             }
             if let Some(record) = &view.record {
-                names.extend(record.facts.modules.iter().cloned());
+                names.extend(record.facts.modules.iter().map(String::as_str));
                 names.extend(installed(record));
             }
             if view.installed && view.record.is_none() {
                 match self.system.adoptions.get(cell) {
-                    Some(found) => names.extend(found.modules.iter().cloned()),
+                    Some(found) => names.extend(found.modules.iter().map(String::as_str)),
                     None => drop(self.plan.questions.insert(Question::Adopt(cell.clone()))),
                 }
             }
         }
-        names
-            .extend(self.system.installs.get(cell).into_iter().flat_map(|found| found.built.keys().cloned()));
+        let built = self.system.installs.get(cell).into_iter().flat_map(|found| found.built.keys());
+        names.extend(built.map(String::as_str));
         let other = self.installed(&cell.module.name, &cell.kernel, &cell.arch);
         names.extend(other.and_then(|known| known.view.record.as_ref()).into_iter().flat_map(installed));
         if names.is_empty() {
             // Most packages have one module, of their own name.
-            names.insert(cell.module.name.to_string());
+            return vec![Cow::Owned(cell.module.name.to_string())];
         }
-        names
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(Cow::Borrowed).collect()
     }
 }

@@ -1,12 +1,12 @@
 //! An installation, and the kernel's own modules that may stand in its way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::condition::Condition;
 use super::planner::Planner;
 use super::{Action, Note, Reason};
-use crate::model::ids::Cell;
+use crate::model::ids::{Arch, Cell, KernelRelease};
 use crate::model::rival::{Labels, Rival};
 use crate::model::system::{Contents, Installing, Question};
 
@@ -65,35 +65,62 @@ impl Planner<'_> {
     }
 }
 
+/// The modules that steps install, by their names. It is filled when the first asks.
+#[derive(Debug, Default)]
+pub(super) struct NamesToCome {
+    /// So many steps were looked at.
+    steps: usize,
+    of: HashMap<(KernelRelease, Arch, String), Vec<(usize, Cell)>>,
+}
+
 impl Planner<'_> {
+    /// Steps from this one on are taken back.
+    pub(super) fn forget_names_from(&mut self, first: usize) {
+        while self.names_to_come.steps > first {
+            self.names_to_come.steps -= 1;
+            let Some(Action::Install { cell, .. }) =
+                self.plan.steps.get(self.names_to_come.steps).map(|step| &step.action)
+            else {
+                continue;
+            };
+            let cell = cell.clone();
+            for name in self.names_of(&cell) {
+                let place = (cell.kernel.clone(), cell.arch.clone(), Contents::normal(&name));
+                if let Some(cells) = self.names_to_come.of.get_mut(&place) {
+                    cells.retain(|(at, _)| *at < first);
+                }
+            }
+        }
+    }
+
     /// Modules of the same names that earlier steps install for other packages: the newer one is to stay, as
     /// if they were there already.
     fn rivals_to_come(&mut self, cell: &Cell) -> Vec<Rival> {
-        let earlier = self.plan.steps.iter().filter_map(|step| match &step.action {
-            Action::Install { cell: other, .. } => Some(other.clone()),
-            _ => None,
-        });
-        let beside = |other: &Cell| {
-            other.kernel == cell.kernel && other.arch == cell.arch && other.module.name != cell.module.name
+        while let Some(step) = self.plan.steps.get(self.names_to_come.steps) {
+            if let Action::Install { cell: other, .. } = &step.action {
+                let (other, at) = (other.clone(), self.names_to_come.steps);
+                for name in self.names_of(&other) {
+                    let place = (other.kernel.clone(), other.arch.clone(), Contents::normal(&name));
+                    self.names_to_come.of.entry(place).or_default().push((at, other.clone()));
+                }
+            }
+            self.names_to_come.steps += 1;
+        }
+        let mut found: BTreeSet<(usize, String, Cell)> = BTreeSet::new();
+        for name in self.names_of(cell) {
+            let place = (cell.kernel.clone(), cell.arch.clone(), Contents::normal(&name));
+            let others = self.names_to_come.of.get(&place).into_iter().flatten();
+            let others = others.filter(|(_, other)| other.module.name != cell.module.name);
+            found.extend(others.map(|(at, other)| (*at, place.2.clone(), other.clone())));
+        }
+        let rival = |(_, module, of): (usize, String, Cell)| Rival {
+            module,
+            path: PathBuf::new(),
+            labels: Labels::default(),
+            unread: None,
+            of: Some(of),
         };
-        let earlier: Vec<Cell> = earlier.filter(beside).collect();
-        if earlier.is_empty() {
-            return Vec::new();
-        }
-        let normal = |names: BTreeSet<String>| names.iter().map(|n| Contents::normal(n)).collect::<Vec<_>>();
-        let ours = normal(self.names_of(cell));
-        let mut rivals = Vec::new();
-        for other in earlier {
-            let theirs = normal(self.names_of(&other)).into_iter().filter(|name| ours.contains(name));
-            rivals.extend(theirs.map(|module| Rival {
-                module,
-                path: PathBuf::new(),
-                labels: Labels::default(),
-                unread: None,
-                of: Some(other.clone()),
-            }));
-        }
-        rivals
+        found.into_iter().map(rival).collect()
     }
 }
 

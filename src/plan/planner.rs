@@ -5,6 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::rc::Rc;
 
 use super::index::{Index, Known, Place};
+use super::install::NamesToCome;
 use super::{Action, Condition, Duty, Note, Options, Plan, Reason, Step, Subject};
 use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
@@ -130,6 +131,8 @@ pub(super) struct Planner<'a> {
     /// Kernels that this request is about.
     pub(super) scope: BTreeSet<KernelRelease>,
     pub(super) sweep: BTreeMap<KernelRelease, Reason>,
+    /// The names of modules that steps so far install.
+    pub(super) names_to_come: NamesToCome,
     /// Kernels that are not on disk, and yet cannot be taken to be gone.
     pub(super) doubtful: BTreeSet<KernelRelease>,
 }
@@ -148,6 +151,7 @@ impl<'a> Planner<'a> {
             provisions: Vec::new(),
             scope: BTreeSet::new(),
             sweep: BTreeMap::new(),
+            names_to_come: NamesToCome::default(),
             doubtful: BTreeSet::new(),
         }
     }
@@ -185,6 +189,7 @@ impl<'a> Planner<'a> {
         let steps = self.plan.steps.len();
         let result = work(self);
         if result.is_err() {
+            self.forget_names_from(steps);
             self.plan.steps.truncate(steps);
         }
         result
