@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dkms_hook::fs::directories::Memory;
 use dkms_hook::fs::root::Root;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::inputs::{Headers, Inputs};
@@ -58,6 +59,7 @@ fn observing() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let layout = Layout::new(Root::at(dir.path()));
         let (settings, overrides) = (Settings::default(), Overrides::default());
+        let memory = Memory::default();
         let (distribution, arch) = (Distribution::from_id("debian"), Arch::new("x86_64").expect("a name"));
         let observer = Observer {
             layout: &layout,
@@ -67,6 +69,7 @@ fn observing() {
             overrides: &overrides,
             asked: None,
             anew: false,
+            memory: &memory,
         };
         tree::Tree { modules, kernels, files, own: 0 }.make(&layout);
         let system = observer.observe(None);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use dkms_hook::fs::directories::Memory;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use dkms_hook::model::indexed::IndexLooks;
 use dkms_hook::model::record::{InstalledFile, Overrides, Provenance, Record};
@@ -57,6 +58,7 @@ impl Tree {
             self.module(layout, m);
         }
         let (settings, overrides) = (Settings::default(), Overrides::default());
+        let memory = Memory::default();
         let (distribution, arch) = (Distribution::from_id("debian"), x86_64());
         let observer = Observer {
             layout,
@@ -66,6 +68,7 @@ impl Tree {
             overrides: &overrides,
             asked: None,
             anew: false,
+            memory: &memory,
         };
         write_records(&observer);
     }

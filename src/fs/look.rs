@@ -108,11 +108,33 @@ pub fn read(path: &Path) -> Seen<Vec<u8>> {
     if meta.len() > LARGEST {
         return Err(Blind::new(path, Cause::Damaged("it is larger than 64 MiB".to_owned())));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or_default() + 1);
-    match file.take(LARGEST).read_to_end(&mut bytes) {
-        Ok(_) => Ok(Some(bytes)),
-        Err(error) => Err(Blind::os(path, &error)),
+    content(file, meta.len()).map(Some).map_err(|error| Blind::os(path, &error))
+}
+
+/// The content of a regular file that had this length a moment ago.
+fn content(mut file: std::fs::File, length: u64) -> std::io::Result<Vec<u8>> {
+    let length = usize::try_from(length).unwrap_or_default();
+    // One byte more: that there is none says that it was all, and no other call need ask.
+    let mut bytes = vec![0; length + 1];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(read) if read < bytes.len() - filled && filled + read == length => {
+                filled += read;
+                break;
+            }
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    let grew = filled > length;
+    bytes.truncate(filled);
+    if grew {
+        file.take(LARGEST).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Modification time in nanoseconds since the epoch.

@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod census;
 pub mod copy;
 pub mod digest;
+pub mod directories;
 pub mod exchange;
 pub mod look;
 pub mod root;

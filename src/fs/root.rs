@@ -3,6 +3,8 @@
 //! Everything this program reads or writes is reached through one [`Root`], so that the same code
 //! runs on the machine itself, inside an image builder's tree, or in a test's temporary folder.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::fs::look;
@@ -59,6 +61,10 @@ impl Root {
             return Path::new("/").join(inside.as_ref());
         }
         let mut out = self.dir.clone();
+        if let Some(below) = plain(inside.as_ref()) {
+            out.push(below);
+            return out;
+        }
         let mut depth = 0usize;
         for part in inside.as_ref().components() {
             match part {
@@ -148,6 +154,14 @@ impl Root {
     }
 }
 
+/// The rest of an absolute path whose parts are names and nothing else, which takes no second look at each part.
+fn plain(path: &Path) -> Option<&Path> {
+    let below = path.as_os_str().as_bytes().strip_prefix(b"/")?;
+    let odd = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+    let ends = below.first().is_none_or(|first| matches!(first, b'/' | b'.')) || below.ends_with(b"/");
+    (!ends && !below.windows(2).any(odd)).then(|| Path::new(OsStr::from_bytes(below)))
+}
+
 fn parts_reversed(path: &Path) -> Vec<std::ffi::OsString> {
     let mut parts: Vec<_> = path
         .components()
@@ -170,6 +184,14 @@ mod tests {
         let root = Root::at("/tmp/r");
         assert_eq!(root.path("/lib/modules"), Path::new("/tmp/r/lib/modules"));
         assert_eq!(root.path("/../../etc"), Path::new("/tmp/r/etc"));
+        for odd in ["/a//b", "/./a/b", "/a/./b", "/a/b/", "a/b", "//a/b", "/a/.x/../b", "/x/../a/b"] {
+            assert_eq!(root.path(odd).as_os_str(), "/tmp/r/a/b", "{odd}");
+        }
+        assert_eq!(
+            (root.path("/").as_os_str(), root.path("").as_os_str()),
+            ("/tmp/r".as_ref(), "/tmp/r".as_ref())
+        );
+        assert_eq!(root.path("/a/.b/..c").as_os_str(), "/tmp/r/a/.b/..c");
         assert_eq!(root.inside(Path::new("/tmp/r/usr/src")), Path::new("/usr/src"));
         assert_eq!(Root::host().path("/usr"), Path::new("/usr"));
     }

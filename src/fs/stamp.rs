@@ -4,11 +4,13 @@
 //! read again: a hook with nothing to do must not hash every source tree.
 
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use crate::fs::directories::Directories;
 use crate::model::error::{Error, Result};
 use crate::model::inputs::Hasher;
 
@@ -21,6 +23,12 @@ pub fn stat(hash: &mut Hasher, path: &Path) {
     }
 }
 
+/// As [`stat`], for a file whose metadata are at hand.
+pub fn stat_by(hash: &mut Hasher, path: &Path, meta: &Metadata) {
+    hash.part(path.as_os_str().as_bytes());
+    stat_meta(hash, meta);
+}
+
 fn stat_meta(hash: &mut Hasher, meta: &std::fs::Metadata) {
     for n in [meta.size() as i64, meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()] {
         hash.part(n.to_le_bytes());
@@ -31,27 +39,64 @@ fn stat_meta(hash: &mut Hasher, meta: &std::fs::Metadata) {
 /// Adds what stat(2) says of everything below a directory. Directories count by name and mode
 /// only: a build elsewhere may touch their times.
 pub fn stat_tree(hash: &mut Hasher, dir: &Path) {
+    stat_directory(hash, dir, &Directories::default(), None, &mut |_, _| {});
+}
+
+/// As [`stat_tree`], the same digest; what is in directories is not listed where that is known. What lstat(2) says of
+/// `wanted`, in the directory itself, is returned.
+pub fn stat_tree_by(
+    hash: &mut Hasher,
+    dir: &Path,
+    directories: &Directories<'_>,
+    wanted: &str,
+) -> Option<Metadata> {
+    let mut found = None;
+    stat_directory(hash, dir, directories, None, &mut |name, meta| {
+        if name == wanted {
+            found = Some(meta.clone());
+        }
+    });
+    found
+}
+
+fn stat_directory(
+    hash: &mut Hasher,
+    dir: &Path,
+    directories: &Directories<'_>,
+    meta: Option<&Metadata>,
+    seen: &mut dyn FnMut(&OsStr, &Metadata),
+) {
+    let mut add = |hash: &mut Hasher, name: &OsStr, meta: std::io::Result<Metadata>| {
+        hash.part(name.as_bytes());
+        if let Ok(meta) = &meta {
+            seen(name, meta);
+        }
+        match meta {
+            Ok(meta) if meta.is_dir() => {
+                hash.part(meta.mode().to_le_bytes());
+                stat_directory(hash, &dir.join(name), directories, Some(&meta), &mut |_, _| {});
+            }
+            Ok(meta) => stat_meta(hash, &meta),
+            Err(err) => hash.part(err.kind().to_string()),
+        }
+    };
+    if let Some(listing) = directories.known_by(dir, meta) {
+        let entries = || listing.entries().map(|(name, _)| name).filter(|name| is_input(name));
+        hash.part(entries().count().to_le_bytes());
+        entries().for_each(|name| add(hash, name, std::fs::symlink_metadata(dir.join(name))));
+        return;
+    }
     // Not by walkdir: an entry of read_dir is looked up from its open directory, which for trees
     // of thousands of files costs half as much as by a full path for each.
     let mut entries: Vec<std::fs::DirEntry> = match std::fs::read_dir(dir).and_then(Iterator::collect) {
         Ok(entries) => entries,
         Err(err) => return hash.part(err.kind().to_string()),
     };
+    directories.missed(dir);
     entries.retain(|entry| is_input(&entry.file_name()));
     entries.sort_by_cached_key(std::fs::DirEntry::file_name);
     hash.part(entries.len().to_le_bytes());
-    for entry in entries {
-        let name = entry.file_name();
-        hash.part(name.as_bytes());
-        match entry.metadata() {
-            Ok(meta) if meta.is_dir() => {
-                hash.part(meta.mode().to_le_bytes());
-                stat_tree(hash, &entry.path());
-            }
-            Ok(meta) => stat_meta(hash, &meta),
-            Err(err) => hash.part(err.kind().to_string()),
-        }
-    }
+    entries.iter().for_each(|entry| add(hash, &entry.file_name(), entry.metadata()));
 }
 
 /// Digest over names, permission bits, link targets and content of everything below a directory.

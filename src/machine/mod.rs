@@ -3,10 +3,12 @@
 mod keys;
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use crate::apply::post_transaction;
 use crate::apply::run::{Done, Executor, Flags};
 use crate::boot;
+use crate::fs::directories::Memory;
 use crate::fs::root::Root;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleName};
@@ -45,6 +47,8 @@ pub struct Machine {
     pub arch: Arch,
     /// A person typed the command: every dkms.conf that needs bash is asked again, whatever it said last.
     pub anew: bool,
+    /// What earlier runs remember of directories.
+    pub memory: Arc<OnceLock<Memory>>,
 }
 
 /// A finished run.
@@ -94,7 +98,7 @@ impl Machine {
             nix::sys::utsname::uname().map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
         let arch = Arch::new(machine.machine().to_string_lossy())
             .map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
-        Ok(Self { layout, settings, distribution, arch, anew: false })
+        Ok(Self { layout, settings, distribution, arch, anew: false, memory: Arc::default() })
     }
 
     /// An observer of this machine.
@@ -107,7 +111,12 @@ impl Machine {
             overrides,
             asked: None,
             anew: self.anew,
+            memory: self.memory(),
         }
+    }
+
+    fn memory(&self) -> &Memory {
+        self.memory.get_or_init(|| Memory::read(&self.layout.directories()))
     }
 
     /// As it is for somebody to whom every dkms.conf has just been read.
@@ -208,6 +217,7 @@ impl Machine {
             self.outdated(&system).next().is_none()
                 && self.unremembered_looks(&system).next().is_none()
                 && self.unremembered_tree(request, &system, &plan).is_none()
+                && !self.memory().is_worth_saving()
         };
         if idle && remembered() {
             return Ok(Ran { system, plan, done: Vec::new() });
@@ -237,6 +247,7 @@ impl Machine {
             nested::may_change(&self.layout, &plan)?;
         }
         let done = executor.run(&plan);
+        self.remember_directories();
         if plan.is_empty() {
             self.refresh(&system);
             self.remember_looks(&system, &BTreeSet::new());

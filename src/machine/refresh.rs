@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Machine;
+use crate::fs::atomic;
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::indexed::{Found, IndexLooks, Indexed};
 use crate::model::inputs::Inputs;
@@ -135,6 +136,15 @@ impl Machine {
     pub(super) fn remember_tree(&self, request: &Request, system: &System, plan: &Plan) {
         if let Some(tree) = self.unremembered_tree(request, system, plan)
             && let Err(error) = state::save_install_tree(&self.layout, &tree)
+        {
+            log::info!("{error}");
+        }
+    }
+
+    /// Writes down what is in directories, where that saves the next run more than it costs.
+    pub(super) fn remember_directories(&self) {
+        if self.memory().is_worth_saving()
+            && let Err(error) = atomic::write(&self.layout.directories(), &self.memory().renewed())
         {
             log::info!("{error}");
         }

@@ -22,7 +22,7 @@ const COPIED: i128 = 60_000_000_000;
 
 impl Observer<'_> {
     /// Looks at a build where it counts ([`CellView::fit`] says where that is).
-    pub(super) fn fit(&self, system: &System, once: &Once, cell: &Cell, view: &CellView) -> Option<Fit> {
+    pub(super) fn fit(&self, system: &System, once: &Once<'_>, cell: &Cell, view: &CellView) -> Option<Fit> {
         let Now::Judged { inputs, .. } = &view.now else { return None };
         match &view.record {
             _ if !view.built => None,
@@ -66,7 +66,7 @@ impl Observer<'_> {
         }
     }
 
-    fn fit_of_unrecorded(&self, system: &System, once: &Once, cell: &Cell, view: &CellView) -> Fit {
+    fn fit_of_unrecorded(&self, system: &System, once: &Once<'_>, cell: &Cell, view: &CellView) -> Fit {
         // One out of an archive came with its source.
         if !view.is_loaded()
             && let Some(file) = self.newer_source(cell)
@@ -77,7 +77,7 @@ impl Observer<'_> {
     }
 
     /// `ours`: it may be written down what the build uses.
-    fn fit_of_modules(&self, system: &System, once: &Once, cell: &Cell, ours: bool) -> Fit {
+    fn fit_of_modules(&self, system: &System, once: &Once<'_>, cell: &Cell, ours: bool) -> Fit {
         let (headers, config_file) = self.kernel_source(&cell.kernel);
         let Ok(config) = KernelConfig::of(&config_file, &headers) else { return Fit::Unknown };
         let versions = config.is_set("CONFIG_MODVERSIONS");

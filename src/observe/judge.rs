@@ -52,7 +52,7 @@ const SECOND: Duration = Duration::from_millis(1050);
 
 impl Observer<'_> {
     /// What a cell would be built from now.
-    pub(super) fn judge(&self, once: &Once, cell: &Cell, known: Option<&Known<'_>>) -> Result<Now> {
+    pub(super) fn judge(&self, once: &Once<'_>, cell: &Cell, known: Option<&Known<'_>>) -> Result<Now> {
         let files = self.stamp(once, cell);
         if let Some(known) = known
             && known.stamp.split(PACKAGES).next() == Some(&files)
@@ -71,7 +71,7 @@ impl Observer<'_> {
     }
 
     /// As [`Self::judge`] where no file changed: no source and no headers are read.
-    fn judge_again(&self, once: &Once, cell: &Cell, known: &Known<'_>, files: String) -> Result<Now> {
+    fn judge_again(&self, once: &Once<'_>, cell: &Cell, known: &Known<'_>, files: String) -> Result<Now> {
         let mut inputs = Arc::clone(&known.inputs);
         let mut facts = known.facts.clone();
         let mut stamp = self.whole_stamp(once, files.clone(), &facts);
@@ -98,7 +98,7 @@ impl Observer<'_> {
     }
 
     /// The stamp that is kept with an answer.
-    fn whole_stamp(&self, once: &Once, files: String, facts: &Facts) -> String {
+    fn whole_stamp(&self, once: &Once<'_>, files: String, facts: &Facts) -> String {
         if facts.by_shell { format!("{files}{PACKAGES}{}", self.packages(once)) } else { files }
     }
 

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use crate::conf::model::{Conf, ConfError, Context, own_config};
 use crate::conf::{self, Strictness};
 use crate::elf;
+use crate::fs::directories::{self, Directories, Listing, Memory};
 use crate::fs::{look, stamp};
 use crate::kernel::headers;
 use crate::kernel::{self, KernelFiles, Releases};
@@ -25,8 +26,9 @@ use crate::model::settings::Settings;
 use crate::model::system::{CellView, InstallTree, Now, Source, System};
 use crate::observe::distribution::Distribution;
 use crate::observe::forced::Forced;
+use crate::process::parallel;
 use crate::tree::installed;
-use crate::tree::layout::Layout;
+use crate::tree::layout::{LOADED, Layout};
 use crate::tree::registry;
 use crate::tree::state;
 
@@ -75,6 +77,8 @@ pub struct Observer<'a> {
     pub asked: Option<Asked<'a>>,
     /// Every dkms.conf that needs bash is asked again, whatever it said last.
     pub anew: bool,
+    /// What earlier runs remember of directories.
+    pub memory: &'a Memory,
 }
 
 impl Observer<'_> {
@@ -94,12 +98,13 @@ impl Observer<'_> {
         kernels: Option<&[KernelRelease]>,
         names: Option<&BTreeSet<ModuleName>>,
     ) -> System {
+        let dirs = Directories::new(self.memory);
         let registry::Registered { versions: registered, blind } = match names {
-            None => registry::look(self.layout),
-            Some(names) => registry::look_for(self.layout, names),
+            None => registry::look(self.layout, &dirs),
+            Some(names) => registry::look_for(self.layout, names, &dirs),
         };
-        let on_disk: Vec<Cell> =
-            registered.iter().flat_map(|(id, _)| registry::cells(self.layout, id)).collect();
+        let on_disk = parallel::map(&registered, |(id, _)| registry::cells_by(self.layout, id, &dirs));
+        let on_disk: Vec<Cell> = on_disk.into_iter().flatten().collect();
         let verdicts = registry::verdicts(self.layout);
         let judged = self.judged_kernels(&registered, &verdicts);
         let releases = match kernels {
@@ -144,11 +149,10 @@ impl Observer<'_> {
                 cells.insert(Cell { module: id.clone(), kernel: kernel.clone(), arch: self.arch.clone() });
             }
         }
-        let once = Once { verdicts, ..Once::new(system.modules.keys(), system.kernels.keys()) };
-        for cell in cells {
-            let view = self.cell(&system, &once, &cell);
-            system.cells.insert(cell, view);
-        }
+        let once = Once { dirs, verdicts, ..Once::new(system.modules.keys(), system.kernels.keys()) };
+        let cells: Vec<Cell> = cells.into_iter().collect();
+        let views = parallel::map(&cells, |cell| self.cell(&system, &once, cell));
+        system.cells = cells.into_iter().zip(views).collect();
         self.look_for_versions(&mut system);
         self.settle_shared_names(&mut system);
         self.look_into_indexes(&mut system);
@@ -171,11 +175,21 @@ impl Observer<'_> {
             .collect()
     }
 
-    fn cell(&self, system: &System, once: &Once, cell: &Cell) -> CellView {
+    fn cell(&self, system: &System, once: &Once<'_>, cell: &Cell) -> CellView {
         let mut blind = None;
-        let built = or_blind(registry::look_for_build(self.layout, cell), &mut blind);
-        let installed = built && or_blind(registry::look_at_active(self.layout, cell), &mut blind);
-        let record = if built { state::record(self.layout, cell) } else { Ok(None) };
+        let listing = once.dirs.known(&self.layout.cell(cell));
+        let built = match listing.as_ref().map(|listing| listing.get("module")) {
+            Some(Some(directories::Kind::Dir)) => Ok(true),
+            Some(None) => Ok(false),
+            _ => registry::look_for_build(self.layout, cell),
+        };
+        let built = or_blind(built, &mut blind);
+        if built && listing.is_none() {
+            once.dirs.missed(&self.layout.cell(cell));
+        }
+        let installed =
+            built && or_blind(registry::look_at_active_by(self.layout, cell, &once.dirs), &mut blind);
+        let record = if built { state::record_by(self.layout, cell, &once.dirs) } else { Ok(None) };
         let mut record: Option<Record> = or_blind(record, &mut blind);
         if let Some(record) = &mut record
             && record.refused.is_some()
@@ -206,7 +220,7 @@ impl Observer<'_> {
         let vermagic_matches = foreign && self.made_for(cell);
         let headers = system.kernels[&cell.kernel].headers || self.overrides.kernel_source_dir.is_some();
         let known = record.is_some() || foreign;
-        let provenance = known.then(|| self.provenance(cell, record.as_ref()));
+        let provenance = known.then(|| self.provenance(cell, record.as_ref(), listing.as_ref()));
         let loaded = foreign && provenance == Some(Provenance::Archive);
         let autoinstall = loaded && !headers && self.asks_for_autoinstall(cell);
         let intact = match &record {
@@ -236,9 +250,10 @@ impl Observer<'_> {
 
     /// Where a build came from. Records of earlier versions do not say so; the mark of a build out of an archive
     /// goes when the next one takes its place.
-    fn provenance(&self, cell: &Cell, record: Option<&Record>) -> Provenance {
+    fn provenance(&self, cell: &Cell, record: Option<&Record>, listing: Option<&Listing<'_>>) -> Provenance {
+        let may_be = listing.is_none_or(|listing| listing.get(LOADED).is_some());
         match record.map(|record| record.provenance) {
-            None | Some(Provenance::BuiltHere) if self.layout.loaded_mark(cell).exists() => {
+            None | Some(Provenance::BuiltHere) if may_be && self.layout.loaded_mark(cell).exists() => {
                 Provenance::Archive
             }
             None => Provenance::Dkms,
@@ -249,7 +264,7 @@ impl Observer<'_> {
     fn now(
         &self,
         system: &System,
-        once: &Once,
+        once: &Once<'_>,
         cell: &Cell,
         record: Option<&Record>,
         verdict: Option<&Verdict>,
@@ -322,8 +337,12 @@ impl Observer<'_> {
 
     /// A path to the source tree that serves for reading it: where nothing stands before the
     /// root's paths, the kernel follows the link.
-    fn readable_source(&self, id: &ModuleId) -> PathBuf {
-        if self.layout.root.is_slash() { self.layout.source_link(id) } else { self.source_dir(id) }
+    fn readable_source(&self, dirs: &Directories<'_>, id: &ModuleId) -> PathBuf {
+        let link = self.layout.source_link(id);
+        if self.layout.root.is_slash() {
+            return link;
+        }
+        dirs.resolve(&self.layout.root, &self.layout.root.inside(&link)).unwrap_or(link)
     }
 
     /// The source tree behind the `source` link.
@@ -381,14 +400,14 @@ impl Observer<'_> {
 
     fn inputs(
         &self,
-        once: &Once,
+        once: &Once<'_>,
         cell: &Cell,
         context: &Context,
         conf: &Conf,
         facts: &Facts,
     ) -> Result<Inputs> {
         let module = &once.modules[&cell.module];
-        let dir = module.dir.get_or_init(|| self.readable_source(&cell.module));
+        let dir = module.dir.get_or_init(|| self.readable_source(&once.dirs, &cell.module));
         let own = module
             .own_writes
             .get_or_init(|| state::known(state::own_writes(self.layout, &cell.module)).unwrap_or_default());

@@ -1,12 +1,13 @@
 //! Digests of what stat(2) says of the inputs, each taken once however many cells share it.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::Observer;
 use crate::conf;
+use crate::fs::directories::Directories;
 use crate::fs::look;
 use crate::fs::stamp;
 use crate::kernel::headers;
@@ -18,46 +19,49 @@ use crate::model::inputs::{Hasher, Headers};
 use crate::model::own_writes::OwnWrites;
 
 /// Things looked up once, or once per kernel or module, however many cells they occur in.
-pub(super) struct Once {
+pub(super) struct Once<'m> {
+    /// Directories of the module tree, of sources and of headers.
+    pub(super) dirs: Directories<'m>,
     pub(super) verdicts: Result<BTreeSet<PathBuf>, Blind>,
-    pub(super) tools: OnceCell<String>,
+    pub(super) tools: OnceLock<String>,
     /// What is installed.
-    pub(super) packages: OnceCell<String>,
+    pub(super) packages: OnceLock<String>,
     /// Names of the files in `/etc/dkms`.
-    pub(super) etc: OnceCell<BTreeSet<OsString>>,
+    pub(super) etc: OnceLock<BTreeSet<OsString>>,
     pub(super) modules: BTreeMap<ModuleId, ModuleOnce>,
     pub(super) kernels: BTreeMap<KernelRelease, KernelOnce>,
 }
 
 #[derive(Default)]
 pub(super) struct ModuleOnce {
-    pub(super) dir: OnceCell<PathBuf>,
-    pub(super) stat: OnceCell<String>,
-    pub(super) content: OnceCell<Result<String>>,
+    pub(super) dir: OnceLock<PathBuf>,
+    pub(super) stat: OnceLock<String>,
+    pub(super) content: OnceLock<Result<String>>,
     /// What its own commands wrote into it.
-    pub(super) own_writes: OnceCell<OwnWrites>,
+    pub(super) own_writes: OnceLock<OwnWrites>,
     /// Whether there is Rust in it.
-    pub(super) rust: OnceCell<bool>,
+    pub(super) rust: OnceLock<bool>,
 }
 
 #[derive(Default)]
 pub(super) struct KernelOnce {
-    pub(super) stat: OnceCell<String>,
-    pub(super) headers: OnceCell<Result<Headers>>,
+    pub(super) stat: OnceLock<String>,
+    pub(super) headers: OnceLock<Result<Headers>>,
     /// What it exports, with our modules that are installed for it.
-    pub(super) symbols: OnceCell<Option<Symvers>>,
+    pub(super) symbols: OnceLock<Option<Symvers>>,
 }
 
-impl Once {
+impl Once<'_> {
     pub(super) fn new<'a>(
         modules: impl IntoIterator<Item = &'a ModuleId>,
         kernels: impl IntoIterator<Item = &'a KernelRelease>,
     ) -> Self {
         Self {
+            dirs: Directories::default(),
             verdicts: Ok(BTreeSet::new()),
-            tools: OnceCell::new(),
-            packages: OnceCell::new(),
-            etc: OnceCell::new(),
+            tools: OnceLock::new(),
+            packages: OnceLock::new(),
+            etc: OnceLock::new(),
             modules: modules.into_iter().map(|id| (id.clone(), ModuleOnce::default())).collect(),
             kernels: kernels.into_iter().map(|k| (k.clone(), KernelOnce::default())).collect(),
         }
@@ -85,7 +89,7 @@ const FORMAT: &str = "2";
 
 impl Observer<'_> {
     /// What stat(2) says of the package managers' databases.
-    pub(super) fn packages<'o>(&self, once: &'o Once) -> &'o str {
+    pub(super) fn packages<'o>(&self, once: &'o Once<'_>) -> &'o str {
         once.packages.get_or_init(|| {
             let mut hash = Hasher::new();
             for place in PACKAGES {
@@ -96,17 +100,19 @@ impl Observer<'_> {
     }
 
     /// What stat(2) says of everything that the inputs of a cell are read from.
-    pub(super) fn stamp(&self, once: &Once, cell: &Cell) -> String {
+    pub(super) fn stamp(&self, once: &Once<'_>, cell: &Cell) -> String {
         let (module, kernel) = (&once.modules[&cell.module], &once.kernels[&cell.kernel]);
         let mut hash = Hasher::new();
         hash.part(env!("CARGO_PKG_VERSION"));
         hash.part(FORMAT);
-        hash.part(module.stat.get_or_init(|| self.module_stat(module, &cell.module)));
+        hash.part(module.stat.get_or_init(|| self.module_stat(once, module, &cell.module)));
         hash.part(kernel.stat.get_or_init(|| self.kernel_stat(&cell.kernel)));
         hash.part(once.tools.get_or_init(|| self.tools()));
-        let etc = once
-            .etc
-            .get_or_init(|| look::read_dir(&self.layout.etc()).map(|entry| entry.file_name()).collect());
+        let etc = self.names_in_etc(once);
+        let name = cell.module.name.as_str().as_bytes();
+        if !etc.iter().any(|file| file.as_encoded_bytes().starts_with(name)) {
+            return hash.finish();
+        }
         for file in conf::override_candidates(self.layout, &cell.module, Some(&cell.kernel), &cell.arch) {
             if file.file_name().is_some_and(|name| etc.contains(name)) {
                 stamp::stat(&mut hash, &file);
@@ -115,15 +121,22 @@ impl Observer<'_> {
         hash.finish()
     }
 
-    fn module_stat(&self, once: &ModuleOnce, id: &ModuleId) -> String {
+    fn names_in_etc<'o>(&self, once: &'o Once<'_>) -> &'o BTreeSet<OsString> {
+        once.etc.get_or_init(|| look::read_dir(&self.layout.etc()).map(|entry| entry.file_name()).collect())
+    }
+
+    fn module_stat(&self, once: &Once<'_>, module: &ModuleOnce, id: &ModuleId) -> String {
         let mut hash = Hasher::new();
-        let dir = once.dir.get_or_init(|| self.readable_source(id));
-        stamp::stat_tree(&mut hash, dir);
+        let dir = module.dir.get_or_init(|| self.readable_source(&once.dirs, id));
+        let conf = stamp::stat_tree_by(&mut hash, dir, &once.dirs, "dkms.conf");
         // It may be a link to somewhere else.
-        let conf = self.overrides.conf.clone().unwrap_or_else(|| dir.join("dkms.conf"));
-        stamp::stat(&mut hash, &conf);
+        match (&self.overrides.conf, conf.filter(|conf| !conf.is_symlink())) {
+            (Some(other), _) => stamp::stat(&mut hash, other),
+            (None, Some(conf)) => stamp::stat_by(&mut hash, &dir.join("dkms.conf"), &conf),
+            (None, None) => stamp::stat(&mut hash, &dir.join("dkms.conf")),
+        }
         let etc = self.layout.etc().join(&id.name);
-        if etc.exists() {
+        if self.names_in_etc(once).contains(OsStr::new(id.name.as_str())) && etc.exists() {
             stamp::stat(&mut hash, &etc);
             stamp::stat_tree(&mut hash, &etc);
         }
@@ -179,6 +192,7 @@ impl Observer<'_> {
 mod tests {
     use super::super::Overrides;
     use super::*;
+    use crate::fs::directories::Memory;
     use crate::fs::root::Root;
     use crate::model::ids::Arch;
     use crate::model::settings::Settings;
@@ -199,6 +213,7 @@ mod tests {
             overrides: &overrides,
             asked: None,
             anew: false,
+            memory: &Memory::default(),
         };
         let cell = Cell {
             module: ModuleId::new("m", "1").unwrap(),

@@ -22,6 +22,7 @@ mod inheritance;
 pub mod interrupt;
 pub mod jobserver;
 mod memory;
+pub mod parallel;
 mod search;
 mod seeing;
 pub mod shortage;

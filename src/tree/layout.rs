@@ -156,6 +156,11 @@ impl Layout {
         self.state().join("kernels").join(format!("{kernel}.json"))
     }
 
+    /// What is in directories that were listed before.
+    pub fn directories(&self) -> PathBuf {
+        self.state().join("directories")
+    }
+
     /// Which builds the index of a kernel's modules was found to name.
     pub fn index_looks(&self, kernel: &KernelRelease) -> PathBuf {
         self.state().join("indexes").join(format!("{kernel}.json"))

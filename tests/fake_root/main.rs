@@ -52,6 +52,7 @@ mod own_writes;
 mod progress;
 mod races;
 mod rpm_events;
+mod scale;
 mod secure_boot;
 mod settings;
 mod signing;

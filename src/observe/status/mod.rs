@@ -7,6 +7,7 @@
 mod glob;
 
 use crate::elf::module_stem;
+use crate::fs::directories::Directories;
 use crate::model::blind::Blind;
 use crate::model::ids::{Cell, ModuleId, ModuleName};
 use crate::model::indexed::Found;
@@ -44,7 +45,7 @@ pub struct Listing {
 /// `addon` is the administrator's ADDON_MODULES_DIR.
 pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Listing {
     let destination = Distribution::of(&layout.root, addon).fixed_destination().map(str::to_owned);
-    let registry::Registered { versions, blind } = registry::look(layout);
+    let registry::Registered { versions, blind } = registry::look(layout, &Directories::default());
     let mut lines = Vec::new();
     let mut indexes = Indexes::new(layout);
     for (id, source) in versions {

@@ -5,13 +5,14 @@
 //! stand at the functions, and `tests.rs` has a table for each.
 
 use std::collections::BTreeSet;
-use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
+use crate::fs::directories::{Directories, Kind, Listing};
 use crate::fs::look::{self, Seen};
 use crate::model::blind::{Blind, Cause};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName, Version};
 use crate::model::system::Source;
+use crate::process::parallel;
 use crate::tree::layout::{Layout, ORIGINALS};
 
 #[cfg(test)]
@@ -29,59 +30,71 @@ pub struct Registered {
     pub blind: Vec<(Option<ModuleName>, Blind)>,
 }
 
+impl Registered {
+    fn add(&mut self, found: impl IntoIterator<Item = Self>) {
+        for Self { versions, blind } in found {
+            self.versions.extend(versions);
+            self.blind.extend(blind);
+        }
+        self.versions.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+}
+
 /// Looks at everything that is registered.
-pub fn look(layout: &Layout) -> Registered {
+pub fn look(layout: &Layout, dirs: &Directories<'_>) -> Registered {
     let mut out = Registered::default();
-    let modules = match modules(layout, &mut out) {
+    let modules = match modules(layout, dirs, &mut out) {
         Ok(modules) => modules,
         Err(blind) => {
             out.blind.push((None, shown(layout, blind)));
             return out;
         }
     };
-    modules.into_iter().for_each(|name| look_at_module(layout, name, &mut out));
-    out.versions.sort_by(|a, b| a.0.cmp(&b.0));
+    out.add(parallel::map(&modules, |name| look_at_module(layout, name, dirs)));
     out
 }
 
 /// As [`look`], at the modules with these names alone.
-pub fn look_for(layout: &Layout, names: &BTreeSet<ModuleName>) -> Registered {
+pub fn look_for(layout: &Layout, names: &BTreeSet<ModuleName>, dirs: &Directories<'_>) -> Registered {
     let mut out = Registered::default();
-    names.iter().for_each(|name| look_at_module(layout, name.clone(), &mut out));
-    out.versions.sort_by(|a, b| a.0.cmp(&b.0));
+    out.add(names.iter().map(|name| look_at_module(layout, name, dirs)));
     out
 }
 
-fn look_at_module(layout: &Layout, name: ModuleName, out: &mut Registered) {
-    match look_for_versions(layout, &name) {
+fn look_at_module(layout: &Layout, name: &ModuleName, dirs: &Directories<'_>) -> Registered {
+    let mut out = Registered::default();
+    match look_for_versions(layout, name, dirs) {
         Ok(versions) => {
-            let known = versions.into_iter().filter_map(|id| Some((id.clone(), source(layout, &id)?)));
-            out.versions.extend(known);
+            let known = |id: ModuleId| {
+                let source = source_by(layout, &id, dirs)?;
+                Some((id, source))
+            };
+            out.versions.extend(versions.into_iter().filter_map(known));
         }
-        Err(blind) => out.blind.push((Some(name), shown(layout, blind))),
+        Err(blind) => out.blind.push((Some(name.clone()), shown(layout, blind))),
     }
+    out
 }
 
 /// Names of modules. A link in the place of one that cannot be followed may be a module.
-fn modules(layout: &Layout, out: &mut Registered) -> Result<Vec<ModuleName>, Blind> {
+fn modules(layout: &Layout, dirs: &Directories<'_>, out: &mut Registered) -> Result<Vec<ModuleName>, Blind> {
     let tree = layout.tree();
-    let Some(found) = look::entries(&tree)? else {
+    let Some(found) = dirs.look(&tree)? else {
         // There need be none; but a link in its place leads somewhere, and what would hold it is always there.
         return match look::is_dir(&tree)? || look::parent_is_there(&tree)? {
             true => Ok(Vec::new()),
             false => Err(Blind::new(tree, Cause::NoParent)),
         };
     };
-    for entry in &found {
-        let name = entry.file_name().into_string().ok().and_then(|name| ModuleName::new(name).ok());
-        if let Some(name) = name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
-            && let Err(blind) = look::is_dir(&entry.path())
+    for (entry, _) in found.entries().filter(|(_, kind)| matches!(kind, Kind::Link(_))) {
+        if let Some(name) = entry.to_str().and_then(|name| ModuleName::new(name).ok())
+            && let Err(blind) = look::is_dir(&tree.join(entry))
             && blind.cause != Cause::NotADirectory
         {
             out.blind.push((Some(name), shown(layout, blind)));
         }
     }
-    let names = names(layout, &tree, &found, |_| true)?;
+    let names = names(layout, &tree, &found, |_| true);
     Ok(names.into_iter().filter_map(|name| ModuleName::new(name).ok()).collect())
 }
 
@@ -92,7 +105,7 @@ fn shown(layout: &Layout, blind: Blind) -> Blind {
 /// Every module version that has a directory in the tree, with the state of its source. What could not be
 /// looked at is left out: for those who decide nothing by its absence.
 pub fn registered(layout: &Layout) -> Vec<(ModuleId, Source)> {
-    look(layout).versions
+    look(layout, &Directories::default()).versions
 }
 
 /// Every version of a module that has a directory in the tree, in C order.
@@ -102,15 +115,19 @@ pub fn registered(layout: &Layout) -> Vec<(ModuleId, Source)> {
 /// it: both names would have the same builds, and what is done to one would be undone for the other. The links
 /// `kernel-K-A` are such.
 pub fn versions(layout: &Layout, name: &ModuleName) -> Vec<ModuleId> {
-    look_for_versions(layout, name).unwrap_or_default()
+    look_for_versions(layout, name, &Directories::default()).unwrap_or_default()
 }
 
 /// As [`versions`].
 ///
 /// # Errors
 /// When the directory of the module could not be looked at.
-fn look_for_versions(layout: &Layout, name: &ModuleName) -> Result<Vec<ModuleId>, Blind> {
-    let names = entries(layout, &layout.module(name), is_version_name)?.into_iter();
+fn look_for_versions(
+    layout: &Layout,
+    name: &ModuleName,
+    dirs: &Directories<'_>,
+) -> Result<Vec<ModuleId>, Blind> {
+    let names = entries(layout, &layout.module(name), dirs, is_version_name)?.into_iter();
     let id = |v| Some(ModuleId { name: name.clone(), version: Version::new(v).ok()? });
     Ok(names.filter_map(id).collect())
 }
@@ -131,17 +148,31 @@ pub fn is_kernel_name(name: &str) -> bool {
 /// that leads nowhere, and where it is no link although `/usr/src/m-v` is there. With neither of the two
 /// DKMS knows no such module: it lists nothing, and refuses every action but `add`.
 pub fn source(layout: &Layout, id: &ModuleId) -> Option<Source> {
-    look_at_source(layout, id).unwrap_or_else(|blind| Some(Source::Blind(shown(layout, blind))))
+    source_by(layout, id, &Directories::default())
 }
 
-fn look_at_source(layout: &Layout, id: &ModuleId) -> Seen<Source> {
-    if look::metadata(&layout.version(id))?.is_none_or(|meta| !meta.is_dir()) {
+/// As [`source`].
+fn source_by(layout: &Layout, id: &ModuleId, dirs: &Directories<'_>) -> Option<Source> {
+    look_at_source(layout, id, dirs).unwrap_or_else(|blind| Some(Source::Blind(shown(layout, blind))))
+}
+
+fn look_at_source(layout: &Layout, id: &ModuleId, dirs: &Directories<'_>) -> Seen<Source> {
+    let version = layout.version(id);
+    let listing = dirs.known(&version);
+    if listing.is_none() && look::metadata(&version)?.is_none_or(|meta| !meta.is_dir()) {
         return Ok(None);
     }
     let link = layout.source_link(id);
     let inside = layout.root.inside(&link);
-    Ok(Some(match look::read_link(&link)? {
-        Some(_) if layout.root.look_for_dir(&inside)? => Source::Added,
+    let target = match listing.as_ref().map(|listing| listing.get("source")) {
+        None | Some(Some(Kind::Link(None))) => look::read_link(&link)?,
+        Some(Some(Kind::Link(target))) => target.map(Path::to_path_buf),
+        Some(_) => None,
+    };
+    // As far as links are followed by the kernel: a directory that is known was looked at just now.
+    let is_known = || layout.root.is_slash() && dirs.known(&link).is_some();
+    Ok(Some(match target {
+        Some(_) if is_known() || dirs.look_for_dir(&layout.root, &inside)? => Source::Added,
         Some(target) => Source::Dangling(target),
         // What an `add` leaves that was interrupted, or somebody who deleted the link.
         None if layout.root.look_for_dir(layout.source_inside(id))? => Source::Dangling(inside),
@@ -157,11 +188,16 @@ pub fn is_added(layout: &Layout, id: &ModuleId) -> bool {
 /// The cells of a module version that have a directory, whatever is in it, in C order. What could not be
 /// looked at is left out: the observer looks at each cell of a known kernel by its own name, too.
 pub fn cells(layout: &Layout, id: &ModuleId) -> Vec<Cell> {
+    cells_by(layout, id, &Directories::default())
+}
+
+/// As [`cells`].
+pub fn cells_by(layout: &Layout, id: &ModuleId, dirs: &Directories<'_>) -> Vec<Cell> {
     let dir = layout.version(id);
     let mut out = Vec::new();
-    for kernel in entries(layout, &dir, is_kernel_name).unwrap_or_default() {
+    for kernel in entries(layout, &dir, dirs, is_kernel_name).unwrap_or_default() {
         let Ok(release) = KernelRelease::new(kernel) else { continue };
-        for arch in entries(layout, &dir.join(&release), |_| true).unwrap_or_default() {
+        for arch in entries(layout, &dir.join(&release), dirs, |_| true).unwrap_or_default() {
             if let Ok(arch) = Arch::new(arch) {
                 out.push(Cell { module: id.clone(), kernel: release.clone(), arch });
             }
@@ -211,6 +247,27 @@ pub fn look_at_active(layout: &Layout, cell: &Cell) -> Result<bool, Blind> {
     Ok(active.as_ref() == Some(&cell.module.version))
 }
 
+/// As [`look_at_active`].
+///
+/// # Errors
+/// When the link could not be looked at.
+pub fn look_at_active_by(layout: &Layout, cell: &Cell, dirs: &Directories<'_>) -> Result<bool, Blind> {
+    let link = layout.active_link(&cell.module.name, &cell.kernel, &cell.arch);
+    let Some(listing) = dirs.known(&layout.module(&cell.module.name)) else {
+        return look_at_active(layout, cell);
+    };
+    match link.file_name().and_then(|name| listing.get(name)) {
+        Some(Kind::Link(Some(target))) if target == own_target(cell) => Ok(true),
+        Some(_) => look_at_active(layout, cell),
+        None => Ok(false),
+    }
+}
+
+/// What DKMS and we write into the link to an installed version.
+fn own_target(cell: &Cell) -> PathBuf {
+    Path::new(cell.module.version.as_str()).join(&cell.kernel).join(&cell.arch)
+}
+
 /// The verdicts on file, by their paths. Most machines have none.
 ///
 /// # Errors
@@ -256,35 +313,35 @@ fn look_for_active(layout: &Layout, name: &ModuleName, kernel: &KernelRelease, a
 
 /// Names of the sub-directories of a directory of the tree, sorted by bytes. What starts with a dot is ours or
 /// temporary; of links only those count that lead out of the directory, see [`versions`].
-fn entries(layout: &Layout, dir: &Path, counts: impl Fn(&str) -> bool) -> Result<Vec<String>, Blind> {
-    names(layout, dir, &look::entries(dir)?.unwrap_or_default(), counts)
-}
-
-fn names(
+fn entries(
     layout: &Layout,
     dir: &Path,
-    found: &[DirEntry],
+    dirs: &Directories<'_>,
     counts: impl Fn(&str) -> bool,
 ) -> Result<Vec<String>, Blind> {
+    Ok(dirs.look(dir)?.map(|found| names(layout, dir, &found, counts)).unwrap_or_default())
+}
+
+fn names(layout: &Layout, dir: &Path, found: &Listing<'_>, counts: impl Fn(&str) -> bool) -> Vec<String> {
     let mut names = Vec::new();
-    for entry in found {
+    for (entry, kind) in found.entries() {
         // By its name first: following a link, such as each version's `source`, costs a system call for each
         // part of its path.
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if name.starts_with('.') || !counts(&name) {
+        let Some(name) = entry.to_str() else { continue };
+        if name.starts_with('.') || !counts(name) {
             continue;
         }
-        let kind = entry.file_type().map_err(|error| Blind::os(&entry.path(), &error))?;
         // `kernel-K-A`, of which there may be thousands, say what is installed.
-        if kind.is_symlink() && name.starts_with("kernel-") {
-            continue;
-        }
-        if kind.is_dir() || kind.is_symlink() && leads_elsewhere(layout, dir, &entry.path()) {
-            names.push(name);
+        let counts = match kind {
+            Kind::Dir => true,
+            Kind::Link(_) => !name.starts_with("kernel-") && leads_elsewhere(layout, dir, &dir.join(entry)),
+            Kind::Other => false,
+        };
+        if counts {
+            names.push(name.to_owned());
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    names
 }
 
 /// Whether a link in `dir` leads to a directory that is not below `dir`, by the same way for this process

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::elf::Compression;
 use crate::fs::atomic;
+use crate::fs::directories::Directories;
 use crate::fs::look::{self, Seen};
 use crate::model::blind::{Blind, Cause};
 use crate::model::directive::Directives;
@@ -119,6 +120,17 @@ pub fn known<T>(seen: Seen<T>) -> Option<T> {
 /// When it is there and not understood, or cannot be read.
 pub fn record(layout: &Layout, cell: &Cell) -> Seen<Record> {
     record_at(layout, &layout.record(cell))
+}
+
+/// As [`record`]; it is not read where it is remembered.
+///
+/// # Errors
+/// As [`record`].
+pub fn record_by(layout: &Layout, cell: &Cell, dirs: &Directories<'_>) -> Seen<Record> {
+    let path = layout.record(cell);
+    let blind = |cause| Blind::new(layout.shown(&path), cause);
+    let Some(bytes) = dirs.read(&path).map_err(|seen| blind(seen.cause))? else { return Ok(None) };
+    understand::<record::OnDisk>(&bytes).map(Some).map_err(blind)
 }
 
 /// The record of a build that is not in its place yet.
