@@ -78,6 +78,40 @@ fn never_more_are_built_than_there_are_jobs() {
 }
 
 #[test]
+fn modules_of_one_package_are_finished_at_the_same_time_and_to_the_same_bytes() {
+    let root = root(2);
+    ToyKernel::new(K).compressed("XZ").install(&root);
+    let names = ["one", "two", "three", "four", "five"];
+    let module = names.iter().fold(ToyModule::new("many", "1"), |module, name| module.record(name));
+    module.register(&root);
+    let bytes = |root: &FakeRoot| -> Vec<Vec<u8>> {
+        let dir = format!("/lib/modules/{K}/updates/dkms");
+        let files = root.names(&dir).into_iter();
+        files.map(|name| std::fs::read(root.path(format!("{dir}/{name}"))).unwrap()).collect()
+    };
+    root.write("/etc/dkms/framework.conf", "parallel_jobs=1\n");
+    root.hook(&[]).expect(0);
+    let alone = bytes(&root);
+    assert_eq!(alone.len(), 6);
+    // One that waits for another one of its kind, once.
+    let (dir, met) = (root.path("/var/log/strips"), root.path("/var/log/met"));
+    let (dir, met) = (dir.display(), met.display());
+    let strip = format!(
+        "mkdir -p {dir}\ntouch {dir}/$$\ntries=0\n\
+         while [ ! -e {met} ] && [ $(ls {dir} | wc -l) -lt 2 ]; do\n\
+         tries=$((tries + 1))\n[ $tries -lt 600 ] || exit 9\nsleep 0.05\ndone\ntouch {met}\n\
+         PATH=/usr/bin:/bin exec strip \"$@\"\n"
+    );
+    root.stand_in("strip", &strip);
+    root.write("/etc/dkms/framework.conf", "parallel_jobs=2\n");
+    root.dkms(&["install", "many/1", "-k", K, "--force"]).expect(0).does_not_say("not stripped");
+    root.dkms(&["build", "many/1", "-k", K, "--force"]).expect(0).does_not_say("not stripped");
+    root.dkms(&["install", "many/1", "-k", K, "--force"]).expect(0);
+    assert!(root.exists("/var/log/met"), "one after another");
+    assert!(bytes(&root) == alone);
+}
+
+#[test]
 fn one_that_fails_stops_only_what_depends_on_it() {
     let root = root(2);
     ToyModule::new("bad", "1").failing().register(&root);

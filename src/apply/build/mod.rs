@@ -13,6 +13,7 @@ mod checks;
 pub(super) mod compress;
 mod diagnose;
 mod effort;
+mod finishing;
 mod makefiles;
 mod memory;
 pub mod phases;

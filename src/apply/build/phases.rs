@@ -7,7 +7,9 @@ use super::place::Place;
 use super::publish::{self, Staging};
 use super::stand_ins::StandIns;
 use super::workspace::Workspace;
-use super::{Built, BuiltModule, Failure, Job, checks, effort, memory, results, stand_ins, steps, uses};
+use super::{
+    Built, BuiltModule, Failure, Job, checks, effort, finishing, memory, results, stand_ins, steps, uses,
+};
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signed, Signer};
 use crate::elf::Compression;
@@ -208,7 +210,7 @@ fn finish(
     let kind = compression(job.context, job.layout, &job.cell.kernel);
     let mut staging = Staging::new(job.layout, job.cell)
         .map_err(|e| Failure::io(job, "create a directory for", &target, &e))?;
-    let signed = results::stage(job, work, &staging, signer, kind)?;
+    let signed = finishing::stage(job, work, &staging, signer, kind)?;
     if job.conf.build_depends_rebuild && !job.force {
         for (name, version) in dependencies {
             let note = staging.modules().with_file_name(format!(".dep_{name}"));

@@ -1,28 +1,19 @@
-//! What make left behind: checked, stripped, signed, compressed and put into the staging area.
+//! What make left behind, checked.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::compress::pack_file;
-use super::publish::Staging;
-use super::readable::why_not_read;
 use super::workspace::Workspace;
 use super::{Failure, Job};
-use crate::apply::sign::{Signed, Signer};
 use crate::conf::model::Record;
 use crate::elf::{self, Compression};
-use crate::fs::copy::copy_file;
-use crate::kernel::Unsigned;
 use crate::model::error::Kind;
-use crate::process::{Output, Process};
 
 /// The records that this kernel gets, with their indices.
-fn wanted<'a>(job: &Job<'a>) -> impl Iterator<Item = (usize, &'a Record)> {
+pub(super) fn wanted<'a>(job: &Job<'a>) -> impl Iterator<Item = (usize, &'a Record)> {
     job.conf.records.iter().enumerate().filter(|(_, record)| record.excluded.is_none())
 }
 
-fn built_path(work: &Workspace, record: &Record) -> PathBuf {
+pub(super) fn built_path(work: &Workspace, record: &Record) -> PathBuf {
     work.dir.join(format!("{}{}.ko", record.built_location, record.built_name))
 }
 
@@ -65,68 +56,6 @@ pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Puts the finished modules into the staging area. Says whether they are signed.
-pub(super) fn stage(
-    job: &Job<'_>,
-    work: &Workspace,
-    staging: &Staging,
-    signer: Result<&Signer, &Unsigned>,
-    kind: Compression,
-) -> Result<Signed, Failure> {
-    let mut signed = match &signer {
-        Ok(signer) => Signed::With { certificate: signer.certificate().to_owned() },
-        Err(unsigned) => Signed::Not(unsigned.why.clone()),
-    };
-    let symvers = work.dir.join("Module.symvers");
-    if symvers.is_file() {
-        let target = staging.modules().join("Module.symvers");
-        copy_file(&symvers, &target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
-    }
-    if let Some(why) = why_not_read(kind) {
-        work.warn(job, why);
-    }
-    for (_, record) in wanted(job) {
-        let target = staging.modules().join(format!("{}.ko", record.dest_name));
-        copy_file(&built_path(work, record), &target)
-            .map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
-        fs::set_permissions(&target, fs::Permissions::from_mode(0o644))
-            .map_err(|e| Failure::io(job, "write", &target, &e))?;
-        if record.strip {
-            strip(job, work, &target);
-        }
-        if let (Ok(signer), Signed::With { .. }) = (&signer, &signed) {
-            let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            job.report.line(&format!("Signing module {name}"));
-            if let Err(why) = signer.sign(&target) {
-                let warning = format!("{name} could not be signed: {why}");
-                work.warn(job, warning);
-                signed = Signed::Not(why);
-            }
-        }
-        let mut warnings = Vec::new();
-        pack_file(&target, kind, job.settings, &mut warnings)
-            .map_err(|e| Failure::io(job, "compress", &target, &e))?;
-        for warning in warnings {
-            work.warn(job, warning);
-        }
-    }
-    Ok(signed)
-}
-
-/// Removes debug information. A module with it still works, so a failure stops nothing. With `-g`, every program called
-/// strip keeps the module's BTF; without it, one of them does not (findings/eu-strip-drops-btf.sh).
-fn strip(job: &Job<'_>, work: &Workspace, module: &Path) {
-    let cc = work.environment.iter().rev().find(|(name, _)| name == "CC");
-    let clang = cc.is_some_and(|(_, value)| value.as_deref().is_some_and(|cc| cc == "clang"));
-    let program = if clang { "llvm-strip" } else { "strip" };
-    let process = Process::new(program).arg("-g").arg(module).envs(&work.environment);
-    match process.run(Output::Null) {
-        Ok(0) => {}
-        Ok(status) => work.warn(job, format!("{program} failed with exit status {status}; not stripped")),
-        Err(error) => work.warn(job, format!("not stripped: {error}")),
-    }
 }
 
 /// The finished modules in the cell, in record order.

@@ -176,7 +176,18 @@ impl Server {
         }
     }
 
-    /// The same, and gives up (`None`) soon after `stopped` says so.
+    /// The permission for one more job beside one that the caller has, if it is to be had at once.
+    pub fn try_slot(&self) -> Option<Slot> {
+        if !self.is_shared() {
+            return None;
+        }
+        let mut state = self.0.state();
+        let kind = self.0.take(&mut state)?;
+        state.out += 1;
+        Some(Slot { server: self.0.clone(), kind })
+    }
+
+    /// The same as [`Self::slot`], and gives up (`None`) soon after `stopped` says so.
     pub fn slot_unless(&self, stopped: &dyn Fn() -> bool) -> Option<Slot> {
         loop {
             let mut state = self.0.state();

@@ -1,0 +1,178 @@
+//! From the modules that make left to those that are installed: stripped, signed and compressed in the staging area.
+//!
+//! A package may have dozens of them, and compressing takes longer than compiling some. So others help with them where
+//! the job server has jobs to spare.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::compress::pack_file;
+use super::publish::Staging;
+use super::readable::why_not_read;
+use super::results::{built_path, wanted};
+use super::workspace::Workspace;
+use super::{Failure, Job};
+use crate::apply::sign::{Environment, Signed, Signer};
+use crate::conf::model::Record;
+use crate::elf::Compression;
+use crate::fs::copy::copy_file;
+use crate::kernel::Unsigned;
+use crate::process::{Output, Process};
+
+/// What is done with every module of a build.
+struct Finishing<'a> {
+    job: &'a Job<'a>,
+    environment: &'a Environment,
+    signer: Option<&'a Signer>,
+    kind: Compression,
+    /// One could not be signed: the rest need not be.
+    unsigned: AtomicBool,
+    /// Held while something is signed that may ask at the terminal.
+    terminal: Mutex<()>,
+}
+
+/// One module.
+struct Module {
+    built: PathBuf,
+    target: PathBuf,
+    strip: bool,
+}
+
+/// What is to be told of one.
+#[derive(Debug, Default)]
+struct Told {
+    /// It was signed, or that was tried.
+    signing: bool,
+    unsigned: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// Puts the finished modules into the staging area. Says whether they are signed.
+pub(super) fn stage(
+    job: &Job<'_>,
+    work: &Workspace,
+    staging: &Staging,
+    signer: Result<&Signer, &Unsigned>,
+    kind: Compression,
+) -> Result<Signed, Failure> {
+    let symvers = work.dir.join("Module.symvers");
+    if symvers.is_file() {
+        let target = staging.modules().join("Module.symvers");
+        copy_file(&symvers, &target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+    }
+    if let Some(why) = why_not_read(kind) {
+        work.warn(job, why);
+    }
+    let module = |record: &Record| Module {
+        built: built_path(work, record),
+        target: staging.modules().join(format!("{}.ko", record.dest_name)),
+        strip: record.strip,
+    };
+    let modules: Vec<Module> = wanted(job).map(|(_, record)| module(record)).collect();
+    let finishing = Finishing {
+        job,
+        environment: &work.environment,
+        signer: signer.ok(),
+        kind,
+        unsigned: AtomicBool::new(false),
+        terminal: Mutex::new(()),
+    };
+    let mut signed = match &signer {
+        Ok(signer) => Signed::With { certificate: signer.certificate().to_owned() },
+        Err(unsigned) => Signed::Not(unsigned.why.clone()),
+    };
+    for (module, told) in modules.iter().zip(finishing.all(&modules)) {
+        let Told { signing, unsigned, warnings } = told?;
+        if signing {
+            job.report.line(&format!("Signing module {}", module.name()));
+        }
+        if let Some(why) = unsigned {
+            work.warn(job, format!("{} could not be signed: {why}", module.name()));
+            signed = Signed::Not(why);
+        }
+        for warning in warnings {
+            work.warn(job, warning);
+        }
+    }
+    Ok(signed)
+}
+
+impl Module {
+    fn name(&self) -> String {
+        self.target.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+impl Finishing<'_> {
+    /// Finishes all of them, with a helper for each job that is to be had meanwhile. What is to be told is in their
+    /// order.
+    fn all(&self, modules: &[Module]) -> Vec<Result<Told, Failure>> {
+        let next = AtomicUsize::new(0);
+        let told: Vec<Mutex<Option<Result<Told, Failure>>>> =
+            modules.iter().map(|_| Mutex::default()).collect();
+        let take = || {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            Some((modules.get(at)?, told.get(at)?))
+        };
+        let finish = |(module, told): (&Module, &Mutex<_>)| {
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.one(module));
+        };
+        std::thread::scope(|scope| {
+            while let Some(mine) = take() {
+                let more = next.load(Ordering::Relaxed) < modules.len();
+                if let Some(slot) = more.then(|| self.job.server.try_slot()).flatten() {
+                    scope.spawn(move || {
+                        let _slot = slot;
+                        while let Some(another) = take() {
+                            finish(another);
+                        }
+                    });
+                }
+                finish(mine);
+            }
+        });
+        let all = told.into_iter().map(|told| told.into_inner().unwrap_or_else(PoisonError::into_inner));
+        all.flatten().collect()
+    }
+
+    fn one(&self, module: &Module) -> Result<Told, Failure> {
+        let (job, target) = (self.job, &module.target);
+        let mut told = Told::default();
+        copy_file(&module.built, target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+        fs::set_permissions(target, fs::Permissions::from_mode(0o644))
+            .map_err(|e| Failure::io(job, "write", target, &e))?;
+        if module.strip {
+            told.warnings.extend(self.strip(target));
+        }
+        if let Some(signer) = self.signer.filter(|_| !self.unsigned.load(Ordering::Relaxed)) {
+            told.signing = true;
+            let terminal = || self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
+            let _asks_alone = job.may_ask.then(terminal);
+            if let Err(why) = signer.sign(target) {
+                self.unsigned.store(true, Ordering::Relaxed);
+                told.unsigned = Some(why);
+            }
+        }
+        pack_file(target, self.kind, job.settings, &mut told.warnings)
+            .map_err(|e| Failure::io(job, "compress", target, &e))?;
+        Ok(told)
+    }
+
+    /// Removes debug information. A module with it still works, so a failure stops nothing: it is what to warn of. With
+    /// `-g`, every program called strip keeps the module's BTF; without it, one of them does not
+    /// (findings/eu-strip-drops-btf.sh).
+    fn strip(&self, module: &Path) -> Option<String> {
+        let cc = self.environment.iter().rev().find(|(name, _)| name == "CC");
+        let clang = cc.is_some_and(|(_, value)| value.as_deref().is_some_and(|cc| cc == "clang"));
+        let program = if clang { "llvm-strip" } else { "strip" };
+        let process = Process::new(program).arg("-g").arg(module).envs(self.environment);
+        match process.run(Output::Null) {
+            Ok(0) => None,
+            Ok(status) => Some(format!("{program} failed with exit status {status}; not stripped")),
+            Err(error) => Some(format!("not stripped: {error}")),
+        }
+    }
+}
