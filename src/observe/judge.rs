@@ -15,6 +15,7 @@ use crate::conf::Strictness;
 use crate::conf::model::{Conf, Context, Reader};
 use crate::fs::look;
 use crate::fs::stamp;
+use crate::kernel::{KernelFiles, signing_identity};
 use crate::model::error::Result;
 use crate::model::ids::Cell;
 use crate::model::inputs::{Hasher, Inputs};
@@ -102,11 +103,12 @@ impl Observer<'_> {
         if facts.by_shell { format!("{files}{PACKAGES}{}", self.packages(once)) } else { files }
     }
 
-    /// The inputs of one cell as they are now, with the conf and its context: what a build uses.
+    /// The inputs of one cell as they are now, with the conf and its context: what a build uses. `known` is what they
+    /// were judged to be before; where no file changed since, source and headers are not read again.
     ///
     /// # Errors
     /// When source, conf or headers cannot be read.
-    pub fn fresh(&self, cell: &Cell) -> Result<(Conf, Context, Facts, Inputs, String)> {
+    pub fn fresh(&self, cell: &Cell, known: Option<&Now>) -> Result<(Conf, Context, Facts, Inputs, String)> {
         let once = Once::new([&cell.module], [&cell.kernel]);
         let files = self.stamp(&once, cell);
         let context = self.context(cell);
@@ -115,9 +117,30 @@ impl Observer<'_> {
         if facts.by_shell {
             facts.unsteady = self.differing(&conf, &self.conf(cell, &context, Strictness::Other)?);
         }
-        let inputs = self.inputs(&once, cell, &context, &conf, &facts)?;
+        let inputs = match known {
+            Some(Now::Judged { inputs, stamp, .. }) if !facts.by_shell && *stamp == files => {
+                let files = KernelFiles::of(&cell.kernel, &context);
+                Inputs {
+                    depends: self.dependencies(cell, &conf.build_depends),
+                    conf: self.conf_digest(&conf, &facts)?,
+                    // A record says how it was signed, not how it was to be.
+                    signing: signing_identity(self.layout, self.settings, &files, &self.distribution.id),
+                    ..(**inputs).clone()
+                }
+            }
+            _ => self.inputs(&once, cell, &context, &conf, &facts)?,
+        };
         let stamp = self.whole_stamp(&once, files, &facts);
         Ok((conf, context, facts, inputs, stamp))
+    }
+
+    /// Whether the inputs of a cell are certainly those that [`Self::fresh`] found with this stamp: without reading
+    /// them, so it may be false although they are.
+    pub fn is_as_before(&self, cell: &Cell, facts: &Facts, inputs: &Inputs, stamp: &str) -> bool {
+        let once = Once::new([&cell.module], [&cell.kernel]);
+        !facts.by_shell
+            && self.stamp(&once, cell) == stamp
+            && self.dependencies(cell, &facts.depends) == inputs.depends
     }
 
     /// Adds to the facts of a dkms.conf the directives that have another value at each reading. `conf` is what

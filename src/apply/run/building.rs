@@ -40,6 +40,8 @@ pub(super) struct Building<'r> {
     facts: Facts,
     /// From before the build.
     inputs: Inputs,
+    /// What stat(2) said of them.
+    stamp: String,
     /// When they were read.
     read: Instant,
 }
@@ -71,7 +73,8 @@ impl<'r> Building<'r> {
         let overrides = executor.observer.overrides_of(cell, old.as_ref()).into_owned();
         let observer = executor.observer.with(&overrides);
         let mut watch = Watch::begin(layout, &cell.module, &observer.source_dir(&cell.module));
-        let (conf, context, facts, inputs, _) = observer.fresh(cell)?;
+        let known = executor.system.cell(cell).map(|view| &view.now);
+        let (conf, context, facts, inputs, stamp) = observer.fresh(cell, known)?;
         let read = Instant::now();
         for warning in &conf.warnings {
             report.warning(warning);
@@ -92,6 +95,7 @@ impl<'r> Building<'r> {
             context,
             facts,
             inputs,
+            stamp,
             read,
         };
         let prepared = phases::prepare(&building.job(report));
@@ -143,7 +147,7 @@ impl Executor<'_> {
     ) -> Result<()> {
         let layout = self.observer.layout;
         let result = phases::commit(&building.job(report), worked);
-        let Building { cell, overrides, old, damaged, mut watch, conf, facts, inputs, .. } = building;
+        let Building { cell, overrides, old, damaged, mut watch, conf, facts, inputs, stamp, .. } = building;
         watch.after(Command::Build);
         watch.settle();
         if conf.scripts.pre_build.is_some() || conf.scripts.post_build.is_some() {
@@ -156,7 +160,7 @@ impl Executor<'_> {
                 // First, as what has a record is finished.
                 self.record_directives(&observer, cell, &conf);
                 self.record_uses(cell, built.uses.as_ref());
-                self.record_build(&observer, cell, facts, inputs, old, &built)?;
+                self.record_build(&observer, cell, (facts, inputs, stamp), old, &built)?;
                 // The new build took the place of all that was there.
                 damaged.map_or(Ok(()), |bytes| atomic::write(&state::aside(&layout.record(cell)), &bytes))
             }

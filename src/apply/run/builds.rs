@@ -13,6 +13,7 @@ use crate::kernel;
 use crate::model::error::Result;
 use crate::model::fit::Fit;
 use crate::model::ids::Cell;
+use crate::model::inputs::Inputs;
 use crate::model::record::{Facts, FailureNote, Kept, Overrides, Provenance, Record, Verdict};
 use crate::model::system::{CellView, Kernel, Now, Signature};
 use crate::model::uses::Uses;
@@ -28,8 +29,7 @@ impl Executor<'_> {
         &self,
         observer: &Observer<'_>,
         cell: &Cell,
-        facts: Facts,
-        before: crate::model::inputs::Inputs,
+        (facts, before, stamp): (Facts, Inputs, String),
         old: Option<Record>,
         built: &Built,
     ) -> Result<()> {
@@ -46,7 +46,9 @@ impl Executor<'_> {
             overrides: observer.overrides.clone(),
             effort: Some(built.effort),
         };
-        if let Ok((conf, _, _, mut after, stamp)) = observer.fresh(cell)
+        if observer.is_as_before(cell, &record.facts, &record.inputs, &stamp) {
+            record.stamp = stamp;
+        } else if let Ok((conf, _, _, mut after, stamp)) = observer.fresh(cell, None)
             && let Ok(digest) = observer.conf_digest(&conf, &record.facts)
         {
             after.conf = digest;
@@ -83,7 +85,7 @@ impl Executor<'_> {
         &self,
         cell: &Cell,
         facts: Facts,
-        inputs: crate::model::inputs::Inputs,
+        inputs: Inputs,
         failure: &Failure,
     ) -> Result<()> {
         let layout = self.observer.layout;
