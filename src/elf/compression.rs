@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::xz;
+
 /// The largest module we unpack, in bytes. The biggest in use (GPU drivers with debug
 /// information) are a few hundred MiB; more than this is a damaged or hostile file.
 const LARGEST: u64 = 2 << 30;
@@ -49,22 +51,38 @@ impl Compression {
     /// # Errors
     /// When the bytes are not of this kind, are cut short, or unpack to more than 2 GiB.
     pub fn unpack(self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        match self {
-            Self::None => Ok(bytes),
-            Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(&bytes[..])),
-            Self::Xz => read_all(lzma_rust2::XzReader::new_mem_limit(&bytes[..], true, XZ_MEMORY)),
-            Self::Zstd => read_all(zstd::stream::read::Decoder::new(&bytes[..])?),
+        if self == Self::None {
+            return Ok(bytes);
         }
+        let mut out = Vec::new();
+        self.unpack_into(&bytes, &mut out)?;
+        Ok(out)
+    }
+
+    /// As [`Self::unpack`], added to a buffer: of many files, one after the other.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unpack_into(self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::None => out.extend_from_slice(bytes),
+            Self::Gzip => read_all(flate2::read::MultiGzDecoder::new(bytes), out)?,
+            Self::Xz => match xz::unpack(bytes, LARGEST, out) {
+                Some(done) => done?,
+                None => read_all(lzma_rust2::XzReader::new_mem_limit(bytes, true, XZ_MEMORY), out)?,
+            },
+            Self::Zstd => read_all(zstd::stream::read::Decoder::new(bytes)?, out)?,
+        }
+        Ok(())
     }
 }
 
-fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    reader.take(LARGEST + 1).read_to_end(&mut out)?;
-    if out.len() as u64 > LARGEST {
+fn read_all(reader: impl Read, out: &mut Vec<u8>) -> io::Result<()> {
+    let read = reader.take(LARGEST + 1).read_to_end(out)?;
+    if read as u64 > LARGEST {
         return Err(io::Error::other("it unpacks to more than 2 GiB"));
     }
-    Ok(out)
+    Ok(())
 }
 
 #[cfg(test)]

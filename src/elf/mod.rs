@@ -9,6 +9,7 @@ mod imports;
 mod modinfo;
 mod signature;
 mod symbol_versions;
+mod xz;
 
 pub use compression::Compression;
 pub use file_name::{is_module, module_name, module_stem};
