@@ -1,6 +1,6 @@
 //! What is built into the kernel: the two index files about it.
 
-use super::names::{name, normalized};
+use super::names::{name, normalize};
 use super::odd::{Odd, odd};
 use super::trie::{self, Entry, Layout};
 
@@ -38,9 +38,8 @@ pub(super) fn aliases(modinfo: Option<&[u8]>, layout: Layout) -> Result<Vec<u8>,
         if module.is_empty() || module.contains(&b'=') || text.len() > 1000 {
             return Err(unusual());
         }
-        if &rest[..equals] == b"alias"
-            && let Some(alias) = normalized(&rest[equals + 1..]).filter(|alias| !alias.is_empty())
-        {
+        let mut alias = Vec::new();
+        if &rest[..equals] == b"alias" && normalize(&rest[equals + 1..], &mut alias) && !alias.is_empty() {
             found.push((alias, module));
         }
     }

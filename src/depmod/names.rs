@@ -35,19 +35,26 @@ pub(super) fn name(path: &[u8]) -> Vec<u8> {
     stem.iter().map(|&byte| if byte == b'-' { b'_' } else { byte }).collect()
 }
 
-/// An alias as the index file has it: `-` becomes `_` except in brackets. `None` where brackets do not match: the
-/// file has no such alias.
-pub(super) fn normalized(alias: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(alias.len());
+/// Adds an alias as the index file has it: `-` becomes `_` except in brackets. Nothing, and false, where brackets do
+/// not match: the file has no such alias.
+pub(super) fn normalize(alias: &[u8], out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    out.extend_from_slice(alias);
     let mut bracket = false;
-    for &byte in alias {
-        match byte {
-            b']' if !bracket => return None,
-            b']' => bracket = false,
+    let mut sound = true;
+    for byte in &mut out[start..] {
+        match *byte {
+            b']' => {
+                sound &= bracket;
+                bracket = false;
+            }
             b'[' => bracket = true,
+            b'-' if !bracket => *byte = b'_',
             _ => {}
         }
-        out.push(if byte == b'-' && !bracket { b'_' } else { byte });
     }
-    (!bracket).then_some(out)
+    if bracket || !sound {
+        out.truncate(start);
+    }
+    sound && !bracket
 }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::kmod::Kmod;
@@ -20,13 +21,11 @@ pub(super) fn all(dir: &Path, files: &[&Candidate], kmod: Kmod) -> Vec<Result<Sa
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
-        let mut buffer = Vec::new();
-        while let Some(file) = files.get(next.load(Ordering::Relaxed)).and_then(|_| {
+        let mut buffers = Buffers::default();
+        loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            files.get(at).map(|file| (at, file))
-        }) {
-            let (at, file) = file;
-            done.push((at, one(dir, file, kmod, &mut buffer)));
+            let Some(file) = files.get(at) else { break };
+            done.push((at, one(dir, file, kmod, &mut buffers)));
         }
         done
     };
@@ -42,23 +41,58 @@ pub(super) fn all(dir: &Path, files: &[&Candidate], kmod: Kmod) -> Vec<Result<Sa
     done.into_iter().map(|(_, said)| said).collect()
 }
 
-/// Reads one file. The buffer is only there to be used again.
-fn one(dir: &Path, file: &Candidate, kmod: Kmod, buffer: &mut Vec<u8>) -> Result<Said, Odd> {
+/// Room for one file after the other, packed and unpacked.
+#[derive(Default)]
+struct Buffers {
+    packed: Vec<u8>,
+    unpacked: Vec<u8>,
+}
+
+/// The largest buffer that is kept for the next file, in bytes: nearly all modules need less.
+const KEPT: usize = 2 << 20;
+
+/// Files that unpack to more than some megabytes are read one at a time: there are few, and memory is short where it
+/// is short.
+static LARGE: Mutex<()> = Mutex::new(());
+
+/// The size of a file that unpacks to much, in bytes.
+const MUCH: u64 = 400 << 10;
+
+/// Reads one file.
+fn one(dir: &Path, file: &Candidate, kmod: Kmod, buffers: &mut Buffers) -> Result<Said, Odd> {
     let path = dir.join(OsStr::from_bytes(&file.path));
     let doing = |error: std::io::Error| odd(error.to_string()).of(path.display());
+    let Buffers { packed, unpacked } = buffers;
+    packed.clear();
+    unpacked.clear();
+    let _alone = (file.stamp.size > MUCH).then(|| LARGE.lock());
     let mut opened = std::fs::File::open(&path).map_err(doing)?;
-    buffer.clear();
-    opened.read_to_end(buffer).map_err(doing)?;
+    packed.reserve_exact(usize::try_from(file.stamp.size).unwrap_or_default().saturating_add(1));
+    opened.read_to_end(packed).map_err(doing)?;
     if Stamp::of(&opened.metadata().map_err(doing)?) != file.stamp {
         return Err(odd("it changes while it is being read").of(path.display()));
     }
     // By what is in it: its name may say something else.
-    let kind = match buffer.as_slice() {
+    let kind = match packed.as_slice() {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] if kmod.xz => Compression::Xz,
         [0x28, 0xb5, 0x2f, 0xfd, ..] if kmod.zstd => Compression::Zstd,
         [0x1f, 0x8b, ..] if kmod.gzip => Compression::Gzip,
-        _ => return Said::of(buffer).map_err(|odd| odd.of(path.display())),
+        _ => Compression::None,
     };
-    let unpacked = kind.unpack(std::mem::take(buffer)).map_err(doing)?;
-    Said::of(&unpacked).map_err(|odd| odd.of(path.display()))
+    if kind == Compression::Zstd && !is_one_frame(packed) {
+        return Err(odd("not every kmod can read how it is compressed").of(path.display()));
+    }
+    let said = match kind {
+        Compression::None => Said::of(packed),
+        kind => kind.unpack_into(packed, unpacked).map_err(doing).and_then(|()| Said::of(unpacked)),
+    };
+    packed.shrink_to(KEPT);
+    unpacked.shrink_to(KEPT);
+    said.map_err(|odd| if odd.what.is_empty() { odd.of(path.display()) } else { odd })
+}
+
+/// Whether bytes are one frame of zstd that says its size.
+fn is_one_frame(packed: &[u8]) -> bool {
+    let says = matches!(zstd::zstd_safe::get_frame_content_size(packed), Ok(Some(_)));
+    says && zstd::zstd_safe::find_frame_compressed_size(packed).is_ok_and(|size| size == packed.len())
 }

@@ -17,10 +17,10 @@ use proptest::test_runner::{Config as Cases, TestCaseError, TestRunner};
 
 use tree::{KERNEL, Tree, tree};
 
-/// How much of what depmod says is read. kmod 30 never ends telling of some circles.
+/// How much of what depmod says is read. depmod never ends telling of some circles.
 const ENOUGH: u64 = 1 << 20;
 
-/// Memory in KiB and seconds that depmod may take: kmod 30 takes all that there is to look for some circles.
+/// Memory in KiB and seconds that depmod may take: for some circles depmod takes all that there is.
 const LIMITED: &str = "ulimit -v 300000 && ulimit -t 20 && exec \"$@\"";
 
 /// What depmod said.

@@ -17,6 +17,8 @@ pub enum Packed {
     No,
     Xz,
     Zstd,
+    /// Without its size, which some kmod cannot read.
+    ZstdWithoutSize,
 }
 
 /// One module file.
@@ -137,7 +139,7 @@ fn file() -> impl Strategy<Value = File> {
     let suffix = select(vec![".ko", ".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".ko.bak", ".v3.ko"]);
     let packed = prop_oneof![
         8 => Just(None),
-        1 => select(vec![Packed::No, Packed::Xz, Packed::Zstd]).prop_map(Some),
+        1 => select(vec![Packed::No, Packed::Xz, Packed::Zstd, Packed::ZstdWithoutSize]).prop_map(Some),
     ];
     let place = (directory, select(&NAMES[..]), suffix, packed, prop::bool::weighted(0.1));
     (modinfo, exports, imports, only, machine, flags, place).prop_map(
@@ -310,6 +312,7 @@ fn packed(bytes: Vec<u8>, how: Packed) -> Vec<u8> {
     match how {
         Packed::No => bytes,
         Packed::Zstd => zstd::bulk::compress(&bytes, 1).unwrap(),
+        Packed::ZstdWithoutSize => zstd::stream::encode_all(&bytes[..], 1).unwrap(),
         Packed::Xz => {
             use std::io::Write;
             let mut options = lzma_rust2::XzOptions::with_preset(0);

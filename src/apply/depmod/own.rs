@@ -22,8 +22,8 @@ pub(super) enum Came {
     Made,
     /// Something is not as usual: depmod(8) has to make it.
     Left,
-    /// Modules that need each other in a circle, the first one at both ends. depmod(8) makes no index of such, and
-    /// that of kmod 30 takes all memory to look for some of them.
+    /// Modules that need each other in a circle, the first one at both ends. depmod(8) makes no index of such, and for
+    /// some of them takes all memory or prints without end (findings/depmod-endless-circle.sh).
     Circle(Vec<String>),
     /// It could not be written.
     Failed(Error),
