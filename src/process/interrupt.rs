@@ -8,8 +8,8 @@
 //! Other children stay in our group, where the terminal's Ctrl-C reaches them without our help: they may ask for a
 //! passphrase, which only the terminal's foreground group can.
 
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, MutexGuard, Once};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -22,8 +22,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What asks a run to end.
 const ASKING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// The first signal that came; 0 for none.
-static REQUESTED: AtomicI32 = AtomicI32::new(0);
+/// The signal that came last; 0 for none. The handler itself writes it: a child that the terminal ended has ended
+/// before a thread could have been told.
+static REQUESTED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 static INSTALLED: Once = Once::new();
 /// The leaders of the groups to pass a signal on to.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
@@ -47,12 +48,10 @@ impl Interrupt {
     }
 }
 
-/// The first signal that came since [`install`], if one did. No step may begin then.
+/// The signal that came last since [`install`], if one did. No step may begin then.
 pub fn requested() -> Option<Interrupt> {
-    match REQUESTED.load(Ordering::SeqCst) {
-        0 => None,
-        number => Signal::try_from(number).ok().map(Interrupt),
-    }
+    let number = REQUESTED.get()?.load(Ordering::SeqCst);
+    i32::try_from(number).ok().and_then(|number| Signal::try_from(number).ok()).map(Interrupt)
 }
 
 /// From now on these signals are noted and passed on. Only the first call counts. One that whoever started us
@@ -60,16 +59,24 @@ pub fn requested() -> Option<Interrupt> {
 pub fn install() {
     INSTALLED.call_once(|| {
         let ignored = ignored();
-        let ours = ASKING.iter().filter(|signal| ignored & (1 << (**signal as u32 - 1)) == 0);
-        let installed = Signals::new(ours.map(|signal| *signal as i32)).and_then(|signals| {
-            let handle = signals.handle();
-            let waiting = std::thread::Builder::new().name("signals".to_owned()).spawn(|| wait(signals));
-            waiting.inspect_err(|_| handle.close())
-        });
-        if let Err(error) = installed {
+        let ours = ASKING.into_iter().filter(|signal| ignored & (1 << (*signal as u32 - 1)) == 0);
+        if let Err(error) = listen(&ours.map(|signal| signal as i32).collect::<Vec<_>>()) {
             log::warn!("Ctrl-C will end this run without cleaning up: {error}");
         }
     });
+}
+
+fn listen(numbers: &[i32]) -> std::io::Result<()> {
+    let signals = Signals::new(numbers)?;
+    let waiting = std::thread::Builder::new().name("signals".to_owned());
+    let handle = signals.handle();
+    waiting.spawn(|| wait(signals)).inspect_err(|_| handle.close())?;
+    let requested = REQUESTED.get_or_init(Arc::default);
+    for number in numbers {
+        let value = usize::try_from(*number).unwrap_or_default();
+        signal_hook::flag::register_usize(*number, Arc::clone(requested), value)?;
+    }
+    Ok(())
 }
 
 /// True when signals are passed on to groups of children.
@@ -78,10 +85,10 @@ pub(super) fn is_installed() -> bool {
 }
 
 fn wait(mut signals: Signals) {
+    let mut asked = false;
     for number in signals.forever() {
         let Ok(signal) = Signal::try_from(number) else { continue };
-        if REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            // Asked twice.
+        if std::mem::replace(&mut asked, true) {
             signal_all(&groups(), Signal::SIGKILL);
             continue;
         }

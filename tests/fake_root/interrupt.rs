@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use dkms_hook::conf::model::Scripts;
+
 use crate::support::program::{Answer, Face};
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
@@ -186,4 +188,27 @@ fn what_whoever_started_the_run_ignores_stops_nothing() {
     assert!(!is_gone(own));
     kill(own, Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn a_step_that_the_terminals_ctrl_c_ends_was_stopped() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    let pids = root.path(PIDS);
+    let scripts = Scripts { pre_install: Some("wait.sh".into()), ..Scripts::default() };
+    let wait = format!(
+        "#!/bin/sh\n[ -e {slow} ] || exit 0\necho $$ > {pids}\nexec sleep 300\n",
+        slow = root.path(SLOW).display(),
+        pids = pids.display()
+    );
+    ToyModule::new("hello", "1.0").scripts(scripts).executable("wait.sh", &wait).register(&root);
+    root.write(SLOW, "");
+    let (child, pids) = begun(&root, Face::Hook, &[], &[]);
+    killpg(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    answer(child).expect(130).says("PRE_INSTALL of hello/1.0 ended with status 130").says(
+        "stopped by Ctrl-C: hello/1.0 is built for 6.12.1-toy and was not installed; no hello is installed",
+    );
+    are_gone(&pids);
+    std::fs::remove_file(root.path(SLOW)).unwrap();
+    root.hook(&[]).expect(0).does_not_say("Building").says("Installing");
 }

@@ -343,6 +343,11 @@ fn outcome(result: Result<()>) -> Done {
     match result {
         Ok(()) => Done::Yes,
         Err(Error { kind: Kind::Interrupted(_), .. }) => Done::Stopped,
+        // The terminal's Ctrl-C reaches the programs of a step as well: it would have gone on.
+        Err(error) if interrupt::requested().is_some() => {
+            log::warn!("{error}");
+            Done::Stopped
+        }
         Err(error) => Done::Failed(error),
     }
 }

@@ -20,6 +20,7 @@ use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
 use crate::plan::Note;
+use crate::process::interrupt;
 use crate::tree::{notes, registry};
 
 /// Exit status of a call without the names that it needs.
@@ -218,6 +219,9 @@ fn install(session: &mut Session<'_, '_>, id: &ModuleId, targets: &[Target]) -> 
         failed.push(target.kernel.to_string());
         if code == 0 {
             code = outcome.code;
+        }
+        if interrupt::requested().is_some() {
+            break;
         }
     }
     if !failed.is_empty() {
