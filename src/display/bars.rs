@@ -82,6 +82,12 @@ impl Bars {
         usize::from(width).saturating_sub(1)
     }
 
+    /// Whether they may be drawn: a run that a shell put into the background does not write over what the shell's
+    /// person types. On a terminal that controls nobody here, nobody types.
+    pub fn may_be_seen() -> bool {
+        nix::unistd::tcgetpgrp(io::stdout()).map_or(true, |group| group == nix::unistd::getpgrp())
+    }
+
     /// Shows the line of a task.
     pub fn set(&mut self, number: usize, line: String) {
         let bar = self.shown.entry(number).or_insert_with(|| {
@@ -111,12 +117,13 @@ impl Bars {
     }
 
     /// Lets something be written above them.
-    pub fn above(&self, write: impl FnOnce()) {
+    pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
         if self.shown.is_empty() {
             return write();
         }
         let _ = self.all.clear();
-        write();
+        let written = write();
         self.shown.values().for_each(ProgressBar::tick);
+        written
     }
 }

@@ -11,6 +11,7 @@ mod how;
 mod running;
 mod text;
 
+use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,24 @@ impl Display {
 
     fn say(&self, said: Said) {
         self.together(&[said]);
+    }
+
+    /// Where messages for finding faults go: to standard error, above the lines that move.
+    pub fn for_messages(&self) -> Box<dyn Write + Send> {
+        Box::new(Messages(Arc::clone(&self.shared)))
+    }
+}
+
+/// Writes to standard error.
+struct Messages(Arc<Shared>);
+
+impl Write for Messages {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.above(|| std::io::stderr().write(text))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -85,6 +85,14 @@ impl Shared {
         self.lock().say(said);
     }
 
+    /// Writes something above the lines that move.
+    pub fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.lock().bars {
+            Some(bars) => bars.above(write),
+            None => write(),
+        }
+    }
+
     /// Reads the logs now.
     pub fn look(&self) {
         self.lock().look();
@@ -115,6 +123,9 @@ impl Shared {
         }
         let follower = Follower::new(&task.log, SystemTime::now(), verbose);
         let running = Running { task: task.clone(), how, since: now, follower, next: now + LOGGED };
+        if how == How::Log && task.of > 1 {
+            state.say(&[Said::Line(running.progress(Duration::ZERO).logged_begin())]);
+        }
         state.tasks.insert(task.number, running);
         if !std::mem::replace(&mut state.watched, true) {
             let watching = Arc::clone(shared);
@@ -236,7 +247,11 @@ impl State {
         self.look();
         let said = self.due(now);
         self.write(&said);
-        if let Some(bars) = self.bars.as_mut().filter(|_| self.held == 0) {
+        if let Some(bars) = &mut self.bars
+            && (self.held > 0 || !Bars::may_be_seen())
+        {
+            bars.hide();
+        } else if let Some(bars) = &mut self.bars {
             let columns = Bars::columns();
             for (number, running) in &self.tasks {
                 let took = now.saturating_duration_since(running.since);

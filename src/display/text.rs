@@ -80,6 +80,14 @@ impl Progress<'_> {
         self.line(characters, Some(&self.task.kernel), true, &self.outcome(outcome))
     }
 
+    /// The first line for a log, where several tasks say at the end what they did.
+    pub fn logged_begin(self) -> String {
+        let Task { number, of, doing, expected, .. } = self.task;
+        let expected = expected.map(|expected| clock(expected.takes)).filter(|takes| takes != "0:00");
+        let about = expected.map(|takes| format!(", about {takes}")).unwrap_or_default();
+        format!("{}: {} ({number} of {of}){about}", self.subject(), doing.to_lowercase())
+    }
+
     /// A line for a log.
     pub fn logged(self) -> String {
         format!("{}: {}{}", self.subject(), self.time(), self.files_after_comma())
@@ -216,6 +224,7 @@ mod tests {
     fn a_log_says_what_began_goes_on_and_ended() {
         let task = task("6.12.117", Some(190));
         let progress = |files, seconds| Progress { task: &task, files, took: Duration::from_millis(seconds) };
+        assert_eq!(progress(0, 0).logged_begin(), "zfs/2.3.9 for 6.12.117: building (2 of 7), about 3:10");
         assert_eq!(progress(1, 30_000).logged(), "zfs/2.3.9 for 6.12.117: 0:30 of about 3:10, 1 file");
         let ended = progress(312, 3_725_000).logged_end(Outcome::Done);
         assert_eq!(ended, "zfs/2.3.9 for 6.12.117: built in 1:02:05, 312 files");

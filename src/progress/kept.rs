@@ -56,8 +56,6 @@ impl Report for Kept<'_> {
     }
 
     fn hold(&self) {
-        // What was said before comes before what is said aside.
-        self.give();
         self.to.hold();
     }
 

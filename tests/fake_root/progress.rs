@@ -1,6 +1,7 @@
 //! What a person sees while a module is built: on terminals of several kinds, and in files.
 
 use std::process::Command;
+use std::time::Duration;
 
 use crate::support::program::{Face, finish};
 use crate::support::terminal::Terminal;
@@ -220,4 +221,99 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     assert!(written.ends_with('\n') && !written.contains("\u{1b}[?25l"), "{written:?}");
     go_on(&root);
     root.hook(&[]).expect(0).says("Building hello/1.0");
+}
+
+/// [`root`], with a second module.
+fn two() -> FakeRoot {
+    let root = root();
+    module(&root, "other");
+    root
+}
+
+#[test]
+fn two_builds_have_two_lines_and_each_speaks_in_one_piece() {
+    let root = two();
+    let mut command = with(root.program(Face::Hook), &[("TERM", "xterm")]);
+    command.arg("--verbose");
+    let mut terminal = Terminal::start(&command, 50, 200);
+    let screen = terminal.wait_for("two lines", |screen| screen.matches(" files - 0:0").count() == 2);
+    // They are the last two.
+    let last: Vec<&str> = screen.lines().rev().take(2).map(|line| &line[..11]).collect();
+    assert!(last.contains(&"[1/2] hello") && last.contains(&"[2/2] other"), "{screen}");
+    assert!(
+        screen.contains("\nhello/1.0:   CC [M]  ") && screen.contains("\nother/1.0:   CC [M]  "),
+        "{screen}"
+    );
+    go_on(&root);
+    let (code, screen, _) = terminal.end();
+    assert_eq!(code, 0, "{screen}");
+    assert_eq!(screen.matches(" - built in ").count(), 2, "{screen}");
+
+    root.write(SLOW, "");
+    for name in ["hello", "other"] {
+        root.write(format!("/usr/src/{name}-1.0/b.c"), format!("int {name}_b(void) {{ return 2; }}\n"));
+    }
+    go_on(&root);
+    let said = root.hook(&[]).expect(0).out;
+    assert_eq!(said.matches(": building (1 of 2), about 0:0").count(), 1, "{said}");
+    assert_eq!(said.matches(": building (2 of 2), about 0:0").count(), 1, "{said}");
+    for name in ["hello", "other"] {
+        let begin = format!("{name}/1.0 for {K}: building (");
+        assert!(said.lines().any(|line| line.starts_with(&begin)), "{said}");
+        let piece = format!("Building {name}/1.0 for kernel {K} (x86_64): ");
+        let mut lines = said.lines().skip_while(|line| !line.starts_with(&piece)).skip(1);
+        assert_eq!(lines.next(), Some("Building module(s)... done."), "{said}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_all_that_is_built() {
+    let root = two();
+    let command = with(root.program(Face::Hook), &[("TERM", "xterm")]);
+    let mut terminal = Terminal::start(&command, 30, 120);
+    terminal.wait_for("two lines", |screen| screen.matches(" files - 0:0").count() == 2);
+    terminal.press("\u{3}");
+    let (code, screen, written) = terminal.end();
+    assert_eq!(code, 130, "{screen}");
+    assert_eq!(screen.matches("- stopped after ").count(), 2, "{screen}");
+    assert_eq!(screen.matches("[1/2]").count() + screen.matches("[2/2]").count(), 2, "{screen}");
+    assert!(
+        screen.contains(
+            "stopped by Ctrl-C:\n  hello/1.0 for 6.12.1-toy was not built, and no hello is installed"
+        ),
+        "{screen}"
+    );
+    assert!(
+        screen.contains("\n  other/1.0 for 6.12.1-toy was not built, and no other is installed"),
+        "{screen}"
+    );
+    assert!(written.ends_with('\n'), "{written:?}");
+    for name in ["hello", "other"] {
+        let left = root.names(format!("/var/lib/dkms/{name}/1.0"));
+        assert_eq!(left, ["source"], "{screen}");
+    }
+    go_on(&root);
+    root.hook(&[]).expect(0);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}
+
+#[test]
+fn in_the_background_nothing_moves() {
+    let root = root();
+    let program = with(root.program(Face::Hook), &[("TERM", "xterm")]);
+    let mut shell = Command::new("bash");
+    shell.args(["-mc", "\"$@\" & wait $!", "bash"]).arg(program.get_program()).args(program.get_args());
+    for (name, value) in program.get_envs() {
+        value.map(|value| shell.env(name, value));
+    }
+    let mut terminal = Terminal::start(&shell, 24, 80);
+    let log = root.path("/var/lib/dkms/hello/1.0/build/hello.mod.o");
+    terminal.wait_for("build", |_| log.exists());
+    // Longer than it takes for a line to appear.
+    std::thread::sleep(Duration::from_millis(1500));
+    go_on(&root);
+    let (code, screen, written) = terminal.end();
+    assert_eq!(code, 0, "{screen}");
+    assert!(!written.contains("files - 0:0"), "{written:?}");
+    assert!(screen.contains(" - built in "), "{screen}");
 }

@@ -20,6 +20,14 @@ struct Shown {
     bytes: Vec<u8>,
 }
 
+/// The rows of a screen, as they are on it: of a line that is wider there are several.
+fn rows(shown: &Shown) -> String {
+    let screen = shown.parser.screen();
+    let rows: Vec<String> =
+        screen.rows(0, screen.size().1.get()).map(|row| row.trim_end().to_owned() + "\n").collect();
+    rows.concat().trim_end().to_owned() + "\n"
+}
+
 /// A program on a terminal: it leads a session whose terminal this is, so that Ctrl-C reaches it.
 pub struct Terminal {
     child: Child,
@@ -77,7 +85,7 @@ impl Terminal {
 
     /// What the screen shows now, without what has scrolled away.
     pub fn screen(&self) -> String {
-        self.shown().parser.screen().contents()
+        rows(&self.shown())
     }
 
     /// Everything that was written to it so far.
@@ -132,6 +140,6 @@ impl Terminal {
         drop(keyboard);
         let shown = shown.lock().unwrap();
         let written = String::from_utf8_lossy(&shown.bytes).into_owned();
-        (status.code().unwrap_or(-1), shown.parser.screen().contents(), written)
+        (status.code().unwrap_or(-1), rows(&shown), written)
     }
 }

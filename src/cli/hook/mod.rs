@@ -135,8 +135,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let level = ["warn", "info", "debug"][usize::from(cli.verbose.min(2))];
     let env = env_logger::Env::default().filter_or("DKMS_HOOK_LOG", level);
-    let _ = env_logger::Builder::from_env(env).format_timestamp(None).try_init();
     let report = cli.display();
+    let messages = env_logger::Target::Pipe(report.for_messages());
+    let _ = env_logger::Builder::from_env(env).format_timestamp(None).target(messages).try_init();
     match run(&cli, &report) {
         Ok(code) => code,
         Err(error) => {
