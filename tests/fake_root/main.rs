@@ -51,6 +51,7 @@ mod own_index;
 mod own_writes;
 mod progress;
 mod races;
+mod recordings;
 mod rpm_events;
 mod scale;
 mod secure_boot;
