@@ -66,6 +66,8 @@ pub(super) struct Schedule {
     /// Steps that wait for nothing any more, and are not begun.
     ready: BTreeSet<usize>,
     working: usize,
+    /// Steps with work that are not begun.
+    unbegun: usize,
     busy: BTreeSet<usize>,
     at_once: usize,
 }
@@ -88,8 +90,9 @@ impl Schedule {
         let open: Vec<usize> = nodes.iter().map(|node| node.waits.len()).collect();
         let ready = open.iter().enumerate().filter(|(_, open)| **open == 0).map(|(step, _)| step).collect();
         let states = vec![State::Waiting; nodes.len()];
+        let unbegun = nodes.iter().filter(|node| node.manner == Manner::Long).count();
         let (working, busy, at_once) = (0, BTreeSet::new(), at_once.max(1));
-        Self { nodes, states, open, followers, rank, ready, working, busy, at_once }
+        Self { nodes, states, open, followers, rank, ready, working, unbegun, busy, at_once }
     }
 
     /// What is to be done now.
@@ -106,8 +109,8 @@ impl Schedule {
         }
     }
 
-    /// Work first, what the rest of the plan waits for longest before the rest. Then what is done here: the quick
-    /// before the slow, in the order of the plan.
+    /// Work first, what the rest of the plan waits for longest before the rest. Then what is done here, in the order of
+    /// the plan. What is slow waits while there is work to be begun as soon as some other has ended.
     fn choose(&self) -> Option<usize> {
         let long = |step: &&usize| self.nodes[**step].manner == Manner::Long;
         let may = |step: &&usize| self.nodes[**step].lane.is_none_or(|lane| !self.busy.contains(&lane));
@@ -117,7 +120,9 @@ impl Schedule {
         };
         let begin = (self.working < self.at_once).then(begin).flatten();
         let here = || {
-            let here = self.ready.iter().filter(|step| !long(step));
+            let idle = self.working == 0 || self.unbegun == 0;
+            let most = if idle { Manner::Slow } else { Manner::Quick };
+            let here = self.ready.iter().filter(|step| self.nodes[**step].manner <= most);
             here.min_by_key(|step| (self.nodes[**step].manner, **step))
         };
         begin.or_else(here).copied()
@@ -134,6 +139,7 @@ impl Schedule {
             "step {step} from {before:?} to {state:?}"
         );
         self.ready.remove(&step);
+        self.unbegun -= usize::from(before == State::Waiting && self.nodes[step].manner == Manner::Long);
         let lane = self.nodes[step].lane;
         match (before, state) {
             (_, State::Working) => {
@@ -223,6 +229,18 @@ mod tests {
         assert_eq!(schedule.next(), Next::Here(0));
         schedule.set(0, State::Over);
         assert_eq!(schedule.next(), Next::Wait);
+    }
+
+    #[test]
+    fn slow_steps_wait_while_there_is_work_to_be_begun() {
+        let slow = Node { manner: Manner::Slow, ..Node::default() };
+        let lane = Node { lane: Some(0), ..long(&[], 1) };
+        let mut schedule = Schedule::new(vec![slow, lane.clone(), lane], 2);
+        assert_eq!(begun(&mut schedule), [1]);
+        assert_eq!(schedule.next(), Next::Wait, "it would keep the other one from being begun");
+        schedule.set(1, State::Over);
+        assert_eq!(begun(&mut schedule), [2]);
+        assert_eq!(schedule.next(), Next::Here(0));
     }
 
     #[test]
