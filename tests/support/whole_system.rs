@@ -46,11 +46,13 @@ pub fn whole_system() -> FakeRoot {
     std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
     symlink("/", inside).unwrap();
     // In the way of the machine's own: what would ask it for something.
-    let head = "#!/bin/sh\necho \"${0##*/} $*\" >> /var/log/toy-calls\n";
+    let call = "echo \"${0##*/} $*\" >> /var/log/toy-calls\n";
+    let head = format!("#!/bin/sh\n{call}");
+    // It does not say which kmod it is, so that the program leaves every index to it.
     root.write_script(
         "/usr/sbin/depmod",
         &format!(
-            "{head}for k; do :; done\ncd /lib/modules/$k || exit 1\n\
+            "#!/bin/sh\ncase $1 in --version) exit 0 ;; esac\n{call}for k; do :; done\ncd /lib/modules/$k || exit 1\n\
                  find . -name '*.ko*' ! -path './build/*' | sed 's,^[.]/,,; s,$,:,' > modules.dep\n"
         ),
     );

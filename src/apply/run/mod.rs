@@ -159,10 +159,11 @@ impl Executor<'_> {
     fn share(&self, kernel: &KernelRelease) {
         let changed = self.shared.borrow();
         let allowed = |cell: &Cell| self.system.installs.get(cell).is_some_and(|found| found.shared);
-        let added: Vec<PathBuf> = changed
-            .get(kernel)
+        let mut of_kernel: Vec<&Changed> = changed.get(kernel).into_iter().flatten().collect();
+        // In whatever order they were installed.
+        of_kernel.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let added: Vec<PathBuf> = of_kernel
             .into_iter()
-            .flatten()
             .filter(|(cell, _)| allowed(cell))
             .flat_map(|(_, paths)| paths.iter())
             .filter(|path| self.observer.layout.root.path(path).exists())
