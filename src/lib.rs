@@ -20,6 +20,8 @@ pub mod boot;
 #[expect(clippy::disallowed_methods)]
 pub mod btf;
 #[expect(clippy::disallowed_methods)]
+pub mod cache;
+#[expect(clippy::disallowed_methods)]
 pub mod cli;
 #[expect(clippy::disallowed_methods)]
 pub mod conf;

@@ -68,4 +68,5 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "mok_certificate",
     "try_sign_modules",
     "rebuild",
+    "build_cache",
 ];

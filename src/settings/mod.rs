@@ -18,7 +18,7 @@ use crate::conf::framework::{Framework, Said, load_framework};
 use crate::conf::model::ConfError;
 use crate::model::fit::Rebuild;
 use crate::model::ids::KernelRelease;
-use crate::model::settings::{Named, Origin, Settings, Value};
+use crate::model::settings::{Bytes, Named, Origin, Settings, Value};
 use crate::tree::layout::Layout;
 
 /// Settings that DKMS takes from the environment when no file has them, because it does not clear
@@ -123,6 +123,7 @@ fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, 
         try_sign_modules: files.text("try_sign_modules"),
         rebuild: strongest([on_command_line("--rebuild", given.rebuild), files.rebuild()])
             .unwrap_or_default(),
+        build_cache: files.build_cache().unwrap_or_default(),
         no_weak_modules: variable(environment, "NO_WEAK_MODULES", |text| Some(!text.starts_with(['n', 'N'])))
             .unwrap_or_default(),
         addon_modules_dir: optional(strongest([
@@ -214,6 +215,10 @@ impl<'a> Files<'a> {
 
     fn rebuild(self) -> Option<Value<Rebuild>> {
         self.understood("rebuild", "which is neither inputs nor abi", Rebuild::parse)
+    }
+
+    fn build_cache(self) -> Option<Value<Bytes>> {
+        self.understood("build_cache", "which is no size such as 500M or 2G, nor 0", Bytes::parse)
     }
 
     /// A setting with few values; another one counts as none.

@@ -207,6 +207,11 @@ impl Layout {
         self.state().join("verdicts").join(&id.name).join(&id.version)
     }
 
+    /// Builds that can be had again.
+    pub fn build_cache(&self) -> PathBuf {
+        self.state().join("cache")
+    }
+
     /// What the own commands of a module version wrote into its source.
     pub fn own_writes(&self, id: &ModuleId) -> PathBuf {
         self.state().join("own-writes").join(&id.name).join(format!("{}.json", id.version))

@@ -2,12 +2,14 @@
 //!
 //! They are merged in one place (`crate::settings`) and only read afterwards.
 
+mod bytes;
 mod rows;
 
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
 
+pub use bytes::Bytes;
 pub use rows::Row;
 
 use super::fit::Rebuild;
@@ -120,6 +122,8 @@ pub struct Settings {
     pub try_sign_modules: Value<Option<String>>,
     /// `rebuild`, which DKMS does not know: what becomes of a build when only the headers changed.
     pub rebuild: Value<Rebuild>,
+    /// `build_cache`, which DKMS does not know: how much the cache of builds may take; none where it is off.
+    pub build_cache: Value<Bytes>,
     /// `NO_WEAK_MODULES` in the environment: let no other kernel share what is installed.
     pub no_weak_modules: Value<bool>,
     /// `ADDON_MODULES_DIR` in the environment, or in `/etc/sysconfig/module-init-tools`: where modules go
@@ -175,6 +179,7 @@ impl Default for Settings {
             mok_certificate: Value::default(),
             try_sign_modules: Value::default(),
             rebuild: Value::default(),
+            build_cache: Value::default(),
             no_weak_modules: Value::default(),
             addon_modules_dir: Value::default(),
             strict: Value::default(),

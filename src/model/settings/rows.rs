@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Origin, Settings, Value};
+use super::{Bytes, Origin, Settings, Value};
 use crate::model::fit::Rebuild;
 
 /// One setting.
@@ -41,6 +41,7 @@ impl Settings {
             row("build_environment", &self.build_environment),
             row("post_transaction", &self.post_transaction),
             row("rebuild", &self.rebuild),
+            row("build_cache", &self.build_cache),
             row("NO_WEAK_MODULES", &self.no_weak_modules),
             row("ADDON_MODULES_DIR", &self.addon_modules_dir),
             row("DKMS_HOOK_STRICT", &self.strict),
@@ -88,6 +89,12 @@ impl Text for String {
 }
 
 impl Text for usize {
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Text for Bytes {
     fn text(&self) -> Option<String> {
         Some(self.to_string())
     }
