@@ -183,6 +183,7 @@ fn synthetic(modules: usize, kernels: usize, stale: bool) -> System {
                 vermagic_matches: false,
                 fit: None,
                 directive: None,
+                cached: false,
                 provenance: None,
                 autoinstall: false,
             };

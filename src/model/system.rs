@@ -205,6 +205,8 @@ pub struct CellView {
     pub fit: Option<Fit>,
     /// Which directive changed, where the evaluated dkms.conf is the first input of a build of ours that did.
     pub directive: Option<DirectiveChange>,
+    /// The cache of builds has what would be built now. Looked at where something would be.
+    pub cached: bool,
 }
 
 impl CellView {

@@ -57,6 +57,7 @@ impl Observer<'_> {
             autoinstall: false,
             fit: None,
             directive: None,
+            cached: false,
             now,
             vermagic_matches: false,
         }

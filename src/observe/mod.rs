@@ -32,6 +32,7 @@ use crate::tree::layout::{LOADED, Layout};
 use crate::tree::registry;
 use crate::tree::state;
 
+mod cached;
 mod contents;
 mod directives;
 pub mod distribution;
@@ -241,10 +242,12 @@ impl Observer<'_> {
             vermagic_matches,
             fit: None,
             directive: None,
+            cached: false,
         };
         let observer = self.with(&overrides);
         view.fit = observer.fit(system, once, cell, &view);
         view.directive = observer.directive_change(cell, &view);
+        view.cached = observer.is_cached(cell, &view);
         view
     }
 

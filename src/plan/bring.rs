@@ -206,7 +206,9 @@ impl<'a> Planner<'a> {
             _ => Reason::Asked,
         };
         let made = BuildOf::from(inputs, found.builds, true);
-        let build = self.step(Action::Build { cell: cell.clone(), force }, reason, found.steps);
+        // One that depends on a build of this run is looked for when it begins.
+        let cached = view.cached && !force && !again && found.steps.is_empty();
+        let build = self.step(Action::Build { cell: cell.clone(), force, cached }, reason, found.steps);
         Some((Some((build, made)), false))
     }
 

@@ -114,8 +114,9 @@ impl<'a> Planner<'a> {
             Now::Judged { inputs, .. } => BuildOf::from(inputs, found.builds, true),
             _ => BuildOf::unknown(),
         };
-        let build =
-            self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
+        // It is looked for in the cache when what it depends on is there.
+        let action = Action::Build { cell: cell.clone(), force: false, cached: false };
+        let build = self.step(action, reason.clone(), found.steps);
         if !view.installed {
             return Some(ready(Some(build), made));
         }

@@ -93,6 +93,8 @@ pub enum Action {
         cell: Cell,
         /// Build even though something (a missing dependency) speaks against it.
         force: bool,
+        /// The cache of builds has it: it is copied from there.
+        cached: bool,
     },
     /// Take over a build made by DKMS: write down what it was made from.
     Adopt {
@@ -221,7 +223,10 @@ impl fmt::Display for Action {
         };
         match self {
             Self::Add { module } => write!(f, "add {module}"),
-            Self::Build { cell, .. } => on(f, "build", cell),
+            Self::Build { cell, cached, .. } => {
+                on(f, "build", cell)?;
+                f.write_str(if *cached { " (from the cache)" } else { "" })
+            }
             Self::Adopt { cell } => on(f, "take over", cell),
             Self::Keep { cell } => on(f, "keep", cell),
             Self::Resign { cell, .. } => on(f, "sign", cell),

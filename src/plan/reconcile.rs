@@ -381,8 +381,9 @@ impl<'a> Planner<'a> {
             Now::Judged { inputs, .. } => BuildOf::from(inputs, found.builds, true),
             _ => BuildOf::unknown(),
         };
-        let build =
-            self.step(Action::Build { cell: cell.clone(), force: false }, reason.clone(), found.steps);
+        let cached = view.cached && found.steps.is_empty();
+        let action = Action::Build { cell: cell.clone(), force: false, cached };
+        let build = self.step(action, reason.clone(), found.steps);
         // One whose module another package has is built all the same: it may get the name back.
         let step = self.install_step(cell, false, reason, Vec::new(), Some(build)).or(Some(build));
         ready(step, made)

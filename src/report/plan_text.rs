@@ -42,7 +42,7 @@ mod tests {
         let change = of("9876543210").change_since(&of("0123456789")).unwrap();
         let reason = Reason::Stale { change };
         let step = Step {
-            action: Action::Build { cell, force: false },
+            action: Action::Build { cell, force: false, cached: false },
             reason,
             needs: vec![],
             when: Condition::Always,

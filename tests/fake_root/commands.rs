@@ -9,7 +9,7 @@ const K2: &str = "6.13.0-toy";
 
 /// A root with two kernels and the source of `hello/1.0`, not registered.
 fn root() -> FakeRoot {
-    let root = FakeRoot::new();
+    let root = FakeRoot::new().without_cache();
     ToyKernel::new(K).install(&root);
     ToyKernel::new(K2).install(&root);
     ToyModule::new("hello", "1.0").write_source(&root);

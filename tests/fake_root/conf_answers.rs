@@ -10,7 +10,7 @@ const K: &str = "6.12.1-toy";
 
 /// A root in which the conf of `p/1` has these lines; `SDK` in them stands for a file outside of all inputs.
 fn root(lines: &[&str]) -> FakeRoot {
-    let root = FakeRoot::new();
+    let root = FakeRoot::new().without_cache();
     ToyKernel::new(K).install(&root);
     root.write("/var/lib/dpkg/status", "Package: a\n");
     module(&root, "p", lines).register(&root);

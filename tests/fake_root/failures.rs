@@ -8,7 +8,7 @@ const K2: &str = "6.13.0-toy";
 
 /// One kernel; `bad/1` does not compile, `good/1` does.
 fn root() -> FakeRoot {
-    let root = FakeRoot::new();
+    let root = FakeRoot::new().without_cache();
     ToyKernel::new(K).install(&root);
     ToyModule::new("bad", "1").failing().register(&root);
     ToyModule::new("good", "1").register(&root);

@@ -200,7 +200,7 @@ fn removed_before_its_modules_package_is() {
     // The image comes back.
     root.deb("kernel-postinst", K, "configure").expect(0);
     trigger(&root);
-    assert_eq!(root.take_make_calls().len(), 1);
+    assert!(root.take_make_calls().is_empty(), "the build comes out of the cache");
     in_line(&root);
     // Or its modules go, too.
     root.deb("kernel-postrm", K, "remove").expect(0);
@@ -209,6 +209,7 @@ fn removed_before_its_modules_package_is() {
     kernel.remove_headers(&root);
     trigger(&root);
     assert!(!root.exists(format!("/lib/modules/{K}")));
+    std::fs::remove_dir_all(root.path("/var/lib/dkms/.dkms-hook/cache")).unwrap();
     assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["install-tree.json", "lock"]);
 }
 

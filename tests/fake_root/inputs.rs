@@ -11,7 +11,7 @@ const K2: &str = "6.13.0-toy";
 
 /// Two kernels and two modules, everything installed.
 fn installed() -> FakeRoot {
-    let root = FakeRoot::new();
+    let root = FakeRoot::new().without_cache();
     ToyKernel::new(K).install(&root);
     ToyKernel::new(K2).install(&root);
     ToyModule::new("hello", "1.0").register(&root);

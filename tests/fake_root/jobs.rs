@@ -1,11 +1,14 @@
 //! How many jobs the makes of a build run at once, with the make that is installed: each conf gets as many as it
 //! may, and never more.
 
+use std::fs;
 use std::process::Command;
 
 use crate::support::program::{Answer, Face, finish};
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 use dkms_hook::conf::model::Scripts;
+use dkms_hook::process::jobserver::Server;
+use dkms_hook::process::{Output, Process};
 
 const K: &str = "6.12.1-toy";
 
@@ -128,15 +131,23 @@ fn scripts_of_a_build_take_part() {
 
 #[test]
 fn a_killed_make_leaves_all_jobs_to_the_next() {
-    let root = root();
-    // While another job of it runs, with a token.
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::open(3, dir.path());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    // It is killed while two jobs run, so one with a token.
     let kill = "all: one two\none:\n\ttouch one; sleep 0.3\n\
                 two:\n\tuntil [ -e one ]; do sleep 0.01; done; kill -9 $$PPID\n";
-    ToyModule::new("killed", "1").make("make all").file("Makefile", kill).register(&root);
-    module(&root, "make all", 3).register(&root);
-    root.dkms(&["autoinstall", "-k", K, "-j", "3"]);
-    assert!(!root.exists(format!("/var/lib/dkms/killed/1/{K}")));
-    assert_eq!(most_at_once(&root), 3);
+    fs::write(path("kill.mk"), kill).unwrap();
+    let all = "all: a b c\na b c:\n\ttouch $@; left=2000; until [ -e a -a -e b -a -e c ]; do \
+               left=$$((left - 1)); [ $$left -gt 0 ] || exit 1; sleep 0.01; done\n";
+    fs::write(path("all.mk"), all).unwrap();
+    let make = |file: &str| {
+        let _slot = server.slot();
+        let make = Process::new("make").arg("-f").arg(path(file)).dir(dir.path());
+        server.attach(make).run(Output::Null).unwrap()
+    };
+    assert_eq!(make("kill.mk"), 137);
+    assert_eq!(make("all.mk"), 0);
 }
 
 #[test]

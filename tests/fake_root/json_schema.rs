@@ -42,7 +42,7 @@ fn actions() -> Vec<Action> {
     let (cell, kernel, module, modules) = (cell(), kernel(), module(), vec!["zfs".to_owned()]);
     let all = vec![
         Action::Add { module: module.clone() },
-        Action::Build { cell: cell.clone(), force: false },
+        Action::Build { cell: cell.clone(), force: false, cached: true },
         Action::Adopt { cell: cell.clone() },
         Action::Keep { cell: cell.clone() },
         Action::Resign { cell: cell.clone(), reinstall: true },

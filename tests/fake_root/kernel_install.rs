@@ -10,7 +10,7 @@ const K: &str = "6.12.1-200.toy.x86_64";
 const NEXT: &str = "6.12.2-200.toy.x86_64";
 
 fn root() -> FakeRoot {
-    let root = FakeRoot::new();
+    let root = FakeRoot::new().without_cache();
     root.write("/etc/os-release", "ID=fedora\n");
     ToyModule::new("hello", "1.0").register(&root);
     root

@@ -19,6 +19,7 @@ mod blind;
 mod build_failures;
 mod build_pipeline;
 mod build_signing;
+mod cache;
 mod checkout;
 mod commands;
 mod compilers;

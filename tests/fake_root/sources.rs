@@ -9,7 +9,7 @@ const K2: &str = "6.13.0-toy";
 
 /// A kernel, and `hello/1.0` and `other/1.0` installed for it.
 fn installed() -> FakeRoot {
-    let root = FakeRoot::new();
+    let root = FakeRoot::new().without_cache();
     ToyKernel::new(K).install(&root);
     for name in ["hello", "other"] {
         ToyModule::new(name, "1.0").register(&root);

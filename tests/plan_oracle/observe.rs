@@ -231,6 +231,7 @@ fn view(machine: &Machine, m: M, k: K) -> CellView {
     let installed = machine.installed(m.0, k) == Some(m);
     CellView {
         directive: None,
+        cached: is_cached(m, k),
         built: build.is_some(),
         installed,
         intact: machine.intact(m, k),
@@ -337,4 +338,9 @@ pub fn installed(machine: &Machine) -> BTreeMap<(u8, K), &Made> {
         Some(((*name, *k), &machine.builds[&(m, *k)].made))
     };
     machine.active.keys().filter_map(at).collect()
+}
+
+/// Whether the cache has what would be built for a cell: no matter of the machine's state, so any half of them.
+pub fn is_cached(m: M, k: K) -> bool {
+    !(usize::from(m.0) + usize::from(m.1) + usize::from(k)).is_multiple_of(2)
 }

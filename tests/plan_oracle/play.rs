@@ -10,7 +10,7 @@ use dkms_hook::plan::{self, Action, Options, Plan, plan};
 use crate::apply::carry_out;
 use crate::events::{Event, Run};
 use crate::machine::{Away, Conf, K, KERNELS, M, Machine, NAMES, Name, Note, Thing};
-use crate::observe::{arch, id, installed, k_of, m_of, observe, release};
+use crate::observe::{arch, id, installed, is_cached, k_of, m_of, observe, release};
 use crate::spec::{Act, Ask, Duty, Expected, expected};
 
 /// What the program is asked.
@@ -63,7 +63,7 @@ fn said(plan: &Plan) -> Expected {
     for step in &plan.steps {
         let act = match &step.action {
             Action::Add { module } => Act::Register(m_of(module)),
-            Action::Build { cell, force } => Act::Build(at(cell).0, at(cell).1, *force),
+            Action::Build { cell, force, .. } => Act::Build(at(cell).0, at(cell).1, *force),
             Action::Adopt { cell } => Act::Adopt(at(cell).0, at(cell).1),
             Action::Keep { cell } => Act::Keep(at(cell).0, at(cell).1),
             Action::Resign { cell, reinstall } => Act::Resign(at(cell).0, at(cell).1, *reinstall),
@@ -130,8 +130,11 @@ fn check_order(machine: &Machine, plan: &Plan) {
                 needs(find(&|a| matches!(a, Action::Depmod { kernel: k } if k == kernel)), "needs the index");
             }
             // What is forced is tried whatever becomes of others.
-            Action::Build { cell, force } => {
+            Action::Build { cell, force, cached } => {
                 let (m, k) = at(cell);
+                // What depends on a step of this run may be another one then, and force builds anew.
+                let may = !force && step.needs.is_empty();
+                assert_eq!(*cached, may && is_cached(m, k), "{}", step.action);
                 for d in machine.modules[&m].conf.needs.iter().filter(|d| **d != m.0) {
                     let later = plan.steps.iter().skip(index).any(
                         |s| matches!(&s.action, Action::Install { cell: c, .. } if at(c).0.0 == *d && at(c).1 == k),

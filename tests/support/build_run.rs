@@ -67,6 +67,7 @@ impl<'a> Run<'a> {
             force: self.force,
             verbose: self.verbose,
             may_ask: false,
+            kept: None,
             report: &self.report,
         })
     }

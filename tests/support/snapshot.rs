@@ -19,10 +19,11 @@ struct Entry {
 }
 
 impl Snapshot {
-    /// Takes one of a directory, without what the tests' own tools write into `var/log`.
+    /// Takes one of a directory, without what the tests' own tools write into `var/log`, and without the cache of
+    /// builds, which may have gone or be there at any time.
     pub fn of(dir: &Path) -> Self {
         let walk = walkdir::WalkDir::new(dir).into_iter();
-        let entries = walk.filter_entry(|e| !e.path().ends_with("var/log")).map(|entry| {
+        let entries = walk.filter_entry(is_state).map(|entry| {
             let entry = entry.unwrap();
             let meta = entry.metadata().unwrap();
             let content = match entry.file_type() {
@@ -64,6 +65,10 @@ impl Snapshot {
     pub fn names(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
     }
+}
+
+fn is_state(entry: &walkdir::DirEntry) -> bool {
+    !entry.path().ends_with("var/log") && !entry.path().ends_with(".dkms-hook/cache")
 }
 
 impl Entry {

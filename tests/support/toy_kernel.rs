@@ -109,6 +109,12 @@ impl FakeRoot {
         text.lines().map(|line| self.layout.root.inside(Path::new(line)).display().to_string()).collect()
     }
 
+    /// Switches the cache of builds off: for tests that count builds of what was there before.
+    pub fn without_cache(self) -> Self {
+        self.write("/etc/dkms/framework.conf.d/cache.conf", "build_cache=0\n");
+        self
+    }
+
     /// Where a module version meets a kernel.
     pub fn cell(&self, module: &ToyModule, kernel: &str) -> Cell {
         Cell {

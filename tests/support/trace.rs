@@ -246,7 +246,7 @@ impl Told {
     }
 }
 
-/// Files of kernels and of builds.
+/// Files of kernels and of builds, but for copies of builds in the cache.
 fn files(root: &Path) -> Files {
     let mut found = Files::new();
     for top in ["usr/lib/modules", "var/lib/dkms", "boot"] {
@@ -256,6 +256,9 @@ fn files(root: &Path) -> Files {
                 continue;
             }
             let name = entry.path().strip_prefix(root).unwrap().display().to_string();
+            if name.starts_with("var/lib/dkms/.dkms-hook/cache/") {
+                continue;
+            }
             found.insert(name, (meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()));
         }
     }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::steps::make_command;
 use super::{Failure, Job};
+use crate::apply::sign::Signed;
 use crate::apply::tarball::is_stub;
 use crate::kernel::toolchain::{self, Toolchain};
-use crate::kernel::{KernelConfig, has_rust_crates};
+use crate::kernel::{KernelConfig, enforced, has_rust_crates};
 use crate::model::error::Kind;
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::version::natural;
@@ -185,4 +186,15 @@ fn install(job: &Job<'_>, package: &str) -> String {
     } else {
         format!("install {package}")
     }
+}
+
+/// A module that is not signed is no failure, unless the kernel makes it one: what to say then.
+pub(super) fn refusal(job: &Job<'_>, signed: &Signed) -> Option<String> {
+    let Signed::Not(why) = signed else { return None };
+    let because = enforced(job.layout, &job.context.kernel_config, &job.context.kernel_source_dir)?;
+    Some(format!(
+        "kernel {} WILL NOT LOAD the modules of {}: they are not signed ({why}), and it loads only signed modules, \
+         because {because}",
+        job.cell.kernel, job.cell.module
+    ))
 }

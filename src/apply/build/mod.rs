@@ -20,6 +20,7 @@ pub mod phases;
 pub mod place;
 pub(super) mod publish;
 mod readable;
+pub mod restore;
 mod results;
 mod stand_ins;
 mod steps;
@@ -42,6 +43,7 @@ use crate::tree::layout::Layout;
 pub use crate::apply::sign::Signed;
 pub use crate::elf::Compression;
 pub use effort::expected;
+use restore::Kept;
 
 /// Everything that one build depends on.
 #[derive(Clone, Copy)]
@@ -69,6 +71,8 @@ pub struct Job<'a> {
     pub verbose: bool,
     /// Somebody is at the terminal and may be asked for a passphrase.
     pub may_ask: bool,
+    /// Where it may be found, built before.
+    pub kept: Option<Kept<'a>>,
     /// Where progress goes.
     pub report: &'a dyn Report,
 }
@@ -88,6 +92,8 @@ pub struct Built {
     pub effort: Effort,
     /// What the person should know although it was built. Already reported.
     pub warnings: Vec<String>,
+    /// The cache of builds had it.
+    pub from_cache: bool,
 }
 
 /// One built module file.

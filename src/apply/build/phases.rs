@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 
 use super::place::Place;
 use super::publish::{self, Staging};
+use super::restore::Restored;
 use super::stand_ins::StandIns;
 use super::workspace::Workspace;
 use super::{
-    Built, BuiltModule, Failure, Job, checks, effort, finishing, memory, results, stand_ins, steps, uses,
+    Built, BuiltModule, Failure, Job, checks, effort, finishing, memory, restore, results, stand_ins, steps,
+    uses,
 };
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signed, Signer};
 use crate::elf::Compression;
 use crate::fs::copy::{copy_file, remove_tree};
-use crate::kernel::{KernelFiles, Unsigned, compression, enforced, recipe, toolchain};
+use crate::kernel::{KernelFiles, Unsigned, compression, recipe, toolchain};
 use crate::model::error::Kind;
 use crate::model::record::Effort;
 use crate::model::uses::Uses;
@@ -36,7 +38,11 @@ pub struct Prepared {
 
 /// A build whose result nobody sees yet.
 #[derive(Debug)]
-pub struct Made {
+pub struct Made(Result<Box<Fresh>, Restored>);
+
+/// One that was made just now.
+#[derive(Debug)]
+struct Fresh {
     work: Workspace,
     staging: Staging,
     kind: Compression,
@@ -91,6 +97,13 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
 /// # Errors
 /// What failed. The build directory stays as it is.
 pub fn work(job: &Job<'_>, prepared: Prepared, place: &Place) -> Result<Made, Unmade> {
+    if let Some(restored) = restore::restore(job) {
+        // Of an earlier one that failed.
+        if !place.is_own() {
+            let _ = remove_tree(&place.dir);
+        }
+        return Ok(Made(Err(restored)));
+    }
     let worked = attempt(job, &prepared, place);
     if !matches!(&worked, Err(unmade) if unmade.failure.out_of_memory) {
         return worked;
@@ -113,7 +126,9 @@ fn attempt(job: &Job<'_>, prepared: &Prepared, place: &Place) -> Result<Made, Un
     }
     let compiled = compile(job, &work, &stand_ins, prepared.llvm);
     match compiled.and_then(|()| finish(job, &work, prepared.signer.as_ref(), &prepared.dependencies)) {
-        Ok((staging, kind, signed, uses)) => Ok(Made { work, staging, kind, signed, uses, stand_ins }),
+        Ok((staging, kind, signed, uses)) => {
+            Ok(Made(Ok(Box::new(Fresh { work, staging, kind, signed, uses, stand_ins }))))
+        }
         Err(failure) => Err(Unmade { failure, work: Some(Box::new(work)) }),
     }
 }
@@ -123,8 +138,9 @@ fn attempt(job: &Job<'_>, prepared: &Prepared, place: &Place) -> Result<Made, Un
 /// # Errors
 /// What failed: here or before. What the cell had before is unchanged then.
 pub fn commit(job: &Job<'_>, worked: Result<Made, Unmade>) -> Result<Built, Failure> {
-    let Made { work, staging, kind, signed, uses, stand_ins: _stand_ins } = match worked {
-        Ok(made) => made,
+    let Fresh { work, staging, kind, signed, uses, stand_ins: _stand_ins } = match worked {
+        Ok(Made(Ok(fresh))) => *fresh,
+        Ok(Made(Err(restored))) => return restore::put_in_place(job, restored),
         Err(Unmade { failure, work }) => return Err(keep_log(job, work.as_deref(), failure)),
     };
     let modules = match put_in_place(job, &work, staging, kind) {
@@ -132,10 +148,12 @@ pub fn commit(job: &Job<'_>, worked: Result<Made, Unmade>) -> Result<Built, Fail
         Err(failure) => return Err(keep_log(job, Some(&work), failure)),
     };
     let _ = std::fs::remove_file(job.layout.failed_log(job.cell));
-    tell_of_refusal(job, &work, &signed);
+    if let Some(refusal) = checks::refusal(job, &signed) {
+        work.warn(job, refusal);
+    }
     let log = job.layout.cell(job.cell).join("log/make.log");
     let effort = Effort { took: work.took.get(), files: effort::files_made(&log) };
-    Ok(Built { modules, log, signed, uses, effort, warnings: work.warnings.into_inner() })
+    Ok(Built { modules, log, signed, uses, effort, warnings: work.warnings.into_inner(), from_cache: false })
 }
 
 /// A failure with its log, if it came so far that there is one. Of a build that was interrupted nothing is kept.
@@ -171,23 +189,6 @@ fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> 
         _ => {}
     }
     signer
-}
-
-/// A module that is not signed is no failure, unless the kernel makes it one.
-fn tell_of_refusal(job: &Job<'_>, work: &Workspace, signed: &Signed) {
-    if let Signed::Not(why) = signed
-        && let Some(because) =
-            enforced(job.layout, &job.context.kernel_config, &job.context.kernel_source_dir)
-    {
-        work.warn(
-            job,
-            format!(
-                "kernel {} WILL NOT LOAD the modules of {}: they are not signed ({why}), and it loads only \
-                 signed modules, because {because}",
-                job.cell.kernel, job.cell.module
-            ),
-        );
-    }
 }
 
 /// The source's own part: patches, scripts, make.

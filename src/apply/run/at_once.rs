@@ -334,7 +334,8 @@ fn announce(Step { action, reason, .. }: &Step, report: &dyn Report) {
         _ => None,
     };
     if let Some((doing, Cell { module, kernel, arch })) = doing {
-        report.line(&format!("{doing} {module} for kernel {kernel} ({arch}): {reason}"));
+        let from = if matches!(action, Action::Build { cached: true, .. }) { " from the cache" } else { "" };
+        report.line(&format!("{doing} {module} for kernel {kernel} ({arch}){from}: {reason}"));
     }
     log::info!("{action}: {reason}");
 }

@@ -6,8 +6,10 @@ use super::Executor;
 use crate::apply::apport;
 use crate::apply::build::phases::{self, Made, Prepared, Unmade};
 use crate::apply::build::place::Place;
+use crate::apply::build::restore::Kept;
 use crate::apply::build::{Failure, Job};
 use crate::apply::own_writes::{Command, Watch};
+use crate::cache::{Cache, Key, Surroundings};
 use crate::conf::model::{Conf, Context};
 use crate::fs::{atomic, look};
 use crate::model::blind::Cause;
@@ -42,6 +44,10 @@ pub(super) struct Building<'r> {
     inputs: Inputs,
     /// What stat(2) said of them.
     stamp: String,
+    /// Where it may be found, or is kept afterwards.
+    cache: Option<(Cache, Surroundings, Key)>,
+    /// The plan said that it is there.
+    told: bool,
     /// When they were read.
     read: Instant,
 }
@@ -80,6 +86,12 @@ impl<'r> Building<'r> {
             report.warning(warning);
         }
         watch.before();
+        let around = || Some((observer.build_cache()?, observer.surroundings(cell, &inputs)?));
+        let cache = around().map(|(cache, around)| {
+            let key = Key::of(cell, &inputs, &around);
+            (cache, around, key)
+        });
+        let told = executor.system.cells.get(cell).is_some_and(|view| view.cached);
         let (observer, may_ask) = (executor.observer, executor.flags.may_ask());
         let building = Self {
             observer,
@@ -96,6 +108,8 @@ impl<'r> Building<'r> {
             facts,
             inputs,
             stamp,
+            cache,
+            told,
             read,
         };
         let prepared = phases::prepare(&building.job(report));
@@ -129,6 +143,7 @@ impl<'r> Building<'r> {
             force: self.force,
             verbose: *self.observer.settings.verbose,
             may_ask: self.may_ask,
+            kept: self.cache.as_ref().map(|(cache, _, key)| Kept { cache, key, told: self.told }),
             report,
         }
     }
@@ -147,7 +162,8 @@ impl Executor<'_> {
     ) -> Result<()> {
         let layout = self.observer.layout;
         let result = phases::commit(&building.job(report), worked);
-        let Building { cell, overrides, old, damaged, mut watch, conf, facts, inputs, stamp, .. } = building;
+        let Building { cell, overrides, old, damaged, mut watch, conf, facts, inputs, stamp, cache, .. } =
+            building;
         watch.after(Command::Build);
         watch.settle();
         if conf.scripts.pre_build.is_some() || conf.scripts.post_build.is_some() {
@@ -160,7 +176,10 @@ impl Executor<'_> {
                 // First, as what has a record is finished.
                 self.record_directives(&observer, cell, &conf);
                 self.record_uses(cell, built.uses.as_ref());
-                self.record_build(&observer, cell, (facts, inputs, stamp), old, &built)?;
+                let record = self.record_build(&observer, cell, (facts, inputs, stamp), old, &built)?;
+                if let Some((cache, around, _)) = cache {
+                    self.keep_in_cache(&cache, &around, cell, &record, &built);
+                }
                 // The new build took the place of all that was there.
                 damaged.map_or(Ok(()), |bytes| atomic::write(&state::aside(&layout.record(cell)), &bytes))
             }

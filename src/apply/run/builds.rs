@@ -7,6 +7,7 @@ use super::Executor;
 use crate::apply::build::{Built, Failure};
 use crate::apply::sign::Signed;
 use crate::apply::tree;
+use crate::cache::{Cache, Entry, Key, Surroundings};
 use crate::conf::model::Conf;
 use crate::fs::atomic;
 use crate::kernel;
@@ -32,11 +33,11 @@ impl Executor<'_> {
         (facts, before, stamp): (Facts, Inputs, String),
         old: Option<Record>,
         built: &Built,
-    ) -> Result<()> {
+    ) -> Result<Record> {
         let layout = self.observer.layout;
         let mut record = Record {
             inputs: before.into(),
-            provenance: Provenance::BuiltHere,
+            provenance: if built.from_cache { Provenance::Cache } else { Provenance::BuiltHere },
             kept: None,
             stamp: String::new(),
             facts,
@@ -62,7 +63,35 @@ impl Executor<'_> {
             Signed::Not(_) => None,
         };
         state::save_record(layout, cell, &record)?;
-        tree::drop_verdict(layout, cell)
+        tree::drop_verdict(layout, cell)?;
+        Ok(record)
+    }
+
+    /// Keeps a build in the cache. One whose inputs changed while it was made is not what its record says.
+    pub(super) fn keep_in_cache(
+        &self,
+        cache: &Cache,
+        around: &Surroundings,
+        cell: &Cell,
+        record: &Record,
+        built: &Built,
+    ) {
+        if built.from_cache || record.stamp.is_empty() {
+            return;
+        }
+        let layout = self.observer.layout;
+        let signed = match &built.signed {
+            Signed::With { certificate } => Ok(certificate.clone()),
+            Signed::Not(why) => Err(why.clone()),
+        };
+        let entry = Entry { signed, effort: built.effort };
+        let own = [layout.record(cell), layout.loaded_mark(cell)];
+        let own = own.iter().filter_map(|path| path.file_name()?.to_str());
+        let key = Key::of(cell, &record.inputs, around);
+        let stored = cache.store(cell, &key, &layout.cell(cell), &own.collect::<Vec<_>>(), &entry);
+        if let Err(error) = stored {
+            log::info!("{} for {} is not kept in the cache: {error}", cell.module, cell.kernel);
+        }
     }
 
     /// Writes down the directives, to say later which of them changed. Without them that cannot be said.

@@ -24,7 +24,7 @@ impl<'r> Long<'r> {
     /// `None` for an action that is carried out at once.
     pub(super) fn of(action: &'r Action) -> Option<Self> {
         match action {
-            Action::Build { cell, force } => Some(Self::Build { cell, force: *force }),
+            Action::Build { cell, force, .. } => Some(Self::Build { cell, force: *force }),
             Action::Resign { cell, reinstall } => Some(Self::Resign { cell, reinstall: *reinstall }),
             _ => None,
         }

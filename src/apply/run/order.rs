@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn build(module: &str, kernel: &str) -> Action {
-        Action::Build { cell: cell(module, kernel), force: false }
+        Action::Build { cell: cell(module, kernel), force: false, cached: false }
     }
 
     fn install(module: &str, kernel: &str) -> Action {
@@ -193,6 +193,7 @@ mod tests {
             vermagic_matches: false,
             fit: None,
             directive: None,
+            cached: false,
         };
         system.cells.insert(cell("b", "1"), view);
         let actions =

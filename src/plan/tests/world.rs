@@ -225,6 +225,7 @@ pub fn absent() -> CellView {
         vermagic_matches: false,
         fit: None,
         directive: None,
+        cached: false,
         provenance: None,
         autoinstall: false,
     }

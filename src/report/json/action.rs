@@ -17,6 +17,7 @@ pub(super) enum Action<'a> {
     Build {
         cell: Cell<'a>,
         force: bool,
+        cached: bool,
     },
     Adopt {
         cell: Cell<'a>,
@@ -77,7 +78,9 @@ impl<'a> From<&'a plan::Action> for Action<'a> {
     fn from(value: &'a plan::Action) -> Self {
         match value {
             plan::Action::Add { module } => Self::Add { module: module.into() },
-            plan::Action::Build { cell, force } => Self::Build { cell: cell.into(), force: *force },
+            plan::Action::Build { cell, force, cached } => {
+                Self::Build { cell: cell.into(), force: *force, cached: *cached }
+            }
             plan::Action::Adopt { cell } => Self::Adopt { cell: cell.into() },
             plan::Action::Keep { cell } => Self::Keep { cell: cell.into() },
             plan::Action::Resign { cell, reinstall } => {
