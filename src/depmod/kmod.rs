@@ -25,8 +25,10 @@ const PARENTS_FIRST: u32 = 34;
 /// The first version that was seen to go by the first of two equal lines of modules.order.
 const FIRST_LINE: u32 = 34;
 
-/// Versions that ours was compared with.
-const COMPARED: [&str; 2] = ["30", "34.2"];
+/// Versions that ours was compared with: 30 and 34.2 as Debian builds them, on real kernels too; the others built
+/// from their sources with xz and zlib, on generated trees. (28 and 29 write an empty modules.builtin.alias.bin their
+/// own way.)
+const COMPARED: [&str; 7] = ["30", "31", "32", "33", "34", "34.1", "34.2"];
 
 impl Kmod {
     /// From what `depmod --version` prints; `None` for one that we were not compared with.
