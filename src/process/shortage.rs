@@ -2,7 +2,8 @@
 //!
 //! proc_meminfo(5) says what is free, `/proc/pressure/memory` how long everything waited for memory
 //! (Documentation/accounting/psi.rst). A cgroup of version 2 has both, for its own members
-//! (Documentation/admin-guide/cgroup-v2.rst); limits of its parents count as well.
+//! (Documentation/admin-guide/cgroup-v2.rst); one of version 1 has a limit (cgroup-v1/memory.rst). Limits of its
+//! parents count as well.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub struct Watch {
     meminfo: PathBuf,
     pressures: Vec<PathBuf>,
     /// This process's cgroup and those that it is in.
-    cgroups: Vec<PathBuf>,
+    cgroups: Vec<(PathBuf, &'static Names)>,
     /// When it looked last, and how long each of `pressures` had been waited for until then, in microseconds.
     last: (Instant, Vec<u64>),
 }
@@ -45,7 +46,7 @@ impl Watch {
     fn of(proc: &Path, mounted: &Path) -> Self {
         let cgroups = cgroups(proc, mounted);
         let mut pressures = vec![proc.join("pressure/memory")];
-        pressures.extend(cgroups.first().map(|dir| dir.join("memory.pressure")));
+        pressures.extend(cgroups.first().map(|(dir, _)| dir.join("memory.pressure")));
         let waited = pressures.iter().map(|path| waited(path)).collect();
         Self { meminfo: proc.join("meminfo"), pressures, cgroups, last: (Instant::now(), waited) }
     }
@@ -55,8 +56,8 @@ impl Watch {
         let text = fs::read_to_string(&self.meminfo).ok()?;
         let kib = |name: &str| number_after(&text, name).map(|kib| kib << 10);
         let (mut available, mut total) = (kib("MemAvailable:")?, kib("MemTotal:")?);
-        for dir in &self.cgroups {
-            if let Some((free, limit)) = of_cgroup(dir) {
+        for (dir, names) in &self.cgroups {
+            if let Some((free, limit)) = of_cgroup(dir, names) {
                 (available, total) = (available.min(free), total.min(limit));
             }
         }
@@ -79,7 +80,7 @@ pub fn kills() -> Option<u64> {
 
 fn kills_of(proc: &Path, mounted: &Path) -> Option<u64> {
     let read = |path: PathBuf| number_after(&fs::read_to_string(path).ok()?, "oom_kill ");
-    let own = cgroups(proc, mounted).first().and_then(|dir| read(dir.join("memory.events")));
+    let own = cgroups(proc, mounted).first().and_then(|(dir, names)| read(dir.join(names.kills)));
     let machine = read(proc.join("vmstat"));
     if own.is_none() && machine.is_none() {
         return None;
@@ -87,22 +88,55 @@ fn kills_of(proc: &Path, mounted: &Path) -> Option<u64> {
     Some(own.unwrap_or(0) + machine.unwrap_or(0))
 }
 
-/// The cgroup of this process, and those that it is in.
-fn cgroups(proc: &Path, mounted: &Path) -> Vec<PathBuf> {
+/// What the files of a cgroup are called.
+#[derive(Debug)]
+struct Names {
+    limit: &'static str,
+    used: &'static str,
+    /// Lines of `memory.stat` with what is in memory of files.
+    files: [&'static str; 2],
+    /// Where the number of processes is that were killed.
+    kills: &'static str,
+}
+
+const VERSION_2: Names = Names {
+    limit: "memory.max",
+    used: "memory.current",
+    files: ["active_file ", "inactive_file "],
+    kills: "memory.events",
+};
+
+const VERSION_1: Names = Names {
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    files: ["total_active_file ", "total_inactive_file "],
+    kills: "memory.oom_control",
+};
+
+/// The cgroup of this process that rules memory, and those that it is in.
+fn cgroups(proc: &Path, mounted: &Path) -> Vec<(PathBuf, &'static Names)> {
+    // cgroups(7): number, controllers, path.
     let text = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
-    let Some(own) = text.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
+    let lines = || text.lines().filter_map(|line| line.split_once(':')?.1.split_once(":/"));
+    let of_memory = lines().find(|(controllers, _)| controllers.split(',').any(|name| name == "memory"));
+    let (mounted, own, names) = match (of_memory, lines().find(|(controllers, _)| controllers.is_empty())) {
+        (Some((_, own)), _) => (mounted.join("memory"), own, &VERSION_1),
+        (None, Some((_, own))) => (mounted.to_path_buf(), own, &VERSION_2),
+        (None, None) => return Vec::new(),
+    };
     let own = mounted.join(own);
-    own.ancestors().take_while(|dir| dir.starts_with(mounted)).map(Path::to_path_buf).collect()
+    let within = own.ancestors().take_while(|dir| dir.starts_with(&mounted));
+    within.map(|dir| (dir.to_path_buf(), names)).collect()
 }
 
 /// What is free below a cgroup's limit, and the limit, in bytes. What it has of files in memory is free: it is
 /// given up when something else needs the memory.
-fn of_cgroup(dir: &Path) -> Option<(u64, u64)> {
+fn of_cgroup(dir: &Path, names: &Names) -> Option<(u64, u64)> {
     let read = |name: &str| fs::read_to_string(dir.join(name)).ok();
-    let limit: u64 = read("memory.max")?.trim().parse().ok()?;
-    let used: u64 = read("memory.current")?.trim().parse().ok()?;
+    let limit: u64 = read(names.limit)?.trim().parse().ok()?;
+    let used: u64 = read(names.used)?.trim().parse().ok()?;
     let stat = read("memory.stat").unwrap_or_default();
-    let files = ["active_file ", "inactive_file "].map(|name| number_after(&stat, name).unwrap_or(0));
+    let files = names.files.map(|name| number_after(&stat, name).unwrap_or(0));
     let used = used.saturating_sub(files.iter().sum());
     Some((limit.saturating_sub(used), limit))
 }
@@ -177,6 +211,19 @@ mod tests {
         let look = machine.watch().look().unwrap();
         assert_eq!((look.available, look.total), (1_097_152, 2_097_152));
         assert_eq!(machine.kills(), Some(5));
+    }
+
+    #[test]
+    fn a_cgroup_of_version_1_has_its_own_names() {
+        let machine = Machine::new();
+        machine.set("proc/self/cgroup", "9:name=systemd:/x\n4:memory,cpu:/box\n0::/\n");
+        machine.set("cgroup/memory/box/memory.limit_in_bytes", "2097152\n");
+        machine.set("cgroup/memory/box/memory.usage_in_bytes", "2000000\n");
+        machine.set("cgroup/memory/box/memory.stat", "active_file 1\ntotal_active_file 500000\n");
+        machine.set("cgroup/memory/box/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n");
+        let look = machine.watch().look().unwrap();
+        assert_eq!((look.available, look.total), (597_152, 2_097_152));
+        assert_eq!(machine.kills(), Some(7));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod support;
 mod alone;
 mod initramfs;
 mod limits;
+mod memory;
 mod scriptlets;
 mod side_by_side;
 
@@ -30,10 +31,11 @@ struct Group {
     scenarios: &'static [(&'static str, fn())],
 }
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     Group { name: "alone", probe: whole_system::PROBE, scenarios: &alone::SCENARIOS },
     Group { name: "initramfs", probe: whole_system::PROBE, scenarios: &initramfs::SCENARIOS },
     Group { name: "limits", probe: "mount -t tmpfs probe /mnt", scenarios: &limits::SCENARIOS },
+    Group { name: "memory", probe: memory::PROBE, scenarios: &memory::SCENARIOS },
     Group { name: "scriptlets", probe: whole_system::PROBE, scenarios: &scriptlets::SCENARIOS },
     Group { name: "side_by_side", probe: side_by_side::PROBE, scenarios: &side_by_side::SCENARIOS },
 ];

@@ -18,14 +18,18 @@ const REFUSED: [&str; 5] = [
     "std::bad_alloc",
 ];
 
-/// What others say of a program that was killed: gcc and clang of their parts, make and a shell of a command.
+/// What others say of a program that was killed: gcc and clang of their parts.
 const KILLED: [&str; 2] = ["Killed signal terminated program", "unable to execute command: Killed"];
+
+/// How lines end in which make and a shell say it of a command.
+const KILLED_AT_THE_END: [&str; 2] = ["Killed", "Error 137"];
 
 /// Whether a command ended for want of memory, by its exit status, what it printed, and whether the kernel has
 /// killed anything for that meanwhile (`None` where it does not say).
 pub(super) fn was_short(status: i32, printed: &str, kernel_killed: Option<bool>) -> bool {
     let says = |signs: &[&str]| printed.lines().any(|line| signs.iter().any(|sign| line.contains(sign)));
-    let killed = status == 128 + 9 || says(&KILLED) || printed.lines().any(|line| line.ends_with("Killed"));
+    let ends = |signs: &[&str]| printed.lines().any(|line| signs.iter().any(|sign| line.ends_with(sign)));
+    let killed = status == 128 + 9 || says(&KILLED) || ends(&KILLED_AT_THE_END);
     // A person may have killed it.
     says(&REFUSED) || (killed && kernel_killed != Some(false))
 }
@@ -56,6 +60,7 @@ mod tests {
             (2, gcc, Some(true), true),
             (2, gcc, Some(false), false),
             (2, make, None, true),
+            (2, "make: *** [Makefile:7: x.o] Error 137\n", Some(true), true),
             (2, make, Some(false), false),
             (2, "x.c:1:1: error: expected ';'\n", Some(true), false),
             (2, "cc1: out of memory allocating 65536 bytes\n", Some(false), true),
