@@ -15,7 +15,7 @@ use crate::kernel::{KernelFiles, recipe};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::model::settings::Settings;
-use crate::progress::Report;
+use crate::progress::{Aside, Report};
 use crate::tree::layout::Layout;
 use crate::tree::state;
 
@@ -115,6 +115,8 @@ impl Resigning<'_> {
         let recipe = recipe(self.layout, self.settings, &kernel, self.distro);
         let environment =
             environment(self.layout, self.settings.build_environment.as_deref(), self.cell, Vec::new())?;
+        // For a passphrase.
+        let _asking = self.may_ask.then(|| Aside::begin(self.report));
         let signer = recipe.and_then(|recipe| Signer::new(recipe, environment, self.may_ask));
         signer.map_err(|unsigned| self.failed(&unsigned.why))
     }
@@ -132,6 +134,7 @@ impl Resigning<'_> {
         std::fs::write(&plain, without_signature(&bytes)).map_err(io)?;
         std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).map_err(io)?;
         self.report.line(&format!("Signing module {stem}.ko"));
+        let _asking = signer.asks().then(|| Aside::begin(self.report));
         signer.sign(&plain).map_err(|why| self.failed(&format!("{stem}.ko: {why}")))?;
         let mut warnings = Vec::new();
         pack_file(&plain, kind, self.settings, &mut warnings).map_err(io)?;

@@ -3,6 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use dkms_hook::conf::model::Scripts;
+
 use crate::support::program::{Face, finish};
 use crate::support::terminal::Terminal;
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
@@ -316,4 +318,33 @@ fn in_the_background_nothing_moves() {
     assert_eq!(code, 0, "{screen}");
     assert!(!written.contains("files - 0:0"), "{written:?}");
     assert!(screen.contains(" - built in "), "{screen}");
+}
+
+#[test]
+fn nothing_moves_while_a_script_uses_the_terminal() {
+    let root = root();
+    let (hold, shown) = (root.write("/var/log/hold", ""), root.path("/var/log/shown"));
+    let ask = format!(
+        "#!/bin/sh\nuntil [ -e {} ]; do sleep 0.02; done\necho 'who are you?'\n\
+         while [ -e {} ]; do sleep 0.02; done\n",
+        shown.display(),
+        hold.display()
+    );
+    let scripts = Scripts { pre_install: Some("ask.sh".into()), ..Scripts::default() };
+    ToyModule::new("asking", "1.0").scripts(scripts).executable("ask.sh", &ask).register(&root);
+    let command = with(root.program(Face::Hook), &[("TERM", "xterm")]);
+    let mut terminal = Terminal::start(&command, 24, 80);
+    let moves = |screen: &str| screen.contains("4 files - 0:0");
+    let line_or_script = |screen: &str| moves(screen) || screen.contains("Running the PRE_INSTALL script");
+    terminal.wait_for("line or script", line_or_script);
+    std::fs::write(&shown, "").unwrap();
+    terminal.wait_for("question", |screen| screen.ends_with("\nwho are you?\n"));
+    // As long as it takes for a line to come back.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(terminal.screen().ends_with("\nwho are you?\n"), "{}", terminal.screen());
+    std::fs::remove_file(hold).unwrap();
+    terminal.wait_for("moving line", |screen| moves(screen) && !screen.ends_with("?\n"));
+    go_on(&root);
+    let (code, screen, _) = terminal.end();
+    assert_eq!(code, 0, "{screen}");
 }

@@ -21,6 +21,7 @@ use crate::elf::Compression;
 use crate::fs::copy::copy_file;
 use crate::kernel::Unsigned;
 use crate::process::{Output, Process};
+use crate::progress::Aside;
 
 /// What is done with every module of a build.
 struct Finishing<'a> {
@@ -151,6 +152,7 @@ impl Finishing<'_> {
             told.signing = true;
             let terminal = || self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
             let _asks_alone = job.may_ask.then(terminal);
+            let _asking = signer.asks().then(|| Aside::begin(job.report));
             if let Err(why) = signer.sign(target) {
                 self.unsigned.store(true, Ordering::Relaxed);
                 told.unsigned = Some(why);

@@ -83,6 +83,11 @@ impl Signer {
         [format!("Sign command: {}", layout.shown(&self.recipe.tool).display()), key, certificate]
     }
 
+    /// Whether signing may ask somebody at the terminal: a token that holds the key, for its PIN.
+    pub fn asks(&self) -> bool {
+        self.may_ask && self.recipe.pair.is_on_a_token()
+    }
+
     /// Signs one uncompressed module file in place, and checks the result. When it is not right the
     /// file is what it was before.
     ///
