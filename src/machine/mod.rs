@@ -194,8 +194,11 @@ impl Machine {
     ) -> Result<Ran> {
         let ran = self.run_locked(request, options, overrides, flags, report)?;
         // After the lock is given back: it may well call us.
-        if let Some(command) =
-            self.settings.post_transaction.as_deref().filter(|_| changed_something(request, &ran))
+        if let Some(command) = self
+            .settings
+            .post_transaction
+            .as_deref()
+            .filter(|_| changed_something(request, &ran) && ran.stopped().is_none())
         {
             post_transaction::run(&self.layout, command, request, report);
         }

@@ -3,7 +3,8 @@
 //! A run that changes something calls [`install`] first. From then on such a signal ends nothing by itself: it is
 //! noted ([`requested`]), and passed on to the process groups of the children that were started with
 //! [`super::Process::in_own_group`]. The run sees its children end, cleans up, and ends as a shell counts it: with
-//! 128 + the number of the signal. Children that have not ended after a while, or at a second signal, are killed.
+//! 128 + the number of the signal. Children that have not ended after a while, or at a second signal, are killed. A third
+//! one ends the program at once, whatever it waits for; the next run clears up, as after any kill.
 //!
 //! Other children stay in our group, where the terminal's Ctrl-C reaches them without our help: they may ask for a
 //! passphrase, which only the terminal's foreground group can.
@@ -85,11 +86,17 @@ pub(super) fn is_installed() -> bool {
 }
 
 fn wait(mut signals: Signals) {
-    let mut asked = false;
+    let mut asked = 0;
     for number in signals.forever() {
         let Ok(signal) = Signal::try_from(number) else { continue };
-        if std::mem::replace(&mut asked, true) {
+        asked += 1;
+        if asked > 1 {
             signal_all(&groups(), Signal::SIGKILL);
+        }
+        if asked > 2 {
+            let _ = signal_hook::low_level::emulate_default_handler(number);
+        }
+        if asked > 1 {
             continue;
         }
         signal_all(&groups(), signal);

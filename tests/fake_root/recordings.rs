@@ -22,6 +22,8 @@ const A_FILE_TAKES: &str = "0.8";
 fn root() -> FakeRoot {
     let root = FakeRoot::new();
     ToyKernel::new(OLD).install(&root);
+    // What was built before is built again.
+    root.write("/etc/dkms/framework.conf", "build_cache=\"0\"\n");
     for (name, version, files) in MODULES {
         let mut module = ToyModule::new(name, version);
         let mut objects = String::new();
