@@ -32,8 +32,8 @@ const CHECK: usize = 4;
 /// How old the last change of something must be for it to be remembered.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// So much that had to be read is worth a file, beside a quarter of what is remembered.
-const WORTH: usize = 512;
+/// So much that had to be read is worth a file, beside an eighth of what is remembered.
+const WORTH: usize = 256;
 
 /// Bytes of a remembered directory in which a name is looked for.
 const SHORT: usize = 4 << 10;
@@ -215,15 +215,20 @@ impl Memory {
 
     /// True when so much had to be read that a new file would save the next run more than writing it costs.
     pub fn is_worth_saving(&self) -> bool {
-        self.missed().len() > WORTH + self.known.len() / 4
+        self.missed().len() > WORTH + self.known.len() / 8
     }
 
-    /// What the file is to hold: what is still known, and what was missed, each read anew.
+    /// What the file is to hold: what is still so, and what was missed, each read anew.
     pub fn renewed(&self) -> Vec<u8> {
         let missed = self.missed();
         let mut all: BTreeMap<&[u8], Cow<'_, [u8]>> = BTreeMap::new();
         for (path, known) in &self.known {
-            all.insert(&self.bytes[path.clone()], Cow::Borrowed(&self.bytes[known.clone()]));
+            let (path, known) = (&self.bytes[path.clone()], &self.bytes[known.clone()]);
+            // Some may be of a tree that was copied from elsewhere.
+            let now = std::fs::metadata(Path::new(OsStr::from_bytes(path)));
+            if now.is_ok_and(|now| Look::of(&now).is(&known[..LOOK])) {
+                all.insert(path, Cow::Borrowed(known));
+            }
         }
         for path in missed.iter() {
             let bytes = path.as_os_str().as_bytes();

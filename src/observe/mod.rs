@@ -104,7 +104,8 @@ impl Observer<'_> {
             None => registry::look(self.layout, &dirs),
             Some(names) => registry::look_for(self.layout, names, &dirs),
         };
-        let on_disk = parallel::map(&registered, |(id, _)| registry::cells_by(self.layout, id, &dirs));
+        let on_disk =
+            parallel::map(&registered, |(id, _)| registry::cells_by(self.layout, id, kernels, &dirs));
         let on_disk: Vec<Cell> = on_disk.into_iter().flatten().collect();
         let verdicts = registry::verdicts(self.layout);
         let judged = self.judged_kernels(&registered, &verdicts);

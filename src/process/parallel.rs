@@ -15,8 +15,9 @@ const THREADS: usize = 4;
 
 /// Does `work` with each item, on several threads where there are many; the results are in the order of the items.
 pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
-    if items.len() < WORTH || threads < 2 {
+    let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = if items.len() < WORTH { 1 } else { processors().min(THREADS) };
+    if threads < 2 {
         return items.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);

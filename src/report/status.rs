@@ -2,7 +2,7 @@
 //! years. They are an interface: neither a letter nor the order changes.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use crate::model::status::{Remarks, StatusLine, Trouble};
 
@@ -38,12 +38,17 @@ impl fmt::Display for Remarks {
     }
 }
 
+/// Bytes that are written at once.
+const BUFFER: usize = 32 << 10;
+
 /// Prints the lines: the listing on `out`; on `err` a block after each broken entry, and a sentence after each
 /// that modprobe(8) does not find.
 ///
 /// # Errors
 /// When one of the two cannot be written to; a reader that has gone away is the caller's to judge.
 pub fn render(lines: &[StatusLine], out: &mut dyn Write, err: &mut dyn Write) -> std::io::Result<()> {
+    // Standard output would be written to line by line.
+    let mut out = BufWriter::with_capacity(BUFFER, out);
     for line in lines {
         writeln!(out, "{line}")?;
         if let StatusLine::Broken(id) = line {

@@ -15,10 +15,13 @@ mod tree;
 
 use tree::{release, x86_64};
 
+/// What is remembered of directories and records.
+const REMEMBERED: &str = "/var/lib/dkms/.dkms-hook/directories";
+
 /// Everything is installed and up to date, and nobody has changed anything for a while.
-fn machine(modules: usize) -> FakeRoot {
+fn machine(modules: usize, kernels: usize) -> FakeRoot {
     let root = FakeRoot::new();
-    tree::Tree { modules, kernels: 2, files: 2, own: 3 }.make(&root.layout);
+    tree::Tree { modules, kernels, files: 2, own: 3 }.make(&root.layout);
     settle();
     root
 }
@@ -64,17 +67,16 @@ fn all(calls: &BTreeMap<String, usize>) -> usize {
 
 #[test]
 fn what_did_not_change_is_neither_listed_nor_read() {
-    let root = machine(150);
-    let remembered = "/var/lib/dkms/.dkms-hook/directories";
+    let root = machine(150, 2);
     root.hook(&[]).expect(0).says("nothing to do");
-    assert!(root.exists(remembered));
+    assert!(root.exists(REMEMBERED));
     let before = root.snapshot();
     root.hook(&[]).expect(0).says("nothing to do");
     root.assert_untouched(&before);
     let Some(with) = calls(&root, Face::Hook, &[]) else { return skipped() };
     // Neither the 1500 directories nor the 300 records.
     assert!(with["getdents64"] < 100 && with["openat"] < 150, "{with:?}");
-    fs::remove_file(root.path(remembered)).unwrap();
+    fs::remove_file(root.path(REMEMBERED)).unwrap();
     let without = calls(&root, Face::Hook, &["--dry-run"]).unwrap();
     assert!(without["getdents64"] > 1500 && all(&without) > all(&with) * 3 / 2, "{without:?}\n{with:?}");
 }
@@ -144,9 +146,9 @@ const CHANGES: [Change; 14] = [
 
 #[test]
 fn what_changed_is_seen_as_without_any_memory() {
-    let root = machine(150);
+    let root = machine(150, 2);
     root.hook(&[]).expect(0).says("nothing to do");
-    let remembered = root.path("/var/lib/dkms/.dkms-hook/directories");
+    let remembered = root.path(REMEMBERED);
     let plan = || root.hook(&["--json"]).out;
     let idle = plan();
     for (number, (what, change)) in CHANGES.iter().enumerate() {
@@ -164,10 +166,37 @@ fn what_changed_is_seen_as_without_any_memory() {
 }
 
 #[test]
+fn a_run_for_one_kernel_costs_the_same_beside_more_of_them() {
+    let counted = |kernels: usize| {
+        // So few that nothing is remembered.
+        let root = machine(10, kernels);
+        root.hook(&[]).expect(0).says("nothing to do");
+        assert!(!root.exists(REMEMBERED));
+        Some(all(&calls(&root, Face::Hook, &["--kernel", release(0).as_str(), "--dry-run"])?))
+    };
+    let (Some(few), Some(many)) = (counted(1), counted(6)) else { return skipped() };
+    // Less than one more call for each module and other kernel.
+    assert!(many.saturating_sub(few) < 10 * 5, "{few} {many}");
+}
+
+#[test]
+fn a_listing_reads_little_of_what_is_remembered() {
+    let root = machine(60, 6);
+    let lines = 60 * 6;
+    let plain = root.dkms(&["status"]).expect(0).out;
+    assert_eq!(plain.lines().filter(|line| line.ends_with(": installed")).count(), lines);
+    root.hook(&[]).expect(0).says("nothing to do");
+    assert_eq!(root.dkms(&["status"]).expect(0).out, plain);
+    let Some(counts) = calls(&root, Face::Dkms, &["status"]) else { return skipped() };
+    // Of each build: its directory, its record, the built file and the installed one.
+    assert!(all(&counts) < lines * 7, "{counts:?}");
+}
+
+#[test]
 fn one_installation_costs_the_same_among_twice_as_many_modules() {
     let kernel = release(0);
     let counted = |modules: usize| {
-        let root = machine(modules);
+        let root = machine(modules, 2);
         root.hook(&[]).expect(0).says("nothing to do");
         let mut counts = Vec::new();
         for action in ["uninstall", "install", "remove"] {

@@ -7,7 +7,7 @@
 mod glob;
 
 use crate::elf::module_stem;
-use crate::fs::directories::Directories;
+use crate::fs::directories::{Directories, Kind, Memory};
 use crate::model::blind::Blind;
 use crate::model::ids::{Cell, ModuleId, ModuleName};
 use crate::model::indexed::Found;
@@ -16,7 +16,7 @@ use crate::model::status::{Remarks, StatusLine, Trouble};
 use crate::model::system::Source;
 use crate::observe::distribution::Distribution;
 use crate::observe::indexed::{Indexes, Standing};
-use crate::tree::layout::Layout;
+use crate::tree::layout::{Layout, ORIGINALS};
 use crate::tree::{installed, registry, state};
 
 /// What a listing is limited to. Each is a shell pattern (`zfs*`); `None` lets everything through.
@@ -45,7 +45,9 @@ pub struct Listing {
 /// `addon` is the administrator's ADDON_MODULES_DIR.
 pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Listing {
     let destination = Distribution::of(&layout.root, addon).fixed_destination().map(str::to_owned);
-    let registry::Registered { versions, blind } = registry::look(layout, &Directories::default());
+    let memory = Memory::read(&layout.directories());
+    let dirs = Directories::new(&memory);
+    let registry::Registered { versions, blind } = registry::look(layout, &dirs);
     let mut lines = Vec::new();
     let mut indexes = Indexes::new(layout);
     for (id, source) in versions {
@@ -56,7 +58,7 @@ pub fn list(layout: &Layout, addon: Option<&str>, filter: &Filter) -> Listing {
             Source::Dangling(_) | Source::Blind(_) => lines.push(StatusLine::Broken(id)),
             Source::Added => {
                 let before = lines.len();
-                lines.extend(builds(layout, &id, filter, destination.as_deref(), &mut indexes));
+                lines.extend(builds(layout, &id, filter, destination.as_deref(), &dirs, &mut indexes));
                 if lines.len() == before {
                     lines.push(StatusLine::Added(id));
                 }
@@ -76,6 +78,7 @@ fn builds(
     id: &ModuleId,
     filter: &Filter,
     destination: Option<&str>,
+    dirs: &Directories<'_>,
     indexes: &mut Indexes<'_>,
 ) -> Vec<StatusLine> {
     let wanted = |cell: &Cell| {
@@ -85,15 +88,25 @@ fn builds(
         };
         kernel && lets(&filter.arch, cell.arch.as_str())
     };
+    let of_module = dirs.known(&layout.module(&id.name));
+    let may_have = of_module.is_none_or(|listing| listing.get(ORIGINALS).is_some());
     let line = |cell: Cell| {
-        let installed = registry::is_active(layout, &cell);
+        let installed = registry::look_at_active_by(layout, &cell, dirs).unwrap_or(false);
         let remarks = Remarks {
-            originals: layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
-            trouble: trouble(layout, &cell, installed, destination, indexes),
+            originals: may_have && layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
+            trouble: trouble(layout, &cell, installed, destination, dirs, indexes),
         };
         StatusLine::Built { cell, installed, remarks }
     };
-    registry::builds(layout, id).into_iter().filter(wanted).map(line).collect()
+    let is_built = |cell: &Cell| {
+        let listing = dirs.known(&layout.cell(cell));
+        match listing.as_ref().map(|listing| listing.get("module")) {
+            Some(Some(Kind::Dir)) => true,
+            Some(None) => false,
+            _ => registry::is_built(layout, cell),
+        }
+    };
+    registry::cells_by(layout, id, None, dirs).into_iter().filter(wanted).filter(is_built).map(line).collect()
 }
 
 /// The first thing wrong with the files of a build. Where the distribution puts every module whatever its conf
@@ -103,19 +116,29 @@ fn trouble(
     cell: &Cell,
     is_installed: bool,
     destination: Option<&str>,
+    dirs: &Directories<'_>,
     indexes: &mut Indexes<'_>,
 ) -> Option<Trouble> {
-    let record = state::known(state::record(layout, cell));
+    let record = state::known(state::record_by(layout, cell, dirs));
     if let Some(record) = &record {
-        let built = installed::built_files(layout, cell);
-        let has = |module: &String| built.iter().any(|name| module_stem(name) == Some(module));
-        if !record.facts.modules.iter().all(has) {
-            return Some(Trouble::Missing);
+        // Whatever the record says of files is looked at below: the directory need be listed for others alone.
+        let is = |name: &str, module: &String| module_stem(name) == Some(module);
+        let recorded = |module: &String| record.installed.iter().any(|file| is(&file.built, module));
+        let mut others = record.facts.modules.iter().filter(|module| !recorded(module)).peekable();
+        if others.peek().is_some() {
+            let built = installed::built_files(layout, cell);
+            if !others.all(|module| built.iter().any(|name| is(name, module))) {
+                return Some(Trouble::Missing);
+            }
         }
     }
     let of_files = match record.as_ref().filter(|record| !record.installed.is_empty()) {
-        Some(record) => installed::by_record(layout, cell, &record.installed)
-            .find(|trouble| is_installed || *trouble == Trouble::Missing),
+        Some(record) => {
+            let mut found: Vec<Trouble> = installed::by_record(layout, cell, &record.installed).collect();
+            let missing = found.contains(&Trouble::Missing);
+            found.retain(|trouble| if missing { *trouble == Trouble::Missing } else { is_installed });
+            found.into_iter().next()
+        }
         None if is_installed => installed::by_place(layout, cell, |_| destination.map(str::to_owned)).next(),
         None => None,
     };

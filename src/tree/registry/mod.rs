@@ -188,15 +188,23 @@ pub fn is_added(layout: &Layout, id: &ModuleId) -> bool {
 /// The cells of a module version that have a directory, whatever is in it, in C order. What could not be
 /// looked at is left out: the observer looks at each cell of a known kernel by its own name, too.
 pub fn cells(layout: &Layout, id: &ModuleId) -> Vec<Cell> {
-    cells_by(layout, id, &Directories::default())
+    cells_by(layout, id, None, &Directories::default())
 }
 
-/// As [`cells`].
-pub fn cells_by(layout: &Layout, id: &ModuleId, dirs: &Directories<'_>) -> Vec<Cell> {
+/// As [`cells`], of these kernels, or of all.
+pub fn cells_by(
+    layout: &Layout,
+    id: &ModuleId,
+    kernels: Option<&[KernelRelease]>,
+    dirs: &Directories<'_>,
+) -> Vec<Cell> {
     let dir = layout.version(id);
     let mut out = Vec::new();
     for kernel in entries(layout, &dir, dirs, is_kernel_name).unwrap_or_default() {
         let Ok(release) = KernelRelease::new(kernel) else { continue };
+        if kernels.is_some_and(|kernels| !kernels.contains(&release)) {
+            continue;
+        }
         for arch in entries(layout, &dir.join(&release), dirs, |_| true).unwrap_or_default() {
             if let Ok(arch) = Arch::new(arch) {
                 out.push(Cell { module: id.clone(), kernel: release.clone(), arch });
