@@ -92,7 +92,7 @@ fn install_alone_does_everything_and_several_kernels_are_all_worked_on() {
     assert_eq!(root.names("/var/lib/dkms"), [".dkms-hook"]);
     assert_eq!(
         root.names("/var/lib/dkms/.dkms-hook"),
-        ["install-tree.json", "lock"],
+        ["depmod.json", "install-tree.json", "lock"],
         "notes of a removed module stay"
     );
 }

@@ -210,7 +210,7 @@ fn removed_before_its_modules_package_is() {
     trigger(&root);
     assert!(!root.exists(format!("/lib/modules/{K}")));
     std::fs::remove_dir_all(root.path("/var/lib/dkms/.dkms-hook/cache")).unwrap();
-    assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["install-tree.json", "lock"]);
+    assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["depmod.json", "install-tree.json", "lock"]);
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn removed_for_good_with_and_without_the_trigger() {
         };
         assert_eq!(status(&root), "hello/1.0: added\n");
         assert!(!root.exists(format!("/lib/modules/{K}")));
-        assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["install-tree.json", "lock"]);
+        assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["depmod.json", "install-tree.json", "lock"]);
         let before = root.snapshot();
         remove(&root);
         root.event("rpm out", &[]).expect(0);

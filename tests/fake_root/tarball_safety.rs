@@ -2,7 +2,7 @@
 //! outside, nothing half loaded.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,12 +41,18 @@ impl Tampered {
     }
 }
 
+/// A lock file as a run leaves it: one that others could open would be closed to them.
+fn closed_lock(root: &FakeRoot) {
+    let lock = root.write("/var/lib/dkms/.dkms-hook/lock", "");
+    fs::set_permissions(lock, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// The archive is refused with this status and word, and nothing at all changes.
 #[track_caller]
 fn refused(file: &str, code: i32, text: &str) {
     let root = empty(&[K]);
     root.write("/etc/victim", "untouched");
-    root.write("/var/lib/dkms/.dkms-hook/lock", "");
+    closed_lock(&root);
     let before = root.snapshot();
     for action in ["ldtarball", "add", "install"] {
         let answer = root.dkms(&[action, file]).expect(code).says(text);
