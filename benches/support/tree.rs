@@ -160,12 +160,14 @@ fn write_records(observer: &Observer<'_>) {
     }
 }
 
+/// Name, type, flags, content, the section it belongs to, the first global symbol, the size of an entry.
+type Section<'a> = (u32, u32, u64, &'a [u8], u32, u32, u64);
+
 /// A relocatable ELF file with a `.modinfo` and no symbols.
 fn module_file(name: &str, release: &KernelRelease) -> Vec<u8> {
     let modinfo = format!("license=GPL\0version=1.0\0name={name}\0vermagic={release} SMP mod_unload \0");
     let names = b"\0.modinfo\0.symtab\0.strtab\0.shstrtab\0";
-    // Name, type, flags, content, the section it belongs to, the first global symbol, the size of an entry.
-    let sections: [(u32, u32, u64, &[u8], u32, u32, u64); 5] = [
+    let sections: [Section<'_>; 5] = [
         (0, 0, 0, b"", 0, 0, 0),
         (1, 1, 2, modinfo.as_bytes(), 0, 0, 0),
         (10, 2, 0, &[0; 24], 3, 1, 24),
