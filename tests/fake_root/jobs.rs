@@ -111,6 +111,30 @@ fn one_job_is_one_job() {
 }
 
 #[test]
+fn a_makefile_for_one_job_gets_one_where_dkms_gives_one() {
+    let makefile = |root: &FakeRoot| {
+        format!(
+            "ifneq ($(M),)\nobj-m := met.o\nelse\nall: made used\n\t$(MAKE) -C {} M=$(CURDIR)\n\
+             made:\n\tsleep 0.3; touch made\nused:\n\tcat made\nendif\n",
+            root.path(format!("/usr/src/linux-headers-{K}")).display()
+        )
+    };
+    for (make, works) in
+        [("'make' all", true), ("./b.sh", true), ("make all", false), ("'make' -j2 all", false)]
+    {
+        let root = root();
+        let module = ToyModule::new("met", "1").make(make).file("Makefile", &makefile(&root));
+        module.executable("b.sh", "#!/bin/sh\nmake all\n").register(&root);
+        let built = build(&root, "2");
+        let said = "a file is missing; building it again with one job";
+        match works {
+            true => drop(built.expect(0).says(said)),
+            false => drop(built.expect(10).does_not_say(said)),
+        }
+    }
+}
+
+#[test]
 fn no_limit_is_none() {
     let root = root();
     module(&root, "make all", 9).register(&root);

@@ -43,6 +43,14 @@ pub fn lacks_a_file(log: &Path) -> bool {
     last_command(&text.unwrap_or_default()).contains("No such file or directory")
 }
 
+/// Whether the last command of a log lacked a file, or did not know how to make one.
+pub fn misses_something(log: &Path) -> bool {
+    const SIGNS: [&str; 3] = ["No such file or directory", "No rule to make target", "cannot find "];
+    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = text.unwrap_or_default();
+    SIGNS.iter().any(|sign| last_command(&text).contains(sign))
+}
+
 fn last_command(text: &str) -> &str {
     text.rsplit_once("\n# command: ").map_or(text, |(_, block)| block)
 }

@@ -22,6 +22,7 @@ pub(super) mod publish;
 mod readable;
 pub mod restore;
 mod results;
+mod serial;
 mod stand_ins;
 mod steps;
 mod uname;

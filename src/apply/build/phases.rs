@@ -9,8 +9,8 @@ use super::restore::Restored;
 use super::stand_ins::StandIns;
 use super::workspace::Workspace;
 use super::{
-    Built, BuiltModule, Failure, Job, checks, effort, finishing, memory, restore, results, stand_ins, steps,
-    uses,
+    Built, BuiltModule, Failure, Job, checks, effort, finishing, memory, restore, results, serial, stand_ins,
+    steps, uses,
 };
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signed, Signer};
@@ -92,7 +92,7 @@ pub fn prepare(job: &Job<'_>) -> Result<Prepared, Failure> {
 }
 
 /// Runs the source's own steps and finishes the modules in a staging directory. Writes nowhere else. Where memory ran
-/// out, it is tried once more, alone.
+/// out, it is tried once more, alone; where its makefiles may not be made for several jobs, with one.
 ///
 /// # Errors
 /// What failed. The build directory stays as it is.
@@ -104,20 +104,22 @@ pub fn work(job: &Job<'_>, prepared: Prepared, place: &Place) -> Result<Made, Un
         }
         return Ok(Made(Err(restored)));
     }
-    let worked = attempt(job, &prepared, place);
-    if !matches!(&worked, Err(unmade) if unmade.failure.out_of_memory) {
-        return worked;
+    let worked = attempt(job, &prepared, place, false);
+    let Err(Unmade { failure, work: Some(work) }) = &worked else { return worked };
+    if failure.out_of_memory {
+        return match memory::try_again(job) {
+            Some(_alone) => attempt(job, &prepared, place, false),
+            None => worked,
+        };
     }
-    match memory::try_again(job) {
-        Some(_alone) => attempt(job, &prepared, place),
-        None => worked,
-    }
+    if serial::needs_another_try(job, work, failure) { attempt(job, &prepared, place, true) } else { worked }
 }
 
-fn attempt(job: &Job<'_>, prepared: &Prepared, place: &Place) -> Result<Made, Unmade> {
+fn attempt(job: &Job<'_>, prepared: &Prepared, place: &Place, one_job: bool) -> Result<Made, Unmade> {
     let mut environment = prepared.environment.clone();
     let stand_ins = stand_ins::put_first(job, &mut environment);
-    let work = Workspace::prepare(job, &prepared.source, environment, place)?;
+    let mut work = Workspace::prepare(job, &prepared.source, environment, place)?;
+    work.one_job = one_job;
     if let Err(Unsigned { why, fault: true }) = &prepared.signer {
         work.warn(job, format!("modules are not signed: {why}"));
     }

@@ -98,8 +98,9 @@ fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
 }
 
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
-    let process =
-        job.server.attach(work.inside(process).envs(&work.environment)).in_own_group().with_many_files();
+    let process = work.inside(process).envs(&work.environment);
+    let process = if work.one_job { job.server.attach_one(process) } else { job.server.attach(process) };
+    let process = process.in_own_group().with_many_files();
     job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
     let begin = Instant::now();
     let result = process.run_logged(heading, &work.log);

@@ -31,6 +31,8 @@ pub(super) struct Workspace {
     pub took: Cell<Duration>,
     /// Its commands run beside whoever holds the lock, and not while that waits for them.
     pub beside: Cell<bool>,
+    /// Its makes get one job.
+    pub one_job: bool,
     /// How many processes the kernel had killed for want of memory when it began.
     kills: Option<u64>,
     root: Root,
@@ -49,7 +51,7 @@ impl Workspace {
         let log = dir.join(MAKE_LOG);
         let (warnings, took, kills) = (RefCell::default(), Cell::default(), shortage::kills());
         let beside = Cell::new(true);
-        let work = Self { dir, seen, log, environment, warnings, took, beside, kills, root };
+        let work = Self { dir, seen, log, environment, warnings, took, beside, one_job: false, kills, root };
         remove_tree(&work.dir).map_err(|e| Failure::io(job, "remove", &work.dir, &e))?;
         if let Err(error) = work.fill(job, source) {
             // Half a copy would look like a build to inspect, and may fill the disk.

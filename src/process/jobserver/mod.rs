@@ -231,6 +231,17 @@ impl Server {
     /// do not take part.
     #[must_use]
     pub fn attach(&self, process: Process) -> Process {
+        self.attach_with(process, true)
+    }
+
+    /// Gives a child, and all makes that it starts, one job, whatever their command lines say. It is unchanged where
+    /// makes do not take part.
+    #[must_use]
+    pub fn attach_one(&self, process: Process) -> Process {
+        self.attach_with(process, false)
+    }
+
+    fn attach_with(&self, process: Process, shared: bool) -> Process {
         let Some(tokens) = &self.0.tokens else { return process };
         let flags = match process.said_of(FLAGS) {
             Some(said) => said.map(|text| text.to_string_lossy().into_owned()),
@@ -239,7 +250,7 @@ impl Server {
             None => std::env::var(FLAGS).ok(),
         };
         // Of another's server, tokens cannot all be taken for one who is to be alone.
-        let server = (tokens.own || !self.0.state().alone).then_some(&tokens.auth);
+        let server = (shared && (tokens.own || !self.0.state().alone)).then_some(&tokens.auth);
         let jobs = if server.is_some() { self.0.limit } else { 1 };
         let flags = flags::with_jobs(&flags.unwrap_or_default(), jobs, server);
         let process = if server.is_none() { process.env(ONE_JOB, "1") } else { process };
