@@ -1,12 +1,12 @@
 //! An installation, and the kernel's own modules that may stand in its way.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::condition::Condition;
 use super::planner::Planner;
 use super::{Action, Note, Reason};
-use crate::model::ids::{Arch, Cell, KernelRelease};
+use crate::model::ids::Cell;
 use crate::model::rival::{Labels, Rival};
 use crate::model::system::{Contents, Installing, Question};
 
@@ -63,14 +63,6 @@ impl Planner<'_> {
         let action = Action::Install { cell: cell.clone(), force, post_install, aside };
         Some(self.step_if(action, reason, needs, when))
     }
-}
-
-/// The modules that steps install, by their names. It is filled when the first asks.
-#[derive(Debug, Default)]
-pub(super) struct NamesToCome {
-    /// So many steps were looked at.
-    steps: usize,
-    of: HashMap<(KernelRelease, Arch, String), Vec<(usize, Cell)>>,
 }
 
 impl Planner<'_> {

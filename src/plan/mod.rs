@@ -15,6 +15,7 @@ mod ending;
 mod headerless;
 mod index;
 mod install;
+mod names;
 mod note;
 mod note_text;
 mod planner;

@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::rc::Rc;
 
 use super::index::{Index, Known, Place};
-use super::install::NamesToCome;
+use super::names::NamesToCome;
 use super::{Action, Condition, Duty, Note, Options, Plan, Reason, Step, Subject};
 use crate::model::fit::{Fit, Misfit, Rebuild};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
