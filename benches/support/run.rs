@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::UsageWho;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
@@ -94,11 +94,40 @@ impl Contender {
         probe() - first - 1
     }
 
+    /// The most memory, in KiB, that the process or one that it started had resident at a time.
+    pub fn peak(&self) -> i64 {
+        self.prepare();
+        // In a process of its own: the figure is that of all children so far.
+        let this = std::env::current_exe().expect("a running program has a path");
+        let out = Command::new(this).arg(PEAK).args(&self.words).output().expect("this program can be run");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        text.trim().parse().unwrap_or_else(|_| panic!("{:?}: {text}", self.words))
+    }
+
     /// What it prints.
     pub fn output(&self) -> String {
         let out = self.command().stdout(Stdio::piped()).output().expect("the command can be run");
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
+}
+
+/// The option by which a bench measures the memory of one command.
+const PEAK: &str = "--peak";
+
+/// For a program that was started by [`Contender::peak`]: runs the command and prints the figure. False otherwise.
+///
+/// # Panics
+/// When the command cannot be run.
+pub fn print_peak() -> bool {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() != Some(PEAK) {
+        return false;
+    }
+    let mut command = Command::new(words.next().expect("a command"));
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().expect("the command can be run");
+    println!("{}", getrusage(UsageWho::RUSAGE_CHILDREN).expect("getrusage knows this").max_rss());
+    true
 }
 
 /// Processor time of a process that has ended and that nobody has waited for: without its children.
