@@ -31,12 +31,20 @@ pub struct Contender {
     pub words: Vec<String>,
     /// The exit status that it has to end with.
     pub status: i32,
+    /// In how many rounds it runs at most: what takes minutes and does not change.
+    pub at_most: usize,
 }
 
 impl Contender {
     /// A command of the words in `line`.
     pub fn new(name: &'static str, line: &str) -> Self {
-        Self { name, before: None, words: line.split(' ').map(str::to_owned).collect(), status: 0 }
+        Self {
+            name,
+            before: None,
+            words: line.split(' ').map(str::to_owned).collect(),
+            status: 0,
+            at_most: usize::MAX,
+        }
     }
 
     /// A text for the shell.
@@ -48,6 +56,12 @@ impl Contender {
     /// Runs a shell command first each time.
     pub fn after(mut self, shell: String) -> Self {
         self.before = Some(shell);
+        self
+    }
+
+    /// Runs in so many rounds only.
+    pub fn at_most(mut self, rounds: usize) -> Self {
+        self.at_most = rounds;
         self
     }
 

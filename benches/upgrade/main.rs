@@ -156,7 +156,8 @@ impl Bench {
         }
         contenders.push(
             Contender::shell("Debian's dkms autoinstall", &each("/usr/sbin"))
-                .after(format!("/opt/bench/fresh {all}")),
+                .after(format!("/opt/bench/fresh {all}"))
+                .at_most(1),
         );
         contenders
     }
@@ -225,7 +226,7 @@ impl Bench {
         if self.before {
             contenders.push(remove("before", "/opt/before"));
         }
-        contenders.push(remove("Debian's dkms", "/usr/sbin"));
+        contenders.push(remove("Debian's dkms", "/usr/sbin").at_most(1));
         self.table.compare("remove", "Ten single removals (dkms remove M -k K)", &contenders, 3);
 
         let prerm = |name, program: &str| {

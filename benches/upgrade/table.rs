@@ -34,7 +34,9 @@ impl Table {
         for round in 0..rounds {
             for turn in 0..contenders.len() {
                 let which = (round + turn) % contenders.len();
-                costs[which].push(contenders[which].run());
+                if round < contenders[which].at_most {
+                    costs[which].push(contenders[which].run());
+                }
             }
         }
         let mut rows = Vec::new();
