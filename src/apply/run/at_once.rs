@@ -4,7 +4,7 @@
 //! that takes long is done by threads of its own, at most as many as the job server has slots. They hand back what
 //! they made, and touch nothing that another step looks at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
@@ -36,6 +36,8 @@ struct Run<'r> {
     done: Vec<Option<Done>>,
     places: Places<'r>,
     under_way: BTreeMap<usize, UnderWay>,
+    /// Results that are to be put in place.
+    waiting: VecDeque<Ended<'r>>,
     begun: usize,
 }
 
@@ -125,6 +127,7 @@ impl<'a> Executor<'a> {
             places: Places::new(self.observer.layout, prospect.side_by_side.clone()),
             prospect,
             under_way: BTreeMap::new(),
+            waiting: VecDeque::new(),
             begun: 0,
         };
         std::thread::scope(|scope| run.all(scope));
@@ -146,23 +149,42 @@ impl<'r> Run<'r> {
         // In here: whoever waits for it is not to wait for the end of this scope.
         let mut turn = self.take_turn();
         loop {
-            // What is in place may be what others wait for.
             while let Ok(ended) = ended.try_recv() {
-                self.commit(ended);
+                self.worked(ended);
             }
-            match self.schedule.next() {
+            let next = self.schedule.next();
+            if let Some(ended) = self.first_worked(next) {
+                self.commit(ended);
+                self.list(turn.as_mut());
+                continue;
+            }
+            match next {
                 Next::End => break,
                 Next::Here(step) | Next::Begin(step) => match Long::of(&self.plan.steps[step].action) {
                     Some(long) => self.begin(step, long, scope, &sender),
                     None => self.here(step),
                 },
                 Next::Wait => match self.wait(&ended, turn.as_mut()) {
-                    Some(ended) => self.commit(ended),
+                    Some(ended) => self.worked(ended),
                     // This thread can send itself.
                     None => break,
                 },
             }
             self.list(turn.as_mut());
+        }
+    }
+
+    fn worked(&mut self, ended: Ended<'r>) {
+        self.schedule.set(ended.step, State::Worked);
+        self.waiting.push_back(ended);
+    }
+
+    /// The result that is to be put in place now. What can begin begins before that: it has a job already.
+    fn first_worked(&mut self, next: Next) -> Option<Ended<'r>> {
+        let first = self.waiting.front()?;
+        match next {
+            Next::Begin(step) if self.schedule.comes_before(step, first.step) => None,
+            _ => self.waiting.pop_front(),
         }
     }
 

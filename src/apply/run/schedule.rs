@@ -35,6 +35,8 @@ pub(super) enum State {
     Waiting,
     /// Somebody works on it.
     Working,
+    /// The work has ended, and is to be put in place.
+    Worked,
     /// Carried out, failed or left out.
     Over,
 }
@@ -66,6 +68,7 @@ pub(super) struct Schedule {
     /// Steps that wait for nothing any more, and are not begun.
     ready: BTreeSet<usize>,
     working: usize,
+    worked: usize,
     /// Steps with work that are not begun.
     unbegun: usize,
     busy: BTreeSet<usize>,
@@ -91,22 +94,29 @@ impl Schedule {
         let ready = open.iter().enumerate().filter(|(_, open)| **open == 0).map(|(step, _)| step).collect();
         let states = vec![State::Waiting; nodes.len()];
         let unbegun = nodes.iter().filter(|node| node.manner == Manner::Long).count();
-        let (working, busy, at_once) = (0, BTreeSet::new(), at_once.max(1));
-        Self { nodes, states, open, followers, rank, ready, working, unbegun, busy, at_once }
+        let (working, worked, busy, at_once) = (0, 0, BTreeSet::new(), at_once.max(1));
+        Self { nodes, states, open, followers, rank, ready, working, worked, unbegun, busy, at_once }
     }
 
     /// What is to be done now.
     pub(super) fn next(&self) -> Next {
-        if self.working >= self.at_once && self.at_once == 1 {
+        if self.at_once == 1 && self.working + self.worked > 0 {
             return Next::Wait;
         }
         let chosen = if self.at_once == 1 { self.ready.first().copied() } else { self.choose() };
         match chosen {
             Some(step) if self.nodes[step].manner == Manner::Long => Next::Begin(step),
             Some(step) => Next::Here(step),
-            None if self.working > 0 => Next::Wait,
+            None if self.working + self.worked > 0 => Next::Wait,
             None => Next::End,
         }
+    }
+
+    /// Whether it is better to begin `step` than to put first in place what `worked` made: unless something that waits
+    /// for that comes before `step`.
+    pub(super) fn comes_before(&self, step: usize, worked: usize) -> bool {
+        let after = self.rank[worked].saturating_sub(self.nodes[worked].cost);
+        self.rank[step] >= after
     }
 
     /// Work first, what the rest of the plan waits for longest before the rest. Then what is done here, in the order of
@@ -120,7 +130,7 @@ impl Schedule {
         };
         let begin = (self.working < self.at_once).then(begin).flatten();
         let here = || {
-            let idle = self.working == 0 || self.unbegun == 0;
+            let idle = self.working + self.worked == 0 || self.unbegun == 0;
             let most = if idle { Manner::Slow } else { Manner::Quick };
             let here = self.ready.iter().filter(|step| self.nodes[**step].manner <= most);
             here.min_by_key(|step| (self.nodes[**step].manner, **step))
@@ -134,27 +144,26 @@ impl Schedule {
         debug_assert!(
             matches!(
                 (before, state),
-                (State::Waiting, State::Working | State::Over) | (State::Working, State::Over)
+                (State::Waiting, State::Working | State::Over)
+                    | (State::Working, State::Worked | State::Over)
+                    | (State::Worked, State::Over)
             ),
             "step {step} from {before:?} to {state:?}"
         );
         self.ready.remove(&step);
         self.unbegun -= usize::from(before == State::Waiting && self.nodes[step].manner == Manner::Long);
         let lane = self.nodes[step].lane;
-        match (before, state) {
-            (_, State::Working) => {
-                self.working += 1;
-                self.busy.extend(lane);
-            }
-            (State::Working, _) => {
-                self.working -= 1;
-                if let Some(lane) = lane {
-                    self.busy.remove(&lane);
-                }
-            }
-            _ => {}
+        self.working -= usize::from(before == State::Working);
+        self.working += usize::from(state == State::Working);
+        self.worked -= usize::from(before == State::Worked);
+        self.worked += usize::from(state == State::Worked);
+        if state == State::Working {
+            self.busy.extend(lane);
         }
         if state == State::Over {
+            if let Some(lane) = lane.filter(|_| before != State::Waiting) {
+                self.busy.remove(&lane);
+            }
             for after in &self.followers[step] {
                 self.open[*after] -= 1;
                 if self.open[*after] == 0 {
@@ -244,6 +253,22 @@ mod tests {
     }
 
     #[test]
+    fn another_begins_before_a_result_is_put_in_place_unless_more_waits_for_that() {
+        // 3 waits for 0, and is dearer than 2.
+        let nodes = vec![long(&[], 1), long(&[], 5), long(&[], 4), long(&[0], 9)];
+        let mut schedule = Schedule::new(nodes, 2);
+        assert_eq!(begun(&mut schedule), [0, 1]);
+        schedule.set(1, State::Worked);
+        assert_eq!(schedule.next(), Next::Begin(2));
+        assert!(schedule.comes_before(2, 1));
+        schedule.set(0, State::Worked);
+        assert!(!schedule.comes_before(2, 0));
+        schedule.set(0, State::Over);
+        assert_eq!(begun(&mut schedule), [3, 2]);
+        assert_eq!(schedule.next(), Next::Wait);
+    }
+
+    #[test]
     fn those_of_one_lane_take_turns() {
         let lane = |lane| Node { lane: Some(lane), ..long(&[], 1) };
         let mut schedule = Schedule::new(vec![lane(7), lane(7), lane(8)], 3);
@@ -281,7 +306,8 @@ mod tests {
             let mut schedule = Schedule::new(nodes.clone(), at_once);
             let (mut over, mut working): (BTreeSet<usize>, Vec<usize>) = Default::default();
             let mut begun = BTreeSet::new();
-            for _ in 0..=3 * nodes.len() {
+            let mut worked: Vec<usize> = Vec::new();
+            for _ in 0..=4 * nodes.len() {
                 let next = schedule.next();
                 if let Next::Here(step) | Next::Begin(step) = next {
                     prop_assert!(begun.insert(step), "{step} twice");
@@ -297,7 +323,9 @@ mod tests {
                     Next::Begin(step) => {
                         prop_assert!(nodes[step].manner == Manner::Long && working.len() < at_once);
                         let lane = nodes[step].lane;
-                        prop_assert!(lane.is_none() || working.iter().all(|other| nodes[*other].lane != lane));
+                        let mut others = working.iter().chain(&worked);
+                        prop_assert!(lane.is_none() || others.all(|other| nodes[*other].lane != lane));
+                        prop_assert!(at_once > 1 || worked.is_empty());
                         // A step whose need failed is over at once.
                         if ends.pop().unwrap_or(0) % 4 == 0 {
                             schedule.set(step, State::Over);
@@ -307,9 +335,14 @@ mod tests {
                             working.push(step);
                         }
                     }
-                    Next::Wait => {
+                    Next::Wait if worked.is_empty() => {
                         prop_assert!(!working.is_empty());
                         let ended = working.swap_remove(usize::from(ends.pop().unwrap_or(0)) % working.len());
+                        schedule.set(ended, State::Worked);
+                        worked.push(ended);
+                    }
+                    Next::Wait => {
+                        let ended = worked.swap_remove(usize::from(ends.pop().unwrap_or(0)) % worked.len());
                         schedule.set(ended, State::Over);
                         over.insert(ended);
                     }
