@@ -87,7 +87,7 @@ fn fedora_reinstalled_and_removed() {
     event(&root, "rpm out", &[], &[]);
     assert_eq!(counts(&root, ["depmod", "kernel-install", "dracut"]), [0, 1, 0]);
     assert!(!root.exists(format!("/lib/modules/{K}")) && !root.exists(format!("/boot/toy/{K}")));
-    assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["depmod.json", "install-tree.json", "lock"]);
+    assert_eq!(root.names("/var/lib/dkms/.dkms-hook"), ["cache", "install-tree.json", "lock"]);
 }
 
 fn a_unified_image_with_tries_is_made_again() {
