@@ -48,6 +48,8 @@ fn a_build_that_fills_the_disk() {
     let root = FakeRoot::new();
     ToyKernel::new(K).install(&root);
     mount(&root, "/var/lib/dkms", "size=2m");
+    // At the same time, each could be the one that finds no space.
+    root.write("/etc/dkms/framework.conf", "parallel_jobs=1\n");
     ToyModule::new("big", "1").file("firmware.bin", &"x".repeat(4 << 20)).register(&root);
     ToyModule::new("good", "1").register(&root);
     root.hook(&[]).expect(11).says("big/1").says("/var/lib/dkms/big/1/build").says("free some space");

@@ -44,7 +44,7 @@ fn root() -> FakeRoot {
 fn prepare(root: &FakeRoot) {
     ToyKernel::new(K).install(root);
     ToyKernel::new(K2).install(root);
-    root.write("/etc/dkms/framework.conf", "parallel_jobs=2\n");
+    root.write("/etc/dkms/framework.conf", "parallel_jobs=2\nbuild_cache=0\n");
 }
 
 fn meet(root: &FakeRoot) {
