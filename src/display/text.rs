@@ -69,9 +69,10 @@ impl Progress<'_> {
             Some(self.shortest(Some(characters), &short)),
         ];
         let narrow = narrow.into_iter().flatten().find(|line| measure_text_width(line) <= columns);
-        narrow.unwrap_or_else(|| {
-            let line = self.shortest(None, &short);
-            truncate_str(&line, columns, characters.ellipsis()).into_owned()
+        narrow.unwrap_or_else(|| match columns {
+            // What says that something is left out takes a column itself.
+            0 => String::new(),
+            _ => truncate_str(&self.shortest(None, &short), columns, characters.ellipsis()).into_owned(),
         })
     }
 
