@@ -198,7 +198,9 @@ impl Bench {
             "ours, one module installed",
             &format!("/opt/ours/dkms install {name} -k {kernel}"),
         )
-        .after(reset);
+        .after(reset.clone());
+        let first = Contender::new("ours, kernel new", &ours.words.join(" "))
+            .after(format!("{reset}; rm -f /var/lib/dkms/.dkms-hook/modules/*"));
         let theirs = Contender::new("depmod -a", &format!("depmod -a {kernel}"));
         ours.run();
         let same = sh(&format!(
@@ -208,7 +210,7 @@ impl Bench {
         if !same.trim().is_empty() {
             eprintln!("of the index, these files are not as depmod makes them: {}", same.replace('\n', " "));
         }
-        self.table.compare("index", "One changed module on a full-size kernel", &[ours, theirs], 9);
+        self.table.compare("index", "One changed module on a full-size kernel", &[ours, theirs, first], 5);
         same.trim().is_empty()
     }
 
