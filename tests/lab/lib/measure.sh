@@ -49,11 +49,11 @@ kernels_present() {
 	done
 }
 
-# leftovers KERNEL: everything that still names a kernel that should be gone.
+# leftovers KERNEL: everything that still names a kernel that should be gone. The cache of builds keeps them on purpose.
 leftovers() {
 	find "$root/lib/modules" "$root/boot" "$root/usr/src" "$root/var/lib/dkms" \
-		"$root/var/lib/initramfs-tools" -name "*$1*" 2>/dev/null | sed "s|^$root||"
+		"$root/var/lib/initramfs-tools" -name "*$1*" 2>/dev/null | grep -v '/\.dkms-hook/cache/' | sed "s|^$root||"
 	if [ -d "$root/var/lib/dkms" ]; then
-		grep -rlF -- "$1" "$root/var/lib/dkms" 2>/dev/null | sed "s|^$root||; s|$| (text)|"
+		grep -rlF --exclude-dir=cache -- "$1" "$root/var/lib/dkms" 2>/dev/null | sed "s|^$root||; s|$| (text)|"
 	fi
 }

@@ -72,10 +72,10 @@ kernels_present() {
 	done
 }
 
-# leftovers KERNEL: everything that still names a kernel that should be gone.
+# leftovers KERNEL: everything that still names a kernel that should be gone. The cache of builds keeps them on purpose.
 leftovers() {
-	find "$root/usr/lib/modules" "$root/boot" "$root/usr/src" "$root/var/lib/dkms" -name "*$1*" 2>/dev/null | sed "s|^$root||"
+	find "$root/usr/lib/modules" "$root/boot" "$root/usr/src" "$root/var/lib/dkms" -name "*$1*" 2>/dev/null | grep -v '/\.dkms-hook/cache/' | sed "s|^$root||"
 	if [ -d "$root/var/lib/dkms" ]; then
-		grep -rlF -- "$1" "$root/var/lib/dkms" 2>/dev/null | sed "s|^$root||; s|$| (text)|"
+		grep -rlF --exclude-dir=cache -- "$1" "$root/var/lib/dkms" 2>/dev/null | sed "s|^$root||; s|$| (text)|"
 	fi
 }
