@@ -54,8 +54,16 @@ fn begun(root: &FakeRoot, face: Face, words: &[&str], env: &[(&str, &str)]) -> (
     (child, pids.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect())
 }
 
+/// How it ended. One that does not end is a fault, and is ended with its group.
 fn answer(child: Child) -> Answer {
-    let output = child.wait_with_output().unwrap();
+    let group = Pid::from_raw(child.id().try_into().unwrap());
+    let (sender, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let output = ended.recv_timeout(Duration::from_secs(120)).unwrap_or_else(|_| {
+        let _ = killpg(group, Signal::SIGKILL);
+        panic!("the program does not end");
+    });
+    let output = output.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Answer { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }

@@ -6,6 +6,8 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::{SigHandler, Signal, signal};
+
 use super::toy_kernel::FakeRoot;
 use super::trace;
 
@@ -63,10 +65,24 @@ pub enum Face {
     Dkms,
 }
 
+/// What runs tests in the background has them ignore Ctrl-C (bash(1), "Signals"), and a program that is started with
+/// a signal ignored goes on ignoring it.
+fn heed_signals() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        for asking in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            // SAFETY: the handler is no code of ours.
+            #[allow(unsafe_code)]
+            unsafe { signal(asking, SigHandler::SigDfl) }.expect("such a signal can be heeded");
+        }
+    });
+}
+
 impl FakeRoot {
     /// The program, to be started on this root with a clean environment.
     pub fn program(&self, face: Face) -> Command {
         self.write_stand_ins();
+        heed_signals();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dkms-hook"));
         command.env_clear().env("LC_ALL", "C").env("PATH", self.search_path()).env("HOME", "/nonexistent");
         command.env(trace::ROOT, self.layout.root.dir()).env(trace::VARIABLE, trace::FILE);
