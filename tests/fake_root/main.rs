@@ -52,6 +52,7 @@ mod own_index;
 mod own_writes;
 mod progress;
 mod races;
+#[cfg(feature = "recording")]
 mod recordings;
 mod rpm_events;
 mod scale;

@@ -110,7 +110,6 @@ fn put(page: &mut String, name: &str, text: &str) {
 }
 
 #[test]
-#[ignore = "takes ten minutes: scripts/record-progress"]
 fn the_page_shows_what_a_person_sees() {
     let root = root();
     // So that something is known of earlier builds.
