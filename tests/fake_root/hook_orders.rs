@@ -196,7 +196,7 @@ proptest! {
 
     #[test]
     fn one_build_each_and_always_in_line(history in proptest::collection::vec((0..2usize, transaction()), 3..8)) {
-        let root = FakeRoot::new();
+        let root = FakeRoot::new().without_cache();
         for module in MODULES {
             ToyModule::new(module, "1.0").register(&root);
         }
