@@ -11,13 +11,14 @@ reduce .[] as $line ([];
 	end)
 | . as $plans
 | (
-	$plans[] | .outcomes as $outcomes | .steps | to_entries[]
+	$plans[] | .outcomes as $outcomes | .steps as $steps | $steps | to_entries[]
 	| .key as $at | .value as $step | $outcomes[$at | tostring] as $outcome
 	| [$step.needs[] | $outcomes[tostring]] as $needs
 	| any($needs[]; . == "failed" or . == "left-out") as $lacks
 	| if $outcome == null then
-		# The run was killed before it; not so if it went on.
-		select(any($outcomes | keys[]; tonumber > $at)) | "fault no outcome: \($step.text)"
+		# The run was killed before it; not so if a step that needs it ended. (Others may have overtaken it.)
+		select(any($steps | to_entries[]; (.value.needs | any(. == $at)) and $outcomes[.key | tostring] != null))
+		| "fault no outcome: \($step.text)"
 	elif $outcome == "left-out" and ($lacks | not)
 		or $outcome != "left-out" and $lacks
 		or $outcome == "not-wanted" and $step.when == null and all($needs[]; . != "not-wanted")
