@@ -167,7 +167,8 @@ impl Bench {
         let all = kernels.join(" ");
         // Once, so that the kernels' modules are known.
         sh(&format!(
-            "/opt/bench/fresh {all}; for k in {all}; do /opt/ours/dkms autoinstall -k $k >/dev/null || true; done"
+            "/opt/bench/fresh {all}; for k in {all}; do /opt/ours/dkms autoinstall -k $k >/dev/null || true; done
+             /opt/bench/fresh --save"
         ));
         let bare = |name, jobs: usize| {
             Contender::new(name, &format!("/opt/bench/bare run {jobs}"))
@@ -183,7 +184,9 @@ impl Bench {
     /// The same with every build in the cache.
     fn cached(&mut self, kernels: &[String]) {
         let all = kernels.join(" ");
-        sh(&format!("/opt/bench/fresh {all}; /opt/ours/dkms-hook --kernel {all} >/dev/null"));
+        sh(&format!(
+            "/opt/bench/fresh {all}; /opt/ours/dkms-hook --kernel {all} >/dev/null; /opt/bench/fresh --save"
+        ));
         let contenders = self.installers(kernels, &[("ours, cached", "--known --cached")]);
         self.table.compare("cache", "Ten packages, every build in the cache", &contenders, 3);
     }
@@ -220,8 +223,7 @@ impl Bench {
         let loops = |program: &str| {
             format!("while read -r m; do {program}/dkms remove $m -k {kernel}; done </order-{kernel}")
         };
-        let prepared =
-            format!("/opt/bench/fresh --known {kernel}; /opt/ours/dkms-hook --kernel {kernel} >/dev/null");
+        let prepared = format!("/opt/bench/fresh {kernel}; /opt/ours/dkms-hook --kernel {kernel} >/dev/null");
         // For Debian's dkms our records are files that it does not know.
         let remove = |name, program| Contender::shell(name, &loops(program)).after(prepared.clone());
         let mut contenders = vec![remove("ours", "/opt/ours")];
