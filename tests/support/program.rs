@@ -156,10 +156,14 @@ impl FakeRoot {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// How often depmod ran since calls were last taken, by kernel.
+    /// For which kernels depmod ran since calls were last taken, sorted: of several kernels, the one whose builds end
+    /// first comes first.
     pub fn take_depmods(&self) -> Vec<String> {
         let calls = self.take_calls().into_iter().filter(|c| c.starts_with("depmod "));
-        calls.map(|c| c.rsplit(' ').next().unwrap_or_default().to_owned()).collect()
+        let mut kernels: Vec<String> =
+            calls.map(|c| c.rsplit(' ').next().unwrap_or_default().to_owned()).collect();
+        kernels.sort();
+        kernels
     }
 
     /// What dpkg knows of a package from now on, such as `install unpacked`.
