@@ -76,6 +76,10 @@ fn installed(layout: &Layout) -> Option<Kmod> {
         return Kmod::of(&asked.says);
     }
     let answer = Process::new("depmod").arg("--version").limit(PATIENCE).capture().ok()?;
+    if answer.status != 0 {
+        // It may be better next time.
+        return None;
+    }
     let says = String::from_utf8_lossy(&answer.stdout).into_owned();
     let asked = Asked { program, says };
     if let Ok(bytes) = serde_json::to_vec(&asked) {
