@@ -7,13 +7,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub mod ancestors;
 pub mod chroot;
@@ -21,14 +21,18 @@ mod group;
 mod inheritance;
 pub mod interrupt;
 pub mod jobserver;
+mod logged;
 mod memory;
+mod outcome;
 pub mod parallel;
 mod search;
 mod seeing;
 pub mod shortage;
 
 use memory::{content, memory_file, with_text};
+use outcome::status_number;
 
+pub use outcome::{Captured, ProcessError};
 pub use search::{find_program, not_found, search_path};
 pub use seeing::can_see;
 
@@ -39,52 +43,6 @@ pub use inheritance::{
 /// How long a program may take that only answers a question (a version, the owner of a file). Such programs
 /// end within a second; one that takes this long hangs, and must not hang a package manager.
 pub const QUERY_LIMIT: Duration = Duration::from_secs(60);
-
-/// Why a child has no exit status.
-#[derive(Debug, thiserror::Error)]
-pub enum ProcessError {
-    /// There is no such program.
-    #[error("{}", not_found(&.program.to_string_lossy()))]
-    Missing {
-        /// Its name or path.
-        program: OsString,
-    },
-    /// Anything else.
-    #[error("cannot run {}: {source}", .program.to_string_lossy())]
-    Failed {
-        /// Its name or path.
-        program: OsString,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The file that takes its output cannot be written.
-    #[error("cannot write {path}: {source}")]
-    Log {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// It was ended, with everything that it had started, because its time was over.
-    #[error("{} took longer than {} s and was stopped", .program.to_string_lossy(), .limit.as_secs())]
-    TimedOut {
-        /// Its name or path.
-        program: OsString,
-        /// How long it was allowed to take.
-        limit: Duration,
-    },
-}
-
-/// What a child left behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Captured {
-    /// Exit status as a shell counts it: 128 + n when signal n ended it.
-    pub status: i32,
-    /// Its standard output.
-    pub stdout: Vec<u8>,
-    /// Its standard error.
-    pub stderr: Vec<u8>,
-}
 
 /// Where a child's output goes.
 #[derive(Debug, Clone, Copy)]
@@ -347,35 +305,6 @@ impl Process {
         Ok((child, input))
     }
 
-    /// Runs it and appends a block to a log, in the form that DKMS's logs have: a heading, the
-    /// command, its output, exit status and duration.
-    ///
-    /// # Errors
-    /// When it cannot be started or the log cannot be written.
-    pub fn run_logged(&self, heading: &str, log: &Path) -> Result<i32, ProcessError> {
-        let wrote = |source| ProcessError::Log { path: log.to_path_buf(), source };
-        let mut file = File::options().append(true).create(true).open(log).map_err(wrote)?;
-        write!(file, "\n{heading}\n# command: {}\n", self.text()).map_err(wrote)?;
-        let begin = Instant::now();
-        let result = self.run(Output::File(&file));
-        let status = match &result {
-            Ok(status) => *status,
-            Err(error) => {
-                writeln!(file, "{error}").map_err(wrote)?;
-                127
-            }
-        };
-        let seconds = begin.elapsed().as_secs();
-        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        // A full disk loses only these lines: what the command printed is worth more.
-        let _ = write!(
-            file,
-            "\n# exit code: {status}\n# elapsed time: {hours:02}:{minutes:02}:{seconds:02}\n{}\n",
-            "-".repeat(64)
-        );
-        result
-    }
-
     fn command(&self) -> Result<std::process::Command, ProcessError> {
         prepare();
         let mut command = std::process::Command::new(&self.program);
@@ -443,96 +372,5 @@ impl Process {
     }
 }
 
-fn status_number(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_program_is_told_apart_from_one_that_fails() {
-        let missing = Process::new("no-such-program-here").run(Output::Null).unwrap_err();
-        assert!(matches!(missing, ProcessError::Missing { .. }), "{missing}");
-        let elsewhere = Process::new("true").dir("/nonexistent").run(Output::Null).unwrap_err();
-        assert!(elsewhere.to_string().contains("/nonexistent"), "{elsewhere}");
-        assert_eq!(Process::bash("exit 3").run(Output::Null).unwrap(), 3);
-        assert_eq!(Process::bash("kill -9 $$").run(Output::Null).unwrap(), 137);
-    }
-
-    #[test]
-    fn a_child_reads_what_it_is_given() {
-        let process = Process::new("cat").input("usr/lib/modules/6.1/vmlinuz\n");
-        for _ in 0..2 {
-            assert_eq!(process.capture().unwrap().stdout, b"usr/lib/modules/6.1/vmlinuz\n");
-        }
-    }
-
-    #[test]
-    fn a_child_whose_time_is_over_is_ended_with_what_it_started() {
-        let dir = tempfile::tempdir().unwrap();
-        let pid = dir.path().join("pid");
-        let text = format!("sleep 300 & echo $! > {}; wait", pid.display());
-        let begin = Instant::now();
-        let error = Process::bash(&text).limit(Duration::from_millis(300)).capture().unwrap_err();
-        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
-        assert!(begin.elapsed() < Duration::from_secs(100), "it waited for the grandchild");
-        let grandchild: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
-        // It is gone, or dead and not yet reaped by the first process of this machine.
-        let state = || std::fs::read_to_string(format!("/proc/{grandchild}/stat"));
-        while state().is_ok_and(|stat| !stat.contains(") Z ")) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    #[test]
-    fn a_child_left_in_the_background_keeps_nobody_waiting() {
-        let text = "sleep 300 & echo $!";
-        for process in [Process::bash(text), Process::bash(text).limit(Duration::from_secs(100))] {
-            let got = process.capture().unwrap();
-            let pid = String::from_utf8(got.stdout).unwrap().trim().parse().unwrap();
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_part_of_an_answer_is_no_answer() {
-        let print = |bytes: u32| Process::bash(&format!("head -c {bytes} /dev/zero")).capture();
-        assert_eq!(print(16 << 20).unwrap().stdout.len(), 16 << 20);
-        assert!(print((16 << 20) + 1).is_err());
-    }
-
-    #[test]
-    fn a_bare_environment_has_what_was_named() {
-        let got = Process::new("/usr/bin/env").with_bare_environment().env("A", "b").capture().unwrap();
-        assert_eq!(String::from_utf8(got.stdout).unwrap(), "A=b\n");
-    }
-
-    #[test]
-    fn a_child_without_a_terminal_leads_a_session_of_its_own() {
-        let session = |process: Process| {
-            let got = process.capture().unwrap();
-            // proc_pid_stat(5): the sixth field, with nothing odd in the name before it.
-            String::from_utf8(got.stdout).unwrap().split(' ').nth(5).unwrap().to_owned()
-        };
-        let read = || Process::new("cat").arg("/proc/self/stat");
-        let own = session(Process::new("cat").arg(format!("/proc/{}/stat", std::process::id())));
-        assert_eq!(session(read()), own);
-        assert_ne!(session(read().without_terminal()), own);
-    }
-
-    #[test]
-    fn log_blocks_have_the_form_that_scripts_know() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = dir.path().join("make.log");
-        assert_eq!(Process::bash("echo out; echo err >&2; exit 2").run_logged("Doing", &log).unwrap(), 2);
-        let text = std::fs::read_to_string(&log).unwrap();
-        let (output, duration) = text.split_once("# elapsed time: ").unwrap();
-        assert_eq!(
-            output,
-            "\nDoing\n# command: echo out; echo err >&2; exit 2\nout\nerr\n\n# exit code: 2\n"
-        );
-        assert!(duration.starts_with("00:0") && duration.ends_with(&format!("\n{}\n", "-".repeat(64))));
-    }
-}
+mod tests;

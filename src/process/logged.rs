@@ -1,0 +1,39 @@
+//! A child whose output goes into a log, in the form that DKMS's logs have.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use super::{Output, Process, ProcessError};
+
+impl Process {
+    /// Runs it and appends a block to a log, in the form that DKMS's logs have: a heading, the
+    /// command, its output, exit status and duration.
+    ///
+    /// # Errors
+    /// When it cannot be started or the log cannot be written.
+    pub fn run_logged(&self, heading: &str, log: &Path) -> Result<i32, ProcessError> {
+        let wrote = |source| ProcessError::Log { path: log.to_path_buf(), source };
+        let mut file = File::options().append(true).create(true).open(log).map_err(wrote)?;
+        write!(file, "\n{heading}\n# command: {}\n", self.text()).map_err(wrote)?;
+        let begin = Instant::now();
+        let result = self.run(Output::File(&file));
+        let status = match &result {
+            Ok(status) => *status,
+            Err(error) => {
+                writeln!(file, "{error}").map_err(wrote)?;
+                127
+            }
+        };
+        let seconds = begin.elapsed().as_secs();
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        // A full disk loses only these lines: what the command printed is worth more.
+        let _ = write!(
+            file,
+            "\n# exit code: {status}\n# elapsed time: {hours:02}:{minutes:02}:{seconds:02}\n{}\n",
+            "-".repeat(64)
+        );
+        result
+    }
+}
