@@ -25,6 +25,7 @@ mod logged;
 mod memory;
 mod outcome;
 pub mod parallel;
+pub mod sandbox;
 mod search;
 mod seeing;
 pub mod shortage;
@@ -71,7 +72,8 @@ pub struct Process {
     own_group: bool,
     kept: Vec<Arc<OwnedFd>>,
     many_files: bool,
-    view: Option<seeing::View>,
+    views: Vec<seeing::View>,
+    sandbox: Option<sandbox::Sandbox>,
 }
 
 impl Process {
@@ -91,7 +93,8 @@ impl Process {
             own_group: false,
             kept: Vec::new(),
             many_files: false,
-            view: None,
+            views: Vec::new(),
+            sandbox: None,
         }
     }
 
@@ -211,7 +214,7 @@ impl Process {
     /// sees that. It starts there when no directory was named.
     #[must_use]
     pub fn seeing(mut self, dir: impl Into<PathBuf>, at: impl Into<PathBuf>) -> Self {
-        self.view = Some(seeing::View { dir: dir.into(), at: at.into() });
+        self.views.push(seeing::View { dir: dir.into(), at: at.into() });
         self
     }
 
@@ -320,9 +323,13 @@ impl Process {
                 None => command.env_remove(name),
             };
         }
-        if let Some(view) = &self.view {
-            let inside = self.dir.as_ref().unwrap_or(&view.at);
-            seeing::give(&mut command, view, inside).map_err(|source| self.failed(source))?;
+        let inside = self.dir.as_ref().or_else(|| self.views.first().map(|view| &view.at));
+        if self.sandbox.is_some() {
+            // It goes there by itself, as late as it can.
+        } else if let (Some(inside), false) = (inside, self.views.is_empty()) {
+            for view in &self.views {
+                seeing::give(&mut command, view, inside).map_err(|source| self.failed(source))?;
+            }
         } else if let Some(dir) = &self.dir {
             // Otherwise a missing directory would look like a missing program.
             if let Err(source) = std::fs::metadata(dir) {
@@ -347,6 +354,11 @@ impl Process {
         }
         if !self.kept.is_empty() {
             inheritance::keep_open(&mut command, self.kept.clone());
+        }
+        if let Some(sandbox) = &self.sandbox {
+            // The last of what happens before exec.
+            let inside = inside.map_or(Path::new("/"), PathBuf::as_path);
+            sandbox.confine(&mut command, &self.views, inside).map_err(|source| self.failed(source))?;
         }
         match (&self.input, &self.stdin) {
             (None, None) => command.stdin(Stdio::null()),
