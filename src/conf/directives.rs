@@ -69,4 +69,11 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "try_sign_modules",
     "rebuild",
     "build_cache",
+    "time_limit_conf",
+    "time_limit_build",
+    "time_limit_script",
+    "time_limit_tool",
+    "time_limit_depmod",
+    "time_limit_initramfs",
+    "time_limit_lock",
 ];

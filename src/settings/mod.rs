@@ -18,7 +18,7 @@ use crate::conf::framework::{Framework, Said, load_framework};
 use crate::conf::model::ConfError;
 use crate::model::fit::Rebuild;
 use crate::model::ids::KernelRelease;
-use crate::model::settings::{Bytes, Named, Origin, Settings, Value};
+use crate::model::settings::{Bytes, Limit, Limits, Named, Origin, Settings, Value};
 use crate::tree::layout::Layout;
 
 /// Settings that DKMS takes from the environment when no file has them, because it does not clear
@@ -124,6 +124,7 @@ fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, 
         rebuild: strongest([on_command_line("--rebuild", given.rebuild), files.rebuild()])
             .unwrap_or_default(),
         build_cache: files.build_cache().unwrap_or_default(),
+        limits: Limits::from(|name| files.limit(name)),
         no_weak_modules: variable(environment, "NO_WEAK_MODULES", |text| Some(!text.starts_with(['n', 'N'])))
             .unwrap_or_default(),
         addon_modules_dir: optional(strongest([
@@ -219,6 +220,11 @@ impl<'a> Files<'a> {
 
     fn build_cache(self) -> Option<Value<Bytes>> {
         self.understood("build_cache", "which is no size such as 500M or 2G, nor 0", Bytes::parse)
+    }
+
+    fn limit(self, name: &'static str) -> Option<Value<Limit>> {
+        let otherwise = "which is no time such as 90s, 30m or 4h, nor 0";
+        self.understood(name, otherwise, |text| Limit::parse(name, text))
     }
 
     /// A setting with few values; another one counts as none.

@@ -3,6 +3,7 @@
 //! They are merged in one place (`crate::settings`) and only read afterwards.
 
 mod bytes;
+mod limit;
 mod rows;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 pub use bytes::Bytes;
+pub use limit::{Limit, Limits, written};
 pub use rows::Row;
 
 use super::fit::Rebuild;
@@ -124,6 +126,8 @@ pub struct Settings {
     pub rebuild: Value<Rebuild>,
     /// `build_cache`, which DKMS does not know: how much the cache of builds may take; none where it is off.
     pub build_cache: Value<Bytes>,
+    /// `time_limit_*`, which DKMS does not know: how long things may take.
+    pub limits: Limits,
     /// `NO_WEAK_MODULES` in the environment: let no other kernel share what is installed.
     pub no_weak_modules: Value<bool>,
     /// `ADDON_MODULES_DIR` in the environment, or in `/etc/sysconfig/module-init-tools`: where modules go
@@ -180,6 +184,7 @@ impl Default for Settings {
             try_sign_modules: Value::default(),
             rebuild: Value::default(),
             build_cache: Value::default(),
+            limits: Limits::default(),
             no_weak_modules: Value::default(),
             addon_modules_dir: Value::default(),
             strict: Value::default(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Bytes, Origin, Settings, Value};
+use super::{Bytes, Limit, Origin, Settings, Value};
 use crate::model::fit::Rebuild;
 
 /// One setting.
@@ -42,12 +42,15 @@ impl Settings {
             row("post_transaction", &self.post_transaction),
             row("rebuild", &self.rebuild),
             row("build_cache", &self.build_cache),
+        ];
+        rows.extend(self.limits.all().into_iter().map(|(name, limit)| row(name, limit)));
+        rows.extend([
             row("NO_WEAK_MODULES", &self.no_weak_modules),
             row("ADDON_MODULES_DIR", &self.addon_modules_dir),
             row("DKMS_HOOK_STRICT", &self.strict),
             row("MODULES_SIGN_KEY", &self.modules_sign_key),
             row("MODULES_SIGN_CERT", &self.modules_sign_cert),
-        ];
+        ]);
         if self.named.build_environment.is_some() {
             rows.push(row("build_environment", &self.named.build_environment));
         }
@@ -95,6 +98,12 @@ impl Text for usize {
 }
 
 impl Text for Bytes {
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Text for Limit {
     fn text(&self) -> Option<String> {
         Some(self.to_string())
     }
