@@ -1,24 +1,29 @@
 //! Ctrl-C and what else asks a run to end: SIGINT, SIGTERM, SIGHUP.
 //!
 //! A run that changes something calls [`install`] first. From then on such a signal ends nothing by itself: it is
-//! noted ([`requested`]), and passed on to the process groups of the children that were started with
-//! [`super::Process::in_own_group`]. The run sees its children end, cleans up, and ends as a shell counts it: with
-//! 128 + the number of the signal. Children that have not ended after a while, or at a second signal, are killed. A third
-//! one ends the program at once, whatever it waits for; the next run clears up, as after any kill.
+//! noted ([`requested`]), and passed on to all children and to what they have started. The run sees its children end,
+//! cleans up, and ends as a shell counts it: with 128 + the number of the signal. Children that have not ended after a
+//! while, or at a second signal, are killed. A third one ends the program at once, whatever it waits for; the next run
+//! clears up, as after any kill.
 //!
-//! Other children stay in our group, where the terminal's Ctrl-C reaches them without our help: they may ask for a
-//! passphrase, which only the terminal's foreground group can.
+//! Children that were not started with [`super::Process::in_own_group`] stay in our group: they may ask for a
+//! passphrase, which only the terminal's foreground group can. The terminal's Ctrl-C reaches them without our help, and
+//! two would be more than was asked for. So it is passed on to them only when they are still there a moment later.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use signal_hook::iterator::Signals;
 
+use super::family::Family;
+
 /// Between passing a signal on and killing who has not ended.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(4);
+
+/// So long after Ctrl-C those who may have got it from the terminal get it from us.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// What asks a run to end.
 const ASKING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -27,8 +32,8 @@ const ASKING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 /// before a thread could have been told.
 static REQUESTED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 static INSTALLED: Once = Once::new();
-/// The leaders of the groups to pass a signal on to.
-static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+/// The children to pass a signal on to.
+static CHILDREN: Mutex<Vec<Family>> = Mutex::new(Vec::new());
 
 /// Asked to end, and by what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +85,7 @@ fn listen(numbers: &[i32]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// True when signals are passed on to groups of children.
+/// True when signals are passed on to children.
 pub(super) fn is_installed() -> bool {
     INSTALLED.is_completed()
 }
@@ -91,7 +96,7 @@ fn wait(mut signals: Signals) {
         let Ok(signal) = Signal::try_from(number) else { continue };
         asked += 1;
         if asked > 1 {
-            signal_all(&groups(), Signal::SIGKILL);
+            kill_all();
         }
         if asked > 2 {
             let _ = signal_hook::low_level::emulate_default_handler(number);
@@ -99,50 +104,57 @@ fn wait(mut signals: Signals) {
         if asked > 1 {
             continue;
         }
-        signal_all(&groups(), signal);
-        let killing = std::thread::Builder::new().spawn(|| {
+        let from_terminal = move |child: &Family| signal == Signal::SIGINT && child.is_in_our_group();
+        signal_all(signal, &|child| !from_terminal(child));
+        let killing = std::thread::Builder::new().spawn(move || {
+            std::thread::sleep(MOMENT);
+            signal_all(signal, &from_terminal);
             std::thread::sleep(GRACE);
-            signal_all(&groups(), Signal::SIGKILL);
+            kill_all();
         });
         if killing.is_err() {
-            signal_all(&groups(), Signal::SIGKILL);
+            kill_all();
         }
     }
 }
 
-fn groups() -> MutexGuard<'static, Vec<Pid>> {
-    GROUPS.lock().unwrap_or_else(|e| e.into_inner())
+fn children() -> MutexGuard<'static, Vec<Family>> {
+    CHILDREN.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-fn signal_all(groups: &[Pid], signal: Signal) {
-    for group in groups {
-        let _ = killpg(*group, signal);
-    }
+fn signal_all(signal: Signal, whom: &dyn Fn(&Family) -> bool) {
+    children().iter().filter(|child| whom(child)).for_each(|child| child.signal(signal));
 }
 
-/// The group of a child that was started as its leader; signals are passed on to it until this is dropped.
-pub(super) struct Group(Pid);
+fn kill_all() {
+    children().iter().for_each(Family::kill);
+}
 
-impl Group {
-    /// Of the child with this process id. A signal that came while it was started reaches it as well.
-    pub fn of(leader: u32) -> Option<Self> {
-        let leader = Pid::from_raw(i32::try_from(leader).ok()?);
-        let mut groups = groups();
-        groups.push(leader);
+/// A child to which signals are passed on until this is dropped.
+pub(super) struct Told(Family);
+
+impl Told {
+    /// A signal that came while it was started reaches it as well. `None` where signals are not passed on.
+    pub fn of(child: &Family) -> Option<Self> {
+        if !is_installed() {
+            return None;
+        }
+        let mut children = children();
+        children.push(child.clone());
         if let Some(Interrupt(signal)) = requested() {
-            signal_all(&[leader], signal);
+            child.signal(signal);
         }
-        Some(Self(leader))
+        Some(Self(child.clone()))
     }
 }
 
-impl Drop for Group {
+impl Drop for Told {
     fn drop(&mut self) {
-        let mut groups = groups();
-        groups.retain(|leader| *leader != self.0);
-        if requested().is_some() {
+        let mut children = children();
+        children.retain(|child| child.leader() != self.0.leader());
+        if requested().is_some() && !self.0.may_leave() {
             // Members that outlive their leader would write on into what is cleaned up now.
-            signal_all(&[self.0], Signal::SIGKILL);
+            self.0.kill();
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The one place where child processes are started.
 //!
 //! A child gets a known state whoever started us: standard input is empty, and of the rest it sees what
-//! [`inheritance`] leaves. With a time limit it leads a process group of its own, and the whole group is
-//! ended when the time is over ([`group`]). What a source's author wrote leads one, too, that ends with the
-//! run at Ctrl-C ([`interrupt`]).
+//! [`inheritance`] leaves. It ends with this process, and where it has a time limit, it is ended with all that it
+//! started when the time is over ([`group`], [`family`]). A signal to the run is passed on to it ([`interrupt`]).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -15,9 +14,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::settings::Limit;
+
 pub mod ancestors;
 pub mod chroot;
+mod family;
 mod group;
+mod heard;
 mod inheritance;
 pub mod interrupt;
 pub mod jobserver;
@@ -30,10 +33,12 @@ mod search;
 mod seeing;
 pub mod shortage;
 
+use family::Family;
 use memory::{content, memory_file, with_text};
 use outcome::status_number;
 
-pub use outcome::{Captured, ProcessError};
+pub use family::{MARK_VARIABLE, started_by};
+pub use outcome::{Captured, ProcessError, more_time, took_longer};
 pub use search::{find_program, not_found, search_path};
 pub use seeing::can_see;
 
@@ -56,6 +61,17 @@ pub enum Output<'a> {
     File(&'a File),
 }
 
+/// The process group that a child is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    /// Ours, which the terminal's Ctrl-C reaches: it may ask for something there.
+    Ours,
+    /// One of its own, to which signals are passed on.
+    OfAStep,
+    /// One of its own, which is let alone: it ends soon.
+    OfAQuestion,
+}
+
 /// A child process to be started.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -68,8 +84,9 @@ pub struct Process {
     shown: Option<String>,
     no_terminal: bool,
     bare: bool,
-    limit: Option<Duration>,
-    own_group: bool,
+    limit: Option<Limit>,
+    group: Group,
+    may_leave: bool,
     kept: Vec<Arc<OwnedFd>>,
     many_files: bool,
     views: Vec<seeing::View>,
@@ -90,7 +107,8 @@ impl Process {
             no_terminal: false,
             bare: false,
             limit: None,
-            own_group: false,
+            group: Group::Ours,
+            may_leave: false,
             kept: Vec::new(),
             many_files: false,
             views: Vec::new(),
@@ -175,19 +193,35 @@ impl Process {
         self
     }
 
-    /// Ends it, with everything that it started, when it takes longer than this. It leads a process group of
-    /// its own, so Ctrl-C at the terminal does not reach it; it is killed when this process dies.
+    /// For a program that only answers a question: ends it, with everything that it started, when it takes longer
+    /// than this. It leads a process group of its own, and no signal to this process is passed on to it.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
+        self.limit = Some(Limit { time: Some(limit), setting: "" });
+        self.group = Group::OfAQuestion;
         self
     }
 
-    /// Lets it lead a process group of its own once signals are passed on ([`interrupt`]): a signal to this
-    /// process alone ends it then, with everything that it started. It cannot ask at the terminal.
+    /// Ends it, with everything that it started, when it takes longer than a setting says.
+    #[must_use]
+    pub fn within(mut self, limit: Limit) -> Self {
+        self.limit = limit.time.is_some().then_some(limit);
+        self
+    }
+
+    /// Lets it lead a process group of its own once signals are passed on ([`interrupt`]). It cannot ask at the
+    /// terminal.
     #[must_use]
     pub fn in_own_group(mut self) -> Self {
-        self.own_group = true;
+        self.group = Group::OfAStep;
+        self
+    }
+
+    /// It may leave processes behind that stay, such as a service that it starts: when this run is killed, the next
+    /// one leaves them alone.
+    #[must_use]
+    pub fn may_leave_processes(mut self) -> Self {
+        self.may_leave = true;
         self
     }
 
@@ -239,8 +273,9 @@ impl Process {
     /// When it cannot be started, or its time is over.
     pub fn run(&self, output: Output<'_>) -> Result<i32, ProcessError> {
         let mut command = self.command()?;
+        let mut heard = None;
         match output {
-            Output::Inherit => {}
+            Output::Inherit => heard = Some(heard::listen(&mut command)),
             Output::Null => {
                 command.stdout(Stdio::null()).stderr(Stdio::null());
             }
@@ -249,7 +284,9 @@ impl Process {
                 command.stdout(copy()?).stderr(copy()?);
             }
         }
-        self.wait(&mut command)
+        let ended = self.wait(&mut command);
+        drop(heard);
+        ended
     }
 
     /// Runs it to its end and keeps what it printed: at most 16 MiB of each stream.
@@ -271,13 +308,19 @@ impl Process {
     }
 
     fn wait(&self, command: &mut std::process::Command) -> Result<i32, ProcessError> {
-        let Some(limit) = self.limit else {
-            let mut child = command.spawn().map_err(|e| self.failed(e))?;
-            let _group = if self.leads_group() { interrupt::Group::of(child.id()) } else { None };
+        let child = command.spawn();
+        heard::begun(command);
+        let mut child = child.map_err(|e| self.failed(e))?;
+        let family = Family::of(command, child.id(), self.leads_group());
+        let _told = match &family {
+            Some(family) if self.group != Group::OfAQuestion => interrupt::Told::of(family),
+            _ => None,
+        };
+        let limit = self.limit.and_then(|limit| Some((limit, limit.time?)));
+        let (Some((limit, time)), Some(family)) = (limit, &family) else {
             return Ok(status_number(child.wait().map_err(|e| self.failed(e))?));
         };
-        let child = command.spawn().map_err(|e| self.failed(e))?;
-        match group::wait(child, limit).map_err(|e| self.failed(e))? {
+        match group::wait(child, time, family).map_err(|e| self.failed(e))? {
             Some(status) => Ok(status_number(status)),
             None => Err(ProcessError::TimedOut { program: self.program.clone(), limit }),
         }
@@ -316,6 +359,7 @@ impl Process {
             command.env_clear();
         } else {
             inheritance::set_variables(&mut command);
+            family::mark(&mut command, self.may_leave);
         }
         for (name, value) in &self.env {
             match value {
@@ -346,8 +390,9 @@ impl Process {
                 command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
             }
         }
-        if self.limit.is_some() || self.leads_group() {
-            group::lead(&mut command, self.no_terminal);
+        // The leader of a session leads a group already.
+        if self.leads_group() && !self.no_terminal {
+            command.process_group(0);
         }
         if self.many_files {
             inheritance::raise_open_files(&mut command);
@@ -368,11 +413,18 @@ impl Process {
                 source: io::Error::new(source.kind(), format!("{}: {source}", path.display())),
             })?),
         };
+        group::end_with_us(&mut command);
         Ok(command)
     }
 
+    /// True when it leads a process group, or the session that it leads makes it lead one.
     fn leads_group(&self) -> bool {
-        self.own_group && interrupt::is_installed()
+        match self.group {
+            _ if self.no_terminal => true,
+            Group::Ours => false,
+            Group::OfAStep => interrupt::is_installed(),
+            Group::OfAQuestion => true,
+        }
     }
 
     fn failed(&self, source: io::Error) -> ProcessError {

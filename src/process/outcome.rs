@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use super::not_found;
+use crate::model::settings::Limit;
 
 /// Why a child has no exit status.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +35,27 @@ pub enum ProcessError {
         source: io::Error,
     },
     /// It was ended, with everything that it had started, because its time was over.
-    #[error("{} took longer than {} s and was stopped", .program.to_string_lossy(), .limit.as_secs())]
+    #[error("{} {}", .program.to_string_lossy(), took_longer(.limit))]
     TimedOut {
         /// Its name or path.
         program: OsString,
-        /// How long it was allowed to take.
-        limit: Duration,
+        /// How long it was allowed to take; without a name of a setting where nobody can change that.
+        limit: Limit,
     },
+}
+
+/// That something took longer than it may, in words that follow what it was.
+pub fn took_longer(limit: &Limit) -> String {
+    let by = if limit.setting.is_empty() { String::new() } else { format!(" ({})", limit.setting) };
+    format!("took longer than {limit}{by} and was ended")
+}
+
+/// What to do about it.
+pub fn more_time(limit: &Limit) -> String {
+    format!(
+        "if it needs more time, set {} in /etc/dkms/framework.conf (0: no limit) and run the command again",
+        limit.setting
+    )
 }
 
 /// What a child left behind.

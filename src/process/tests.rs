@@ -38,6 +38,49 @@ fn a_child_whose_time_is_over_is_ended_with_what_it_started() {
 }
 
 #[test]
+fn nothing_that_a_child_started_escapes_its_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    // Each of them leaves the process group and ignores what can be ignored; one left its parents, too, and another
+    // one knows nothing of who started it.
+    let stay = "trap \"\" TERM HUP; echo $$ > \"$0\"; while :; do sleep 1; done";
+    let text = format!(
+        "trap '' TERM\nsetsid bash -c '{stay}' {one} &\n(setsid bash -c '{stay}' {two} &)\n\
+         env -i PATH=\"$PATH\" setsid bash -c '{stay}' {three} &\n\
+         while ! [ -s {one} -a -s {two} -a -s {three} ]; do sleep 0.02; done\n: > {all}\nwhile :; do sleep 1; done\n",
+        one = file("one"),
+        two = file("two"),
+        three = file("three"),
+        all = file("all"),
+    );
+    let limit = Limit { time: Some(Duration::from_secs(2)), setting: "time_limit_script" };
+    for process in [Process::bash(&text).within(limit), Process::bash(&text).limit(Duration::from_secs(2))] {
+        let mut tries = 0;
+        let error = loop {
+            let error = process.run(Output::Null).unwrap_err();
+            // A busy machine may not have come so far.
+            if dir.path().join("all").exists() {
+                break error;
+            }
+            tries += 1;
+            assert!(tries < 30, "it never began");
+        };
+        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
+        for name in ["one", "two", "three"] {
+            let pid = std::fs::read_to_string(dir.path().join(name)).unwrap();
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+            assert!(stat.map_or(true, |stat| stat.contains(") Z ")), "{name} is still there");
+            std::fs::remove_file(dir.path().join(name)).unwrap();
+        }
+        std::fs::remove_file(dir.path().join("all")).unwrap();
+    }
+    let error = Process::bash("sleep 300").within(limit).run(Output::Null).unwrap_err();
+    assert_eq!(error.to_string(), "bash took longer than 2s (time_limit_script) and was ended");
+    let none = Limit { time: None, ..limit };
+    assert_eq!(Process::bash("exit 7").within(none).run(Output::Null).unwrap(), 7);
+}
+
+#[test]
 fn a_child_left_in_the_background_keeps_nobody_waiting() {
     let text = "sleep 300 & echo $!";
     for process in [Process::bash(text), Process::bash(text).limit(Duration::from_secs(100))] {

@@ -1,6 +1,6 @@
 //! Runs that a signal asks to end, in the middle of a real make.
 
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -220,31 +220,53 @@ fn a_step_that_the_terminals_ctrl_c_ends_was_stopped() {
     root.hook(&[]).expect(0).does_not_say("Building").says("Installing");
 }
 
-#[test]
-fn a_third_signal_ends_the_program_whatever_it_waits_for() {
+/// A root whose module has a PRE_INSTALL that waits while [`SLOW`] is there.
+fn root_with_script(wait: &str) -> FakeRoot {
     let root = FakeRoot::new();
     ToyKernel::new(K).install(&root);
     let (slow, pids) = (root.path(SLOW), root.path(PIDS));
     let scripts = Scripts { pre_install: Some("wait.sh".into()), ..Scripts::default() };
-    let wait = format!(
-        "#!/bin/sh\n[ -e {} ] || exit 0\ntrap '' INT\necho $$ > {}\nwhile :; do sleep 0.1; done\n",
-        slow.display(),
-        pids.display()
+    let script = format!(
+        "#!/bin/bash\n[ -e {slow} ] || exit 0\n{wait}\necho $$ $! > {pids}.new; mv {pids}.new {pids}\n\
+         while :; do sleep 0.1; done\n",
+        slow = slow.display(),
+        pids = pids.display()
     );
-    ToyModule::new("hello", "1.0").scripts(scripts).executable("wait.sh", &wait).register(&root);
+    ToyModule::new("hello", "1.0").scripts(scripts).executable("wait.sh", &script).register(&root);
     root.write(SLOW, "");
+    root
+}
+
+#[test]
+fn a_signal_to_the_program_alone_ends_a_script_and_what_left_its_session() {
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
+        // It stays in the group of the program, as it may ask at the terminal.
+        let root = root_with_script("setsid bash -c 'trap \"\" TERM HUP INT; exec sleep 300' &");
+        let (child, pids) = begun(&root, Face::Hook, &[], &[]);
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        answer(child).expect(code).says("hello/1.0 is built for 6.12.1-toy and was not installed");
+        let script = &pids[..1];
+        are_gone(script);
+        for left in &pids[1..] {
+            // What a script of root's leaves may be a service that is to stay. This one is none.
+            let _ = kill(*left, Signal::SIGKILL);
+        }
+        std::fs::remove_file(root.path(SLOW)).unwrap();
+        root.hook(&[]).expect(0).does_not_say("Building").says("Installing");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_what_ignores_the_first() {
+    let root = root_with_script("trap '' INT TERM HUP; bash -c 'trap \"\" INT; exec sleep 300' &");
     let (child, pids) = begun(&root, Face::Hook, &[], &[]);
     let own = Pid::from_raw(child.id() as i32);
-    let begin = Instant::now();
-    while !is_gone(own) {
-        assert!(begin.elapsed() < Duration::from_secs(60), "it waits for the script");
-        let _ = kill(own, Signal::SIGINT);
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    for pid in &pids {
-        kill(*pid, Signal::SIGKILL).unwrap();
-    }
-    assert_eq!(child.wait_with_output().unwrap().status.signal(), Some(Signal::SIGINT as i32));
+    kill(own, Signal::SIGINT).unwrap();
+    // Sooner it could be one with the first.
+    std::thread::sleep(Duration::from_millis(300));
+    let _ = kill(own, Signal::SIGINT);
+    answer(child).expect(130);
+    are_gone(&pids);
     std::fs::remove_file(root.path(SLOW)).unwrap();
     root.hook(&[]).expect(0).says("Installing");
     assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
