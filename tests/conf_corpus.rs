@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use dkms_hook::conf::evaluation::{Question, open, with_bash, with_own_reader};
 use dkms_hook::conf::model::Context;
-use dkms_hook::conf::{DKMS_CONF, Strictness, load, variables};
+use dkms_hook::conf::{DKMS_CONF, Strictness, USUAL_LIMIT, load, variables};
 use dkms_hook::fs::root::Root;
 use dkms_hook::model::ids::{Arch, KernelRelease, ModuleId};
 
@@ -80,7 +80,7 @@ fn check(package: &str, conf: &Path, work: &Path) -> Result<String, String> {
         ("7.2.1-cloud-arm64", "aarch64", "CONFIG_MODULES=y\nCONFIG_PREEMPT_RT=y\n"),
     ] {
         let ctx = context(package, kernel, arch, options, work);
-        let question = Question { exported: DKMS_CONF, given: variables(&ctx) };
+        let question = Question { exported: DKMS_CONF, given: variables(&ctx), limit: ctx.limit };
         let (bash, _) = with_bash(&root, &question, &files).map_err(|e| e.to_string())?;
         match with_own_reader(&question, &files) {
             Ok(own) if own == bash => reader = "own reader".to_owned(),
@@ -116,5 +116,6 @@ fn context(package: &str, kernel: &str, arch: &str, options: &str, work: &Path) 
         module: ModuleId::new(package, "1.0").ok(),
         parallel_jobs: 4,
         directives: Vec::new(),
+        limit: USUAL_LIMIT,
     }
 }

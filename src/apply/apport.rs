@@ -2,7 +2,7 @@
 
 use crate::model::error::Kind;
 use crate::model::ids::Cell;
-use crate::process::{Output, Process, find_program};
+use crate::process::{Output, Process, QUERY_LIMIT, find_program};
 use crate::tree::layout::Layout;
 
 /// The failures that it is told of: those of the source (patches, make, missing modules), not of the
@@ -20,7 +20,7 @@ pub fn tell(layout: &Layout, cell: &Cell, kind: Kind) {
     if !can || !script.is_file() || !REPORTED.contains(&kind) {
         return;
     }
-    let process = Process::new("python3").arg(script);
+    let process = Process::new("python3").arg(script).limit(QUERY_LIMIT);
     let process = process.args(["-m", cell.module.name.as_str(), "-v", cell.module.version.as_str()]);
     if let Err(error) = process.args(["-k", cell.kernel.as_str()]).run(Output::Null) {
         log::info!("no crash report: {error}");

@@ -9,13 +9,14 @@ use crate::fs::look::mtime;
 use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
+use crate::model::settings::Limit;
 use crate::observe::distribution::Distribution;
 use crate::process::{Output, Process};
 use crate::progress::{Aside, Report};
 use crate::tree::layout::Layout;
 use crate::tree::notes;
 
-/// Makes the initramfs of a kernel again. Forgets the duty once done.
+/// Makes the initramfs of a kernel again; each generator may take so long. Forgets the duty once done.
 ///
 /// A generator that ends well may have made another file than the one that is old (kernel-install does
 /// not keep an initramfs in every layout). So the file is looked at, and the next generator is asked.
@@ -26,6 +27,7 @@ pub fn make(
     layout: &Layout,
     distribution: &Distribution,
     kernel: &KernelRelease,
+    limit: Limit,
     report: &dyn Report,
 ) -> Result<()> {
     let Some(due) = notes::kernel_note(layout, kernel).initramfs_due else { return Ok(()) };
@@ -43,7 +45,7 @@ pub fn make(
             told = true;
         }
         let aside = Aside::begin(report);
-        let ran = run(&order);
+        let ran = run(&order, limit);
         drop(aside);
         match ran {
             Ok(()) => {
@@ -69,9 +71,9 @@ pub fn make(
     forget(layout, kernel)
 }
 
-fn run(order: &Order) -> Result<()> {
+fn run(order: &Order, limit: Limit) -> Result<()> {
     // Scripts of pacman's hooks read paths that are relative to the root.
-    let mut process = Process::new(&order.program).args(&order.args).dir("/");
+    let mut process = Process::new(&order.program).args(&order.args).dir("/").within(limit);
     if let Some(text) = &order.input {
         process = process.input(text.as_str());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::settings::Limit;
 use crate::process::{Output, Process, ProcessError};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
@@ -10,15 +11,16 @@ use crate::tree::layout::Layout;
 const AT_ONCE: usize = 500;
 
 /// Lets modprobe(8) load what the machine's devices ask for, and systemd what its lists name. Nothing
-/// fails when a module cannot be loaded: it is installed, and loaded at the next start.
-pub fn run(layout: &Layout, report: &dyn Report) {
+/// fails when a module cannot be loaded: it is installed, and loaded at the next start. Each program may take so long.
+pub fn run(layout: &Layout, limit: Limit, report: &dyn Report) {
     let aliases: Vec<String> = aliases(layout).into_iter().collect();
     report.begin("Loading modules for the devices of this machine");
     let mut status = 0;
     for some in aliases.chunks(AT_ONCE) {
         // Modules that the kernel has built in, or that nobody has, are no failure (-q), and a
         // blacklist is heeded (-b).
-        match Process::new("modprobe").args(["-a", "-b", "-q"]).args(some).run(Output::Null) {
+        let modprobe = Process::new("modprobe").args(["-a", "-b", "-q"]).args(some).within(limit);
+        match modprobe.run(Output::Null) {
             Ok(_) => {}
             Err(ProcessError::Missing { .. }) => status = 127,
             Err(error) => {
@@ -30,7 +32,7 @@ pub fn run(layout: &Layout, report: &dyn Report) {
     report.end(status);
     const UNIT: &str = "systemd-modules-load.service";
     if layout.root.path("/lib/systemd/system").join(UNIT).is_file() {
-        let restarted = Process::new("systemctl").args(["restart", UNIT]).run(Output::Null);
+        let restarted = Process::new("systemctl").args(["restart", UNIT]).within(limit).run(Output::Null);
         if !matches!(restarted, Ok(0)) {
             report.warning(&format!("{UNIT} could not be restarted; it runs at the next boot"));
         }

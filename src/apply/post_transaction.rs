@@ -1,17 +1,18 @@
 //! `post_transaction` of framework.conf: a shell command after modules came or went.
 
 use crate::model::request::Request;
+use crate::model::settings::Limit;
 use crate::process::Process;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
 
 /// Runs it. Its output goes to `T/post_transaction.log`, which is written anew each time. What a script of
 /// the module would be told, it is told, too, where the request is about one module. A failure stops
-/// nothing: what it follows is done.
-pub fn run(layout: &Layout, command: &str, request: &Request, report: &dyn Report) {
+/// nothing: what it follows is done; nor does it when it is ended because its time is over.
+pub fn run(layout: &Layout, command: &str, request: &Request, limit: Limit, report: &dyn Report) {
     let log = layout.tree().join("post_transaction.log");
     let _ = std::fs::remove_file(&log);
-    let mut process = Process::bash(command);
+    let mut process = Process::bash(command).within(limit).may_leave_processes();
     if let Request::Bring { module, kernel, arch, .. } = request {
         process = process
             .env("module", module.name.as_str())

@@ -117,7 +117,8 @@ impl Resigning<'_> {
             environment(self.layout, self.settings.build_environment.as_deref(), self.cell, Vec::new())?;
         // For a passphrase.
         let _asking = self.may_ask.then(|| Aside::begin(self.report));
-        let signer = recipe.and_then(|recipe| Signer::new(recipe, environment, self.may_ask));
+        let limit = *self.settings.limits.tool;
+        let signer = recipe.and_then(|recipe| Signer::new(recipe, environment, self.may_ask, limit));
         signer.map_err(|unsigned| self.failed(&unsigned.why))
     }
 

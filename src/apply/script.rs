@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::conf::model::Context;
 use crate::model::ids::ModuleId;
-use crate::process::{Output, Process, find_program};
+use crate::model::settings::Limit;
+use crate::process::{Output, Process, ProcessError, find_program, more_time, took_longer};
 use crate::progress::{Aside, Report};
 use crate::tree::layout::Layout;
 
@@ -55,6 +56,10 @@ impl Found<'_> {
 
 /// Runs a script with its output where ours goes, and returns its exit status. One that is not
 /// executable is a warning and counts as 0, as in DKMS.
+///
+/// # Errors
+/// The limit, when it took longer; that is told already.
+#[expect(clippy::too_many_arguments, reason = "what DKMS tells a script, and where")]
 pub fn run(
     layout: &Layout,
     module: &ModuleId,
@@ -62,11 +67,12 @@ pub fn run(
     text: &str,
     dir: &Path,
     context: &Context,
+    limit: Limit,
     report: &dyn Report,
-) -> i32 {
+) -> Result<i32, Limit> {
     let Some(found) = find(layout, module, text.trim(), dir, dir) else {
         report.warning(&format!("the {kind} script {text} is not executable; skipping it"));
-        return 0;
+        return Ok(0);
     };
     report.line(&format!("Running the {kind} script:"));
     let process = found
@@ -74,13 +80,19 @@ pub fn run(
         .env("module", module.name.as_str())
         .env("module_version", module.version.as_str())
         .env("kernelver", context.kernel.as_ref().map_or("", |kernel| kernel.as_str()))
-        .env("arch", context.arch.as_str());
+        .env("arch", context.arch.as_str())
+        .within(limit)
+        .may_leave_processes();
     let _aside = Aside::begin(report);
     match process.run(Output::Inherit) {
-        Ok(status) => status,
+        Ok(status) => Ok(status),
+        Err(ProcessError::TimedOut { limit, .. }) => {
+            report.warning(&format!("the {kind} script {}; {}", took_longer(&limit), more_time(&limit)));
+            Err(limit)
+        }
         Err(error) => {
             report.warning(&error.to_string());
-            127
+            Ok(127)
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::kernel;
 use crate::kernel::Symvers;
 use crate::model::error::Result;
 use crate::model::ids::{Cell, KernelRelease};
+use crate::model::settings::Limit;
 use crate::observe::distribution::{Distribution, WeakModules};
 use crate::process::{Output, Process, find_program};
 use crate::progress::Report;
@@ -31,6 +32,8 @@ pub struct Sharing<'a> {
     pub layout: &'a Layout,
     /// Whose program it is.
     pub distribution: &'a Distribution,
+    /// How long that program may take.
+    pub limit: Limit,
     /// Where findings go.
     pub report: &'a dyn Report,
 }
@@ -72,11 +75,14 @@ impl Sharing<'_> {
         }
         let Some(program) = find_program(kind.program()) else { return };
         let result = match kind {
-            WeakModules::Suse => Process::new(program).args([words[1], kernel.as_str()]).run(Output::Null),
+            WeakModules::Suse => {
+                let process = Process::new(program).args([words[1], kernel.as_str()]);
+                process.within(self.limit).run(Output::Null)
+            }
             WeakModules::RedHat => {
                 let lines: String = modules.iter().map(|path| format!("{}\n", path.display())).collect();
                 let process = Process::new(program).args(["--no-initramfs", words[0]]).input(lines);
-                process.run(Output::Null)
+                process.within(self.limit).run(Output::Null)
             }
         };
         match result {

@@ -21,10 +21,14 @@ use std::path::{Path, PathBuf};
 
 use crate::fs::root::Root;
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
+use crate::model::settings::Limit;
 use crate::tree::layout::Layout;
 pub use directives::{DKMS_CONF, FRAMEWORK_CONF};
 use evaluation::Question;
 use model::{Conf, ConfError, Context};
+
+/// How long bash may take where no setting says so: for the settings themselves, for one.
+pub const USUAL_LIMIT: Limit = Limit::seconds("", 10);
 
 /// How closely a dkms.conf is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +55,7 @@ pub fn load(
 ) -> Result<Conf, ConfError> {
     let files: Vec<&Path> = std::iter::once(file).chain(overrides.iter().map(PathBuf::as_path)).collect();
     let files = evaluation::open(root, &files)?;
-    let question = Question { exported: DKMS_CONF, given: variables(ctx) };
+    let question = Question { exported: DKMS_CONF, given: variables(ctx), limit: ctx.limit };
     let mut answer = evaluation::evaluate(root, &question, &files)?;
     let mut warnings: Vec<String> =
         answer.complaints.iter().map(|line| format!("while it was read: {line}")).collect();
@@ -74,7 +78,8 @@ pub fn load(
 pub fn peek(root: &Root, file: &Path) -> Result<(Option<String>, Option<String>), ConfError> {
     let files = evaluation::open(root, &[file])?;
     let given = CONTEXT.iter().map(|name| ((*name).to_owned(), None)).collect();
-    let answer = evaluation::evaluate(root, &Question { exported: DKMS_CONF, given }, &files)?;
+    let answer =
+        evaluation::evaluate(root, &Question { exported: DKMS_CONF, given, limit: USUAL_LIMIT }, &files)?;
     let directives = values::Directives(&answer.values);
     Ok((directives.some("PACKAGE_NAME"), directives.some("PACKAGE_VERSION")))
 }
@@ -189,6 +194,7 @@ mod tests {
             module: Some(module.clone()),
             parallel_jobs: 0,
             directives: Vec::new(),
+            limit: USUAL_LIMIT,
         };
         let conf = load(&layout.root, &conf, &files, &ctx, Strictness::Build).unwrap();
         assert_eq!(conf.make, "make 6.12");

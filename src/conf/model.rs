@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::model::error::{Error, Kind};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
+use crate::model::settings::Limit;
+use crate::process::{more_time, took_longer};
 
 /// The variables that a conf file may use (dkms(8), section DKMS.CONF).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Context {
     pub parallel_jobs: usize,
     /// Forced values (`--directive NAME=value`), applied after all files.
     pub directives: Vec<(String, String)>,
+    /// How long bash may take for it.
+    pub limit: Limit,
 }
 
 /// The configuration that headers bring, in the file that makes use of it first.
@@ -155,6 +159,14 @@ pub enum ConfError {
         /// Every problem, one line each.
         problems: Vec<String>,
     },
+    /// It needs a shell, and bash did not come to its end in time.
+    #[error("bash {} while it evaluated {path}", took_longer(.limit))]
+    TookTooLong {
+        /// The file, as seen from inside the root.
+        path: PathBuf,
+        /// How long it was allowed to take.
+        limit: Limit,
+    },
     /// It needs a shell and bash did not run it to its end.
     #[error("bash could not evaluate {path}: {why}")]
     Shell {
@@ -167,6 +179,14 @@ pub enum ConfError {
 
 impl From<ConfError> for Error {
     fn from(err: ConfError) -> Self {
+        if let ConfError::TookTooLong { path, limit } = &err {
+            let hint = format!(
+                "correct {}, or, {}; hooks do not try again until it changes",
+                path.display(),
+                more_time(limit)
+            );
+            return Error::new(Kind::ConfInvalid, err.to_string()).hint(hint);
+        }
         let (kind, hint) = match &err {
             ConfError::Unreadable { .. } => {
                 (Kind::ConfMissing, "reinstall the module's source, or remove it with `dkms remove`")
@@ -174,7 +194,7 @@ impl From<ConfError> for Error {
             ConfError::Invalid { .. } => {
                 (Kind::ConfInvalid, "correct the lines named above; dkms(8) describes every directive")
             }
-            ConfError::Shell { .. } => {
+            ConfError::Shell { .. } | ConfError::TookTooLong { .. } => {
                 (Kind::ConfInvalid, "try `bash -n` on the file; bash must be installed")
             }
         };

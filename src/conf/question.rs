@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::model::settings::Limit;
+
 /// What is asked of a reader.
 #[derive(Debug, Clone)]
 pub struct Question<'a> {
@@ -11,6 +13,8 @@ pub struct Question<'a> {
     pub exported: &'a [&'a str],
     /// Variables that the files may use; `None` is one that is certainly not set.
     pub given: Vec<(String, Option<Vec<u8>>)>,
+    /// How long bash may take to answer.
+    pub limit: Limit,
 }
 
 /// A file that was read into memory.

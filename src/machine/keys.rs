@@ -47,7 +47,9 @@ impl Machine {
         match pair.state(&self.layout) {
             PairState::There => Ok(false),
             PairState::Broken(why) => Err(failed(why)),
-            PairState::Missing => pair::make(pair, may_ask).map(|()| true).map_err(failed),
+            PairState::Missing => {
+                pair::make(pair, may_ask, *self.settings.limits.tool).map(|()| true).map_err(failed)
+            }
         }
     }
 

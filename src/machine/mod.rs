@@ -200,7 +200,8 @@ impl Machine {
             .as_deref()
             .filter(|_| changed_something(request, &ran) && ran.stopped().is_none())
         {
-            post_transaction::run(&self.layout, command, request, report);
+            let limit = *self.settings.limits.script;
+            post_transaction::run(&self.layout, command, request, limit, report);
         }
         Ok(ran)
     }

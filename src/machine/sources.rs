@@ -10,6 +10,7 @@ use crate::conf::{self, Strictness};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{KernelRelease, ModuleId};
 use crate::model::record::Overrides;
+use crate::process::{more_time, took_longer};
 use crate::progress::Report;
 use crate::tree::lock;
 use crate::tree::registry;
@@ -56,9 +57,14 @@ impl Machine {
     ) -> Result<()> {
         let Some(text) = &conf.scripts.post_add else { return Ok(()) };
         let context = self.observer(overrides).context_for(Some(id), kernel, &self.arch);
-        match script::run(&self.layout, id, "POST_ADD", text, &self.layout.source(id), &context, report) {
-            0 => Ok(()),
-            status => {
+        let (source, limit) = (self.layout.source(id), *self.settings.limits.script);
+        match script::run(&self.layout, id, "POST_ADD", text, &source, &context, limit, report) {
+            Ok(0) => Ok(()),
+            Err(limit) => {
+                let text = format!("{id} is added, but its POST_ADD script {}", took_longer(&limit));
+                Err(Error::new(Kind::Script(1), text).hint(more_time(&limit)))
+            }
+            Ok(status) => {
                 let kind = u8::try_from(status).map_or(Kind::Io, Kind::Script);
                 let text = format!("{id} is added, but its POST_ADD script ended with status {status}");
                 Err(Error::new(kind, text))

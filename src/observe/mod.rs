@@ -394,6 +394,7 @@ impl Observer<'_> {
             module: module.cloned(),
             parallel_jobs: self.jobs(),
             directives: self.overrides.directives.clone(),
+            limit: *self.settings.limits.conf,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Settings that are in files of their own.
 
+use crate::conf::USUAL_LIMIT;
 use crate::conf::evaluation::{self, Question};
 use crate::conf::framework::Said;
 use crate::fs::root::Root;
@@ -32,7 +33,7 @@ fn addon_modules_dir(root: &Root) -> Option<Said> {
     if !file.is_file() {
         return None;
     }
-    let question = Question { exported: &[NAME], given: Vec::new() };
+    let question = Question { exported: &[NAME], given: Vec::new(), limit: USUAL_LIMIT };
     let read =
         evaluation::open(root, &[&file]).and_then(|files| evaluation::evaluate(root, &question, &files));
     match read {

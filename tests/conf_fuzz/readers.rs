@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dkms_hook::conf::evaluation::{Question, Source, Values, evaluate, with_own_reader};
 use dkms_hook::conf::model::{Context, Reader};
-use dkms_hook::conf::{DKMS_CONF, FRAMEWORK_CONF, Strictness, load, variables};
+use dkms_hook::conf::{DKMS_CONF, FRAMEWORK_CONF, Strictness, USUAL_LIMIT, load, variables};
 use dkms_hook::fs::root::Root;
 use dkms_hook::model::ids::{Arch, KernelRelease};
 
@@ -34,12 +34,13 @@ pub fn questions() -> Vec<Question<'static>> {
         ("parallel_jobs", None),
     ]);
     vec![
-        Question { exported: DKMS_CONF, given: variables(&context()) },
+        Question { exported: DKMS_CONF, given: variables(&context()), limit: USUAL_LIMIT },
         Question {
             exported: FRAMEWORK_CONF,
             given: given(&[("dkms_tree", Some("/var/lib/d  kms")), ("arch", None)]),
+            limit: USUAL_LIMIT,
         },
-        Question { exported: DKMS_CONF, given: odd },
+        Question { exported: DKMS_CONF, given: odd, limit: USUAL_LIMIT },
     ]
 }
 
@@ -56,6 +57,7 @@ fn context() -> Context {
         module: None,
         parallel_jobs: 4,
         directives: Vec::new(),
+        limit: USUAL_LIMIT,
     }
 }
 

@@ -47,6 +47,7 @@ mod json_schema;
 mod kernel_install;
 mod kernels;
 mod key_places;
+mod limits;
 mod mktarball;
 mod own_index;
 mod own_writes;

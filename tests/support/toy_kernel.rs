@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use dkms_hook::conf::USUAL_LIMIT;
 use dkms_hook::conf::model::Context;
 use dkms_hook::fs::root::Root;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease};
@@ -138,6 +139,7 @@ impl FakeRoot {
             module: Some(cell.module.clone()),
             parallel_jobs: 2,
             directives: Vec::new(),
+            limit: USUAL_LIMIT,
         }
     }
 }

@@ -64,6 +64,7 @@ pub fn pack_file(
     let packed = plain.with_extension(kind.suffix().trim_start_matches('.'));
     if let Some(options) = &**options {
         let run = Process::new(program).args(options.split_whitespace()).arg("-f").arg(plain);
+        let run = run.within(*settings.limits.tool);
         match run.run(Output::Null) {
             Ok(0) if packed.is_file() => {
                 // zstd keeps the input unless its options say otherwise.

@@ -171,6 +171,7 @@ impl Finishing<'_> {
         let clang = cc.is_some_and(|(_, value)| value.as_deref().is_some_and(|cc| cc == "clang"));
         let program = if clang { "llvm-strip" } else { "strip" };
         let process = Process::new(program).arg("-g").arg(module).envs(self.environment);
+        let process = process.within(*self.job.settings.limits.tool);
         match process.run(Output::Null) {
             Ok(0) => None,
             Ok(status) => Some(format!("{program} failed with exit status {status}; not stripped")),

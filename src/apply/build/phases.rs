@@ -179,7 +179,8 @@ fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> 
     let recipe = recipe(job.layout, job.settings, &kernel, job.distro);
     // For a passphrase.
     let asking = job.may_ask.then(|| Aside::begin(job.report));
-    let signer = recipe.and_then(|recipe| Signer::new(recipe, environment.clone(), job.may_ask));
+    let signer = recipe
+        .and_then(|recipe| Signer::new(recipe, environment.clone(), job.may_ask, *job.settings.limits.tool));
     drop(asking);
     match &signer {
         Ok(signer) if job.verbose => {

@@ -11,7 +11,7 @@ use super::{Failure, Job};
 use crate::apply::script;
 use crate::kernel::Kbuild;
 use crate::model::error::Kind;
-use crate::process::{Process, ProcessError};
+use crate::process::{Process, ProcessError, more_time, took_longer};
 
 /// The make command: `make` at its beginning gets the number of jobs (0: no limit; `None`: nothing) and the kernel
 /// release, as DKMS does it; a text that begins otherwise is left alone.
@@ -100,19 +100,22 @@ fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
     let process = work.inside(process).envs(&work.environment);
     let process = if work.one_job { job.server.attach_one(process) } else { job.server.attach(process) };
-    let process = process.in_own_group().with_many_files();
+    let process = process.in_own_group().with_many_files().within(*job.settings.limits.build);
     job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
     let begin = Instant::now();
     let result = process.run_logged(heading, &work.log);
     work.took.set(work.took.get() + begin.elapsed());
     job.report.end(*result.as_ref().unwrap_or(&127));
-    result.map_err(|error| {
-        let mut failure = Failure::new(Kind::Make, error.to_string()).trouble();
-        if let ProcessError::Missing { program } = &error {
-            let program = program.to_string_lossy();
-            failure.hint = Some(format!("install {program}"));
+    result.map_err(|error| match &error {
+        ProcessError::Missing { program } => {
+            let hint = format!("install {}", program.to_string_lossy());
+            Failure::new(Kind::Make, error.to_string()).trouble().hint(hint)
         }
-        failure
+        // With the same inputs it would take that long again, and keep every hook waiting.
+        ProcessError::TimedOut { limit, .. } => {
+            Failure::new(Kind::Make, format!("\"{heading}\" {}", took_longer(limit))).hint(more_time(limit))
+        }
+        _ => Failure::new(Kind::Make, error.to_string()).trouble(),
     })
 }
 

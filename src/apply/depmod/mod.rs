@@ -12,6 +12,7 @@ use crate::fs::same::same_place;
 use crate::kernel::depmod_base;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
+use crate::model::settings::Limit;
 use crate::process::{Process, ProcessError};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
@@ -19,12 +20,20 @@ use crate::tree::notes;
 
 use said::Said;
 
-/// Makes the index of a kernel's modules and forgets that it was due. `always_real`: by depmod(8), whatever we could
-/// do ourselves.
+/// How an index is made.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// By depmod(8), whatever we could do ourselves.
+    pub always_real: bool,
+    /// How long depmod(8) may take.
+    pub limit: Limit,
+}
+
+/// Makes the index of a kernel's modules and forgets that it was due.
 ///
 /// # Errors
 /// When it cannot be made, or depmod is missing or fails; it stays due, and the old index stays in place.
-pub fn run(layout: &Layout, kernel: &KernelRelease, always_real: bool, report: &dyn Report) -> Result<()> {
+pub fn run(layout: &Layout, kernel: &KernelRelease, how: How, report: &dyn Report) -> Result<()> {
     let done = || notes::depmod_done(layout, kernel);
     let base = match depmod_base(layout) {
         Ok(base) => base,
@@ -37,10 +46,10 @@ pub fn run(layout: &Layout, kernel: &KernelRelease, always_real: bool, report: &
         }
     };
     report.begin(&format!("Running depmod for {kernel}"));
-    let own = if always_real { own::Came::Left } else { own::make(layout, kernel, base.as_deref()) };
+    let own = if how.always_real { own::Came::Left } else { own::make(layout, kernel, base.as_deref()) };
     match own {
         own::Came::Made => report.end(0),
-        own::Came::Left => real(layout, kernel, base.as_deref(), report)?,
+        own::Came::Left => real(layout, kernel, base.as_deref(), how.limit, report)?,
         own::Came::Circle(names) => {
             report.end(1);
             let said = Said::of(&format!("ERROR: Cycle detected: {}", names.join(" -> ")), true);
@@ -61,7 +70,13 @@ pub fn run(layout: &Layout, kernel: &KernelRelease, always_real: bool, report: &
 }
 
 /// Runs depmod(8), and shows what it says of errors.
-fn real(layout: &Layout, kernel: &KernelRelease, base: Option<&Path>, report: &dyn Report) -> Result<()> {
+fn real(
+    layout: &Layout,
+    kernel: &KernelRelease,
+    base: Option<&Path>,
+    limit: Limit,
+    report: &dyn Report,
+) -> Result<()> {
     let mut process = Process::new("depmod").arg("-a");
     if let Some(base) = base {
         // Otherwise it would go by the configuration of the machine that it runs on.
@@ -74,12 +89,16 @@ fn real(layout: &Layout, kernel: &KernelRelease, base: Option<&Path>, report: &d
     if map.is_file() {
         process = process.arg("-F").arg(map);
     }
-    let got = process.arg(kernel.as_str()).capture();
+    let got = process.arg(kernel.as_str()).within(limit).capture();
     report.end(got.as_ref().map_or(127, |got| got.status));
     let got = match got {
         Ok(got) => got,
         Err(err @ ProcessError::Missing { .. }) => {
             return Err(Error::new(Kind::DepmodFailed, err.to_string()).hint("install the package kmod"));
+        }
+        Err(err @ ProcessError::TimedOut { .. }) => {
+            return Err(Error::new(Kind::DepmodFailed, format!("for {kernel}: {err}"))
+                .hint(format!("the old index stays; run `depmod -a {kernel}` to see what keeps it")));
         }
         Err(err) => return Err(Error::new(Kind::DepmodFailed, err.to_string())),
     };

@@ -17,11 +17,13 @@ use crate::conf::model::{Conf, Context};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::rival::Rival;
+use crate::model::settings::Limit;
 use crate::model::system::{InstallTree, System};
 use crate::observe::Observer;
 use crate::observe::holdings::Holdings;
 use crate::plan::{Action, Condition, Duty, Options, Plan, Step};
 use crate::process::jobserver::Server;
+use crate::process::{interrupt, more_time, took_longer};
 use crate::progress::Report;
 use crate::tree::notes;
 use crate::tree::state;
@@ -152,7 +154,8 @@ impl Executor<'_> {
 
     fn sharing(&self) -> Sharing<'_> {
         let Observer { layout, distribution, .. } = self.observer;
-        Sharing { layout, distribution, report: self.report }
+        let limit = *self.observer.settings.limits.tool;
+        Sharing { layout, distribution, limit, report: self.report }
     }
 
     /// Lets other kernels use what was installed for this one.
@@ -239,7 +242,8 @@ impl Executor<'_> {
             }
             Action::Depmod { kernel } => self.depmod(kernel),
             Action::Initramfs { kernel, .. } => {
-                initramfs::make(layout, self.observer.distribution, kernel, self.report)
+                let limit = *self.observer.settings.limits.initramfs;
+                initramfs::make(layout, self.observer.distribution, kernel, limit, self.report)
             }
             Action::Share { kernel } => {
                 self.share(kernel);
@@ -249,7 +253,7 @@ impl Executor<'_> {
                 self.sharing().unlink(cell, &self.changed_files(cell), other, *replaced)
             }
             Action::Modprobe { .. } => {
-                modprobe::run(layout, self.report);
+                modprobe::run(layout, *self.observer.settings.limits.tool, self.report);
                 Ok(())
             }
             Action::Sweep { kernel } => {
@@ -260,7 +264,9 @@ impl Executor<'_> {
     }
 
     fn depmod(&self, kernel: &KernelRelease) -> Result<()> {
-        depmod::run(self.observer.layout, kernel, *self.observer.settings.always_depmod, self.report)
+        let settings = self.observer.settings;
+        let how = depmod::How { always_real: *settings.always_depmod, limit: *settings.limits.depmod };
+        depmod::run(self.observer.layout, kernel, how, self.report)
     }
 
     fn add(&self, module: &ModuleId) -> Result<()> {
@@ -327,11 +333,9 @@ impl Executor<'_> {
         };
         let scripts = conf.as_ref().map(|c| c.scripts.clone()).unwrap_or_default();
         if let Some(text) = &scripts.pre_install {
-            let status = self.script("PRE_INSTALL", text, cell, &context);
-            if status != 0 && !force {
-                let text = format!("PRE_INSTALL of {} ended with status {status}", cell.module);
-                return Err(Error::new(Kind::PreInstall, text)
-                    .hint("its messages are above; --force installs the modules anyway"));
+            let ended = self.script("PRE_INSTALL", text, cell, &context);
+            if !force {
+                self.heed(ended, cell)?;
             }
         }
         let installer = Installer { force, ..self.installer(cell, rivals) };
@@ -340,6 +344,28 @@ impl Executor<'_> {
         match &scripts.post_install {
             Some(text) => self.post_install(text, cell, &context),
             None => Ok(()),
+        }
+    }
+
+    /// Whether PRE_INSTALL lets a module be installed. One that does not end is remembered: every hook would wait for it
+    /// again.
+    fn heed(&self, ended: std::result::Result<i32, Limit>, cell: &Cell) -> Result<()> {
+        match ended {
+            Ok(0) => Ok(()),
+            Ok(status) => {
+                let text = format!("PRE_INSTALL of {} ended with status {status}", cell.module);
+                let hint = "its messages are above; --force installs the modules anyway";
+                Err(Error::new(Kind::PreInstall, text).hint(hint))
+            }
+            Err(limit) => {
+                let why = format!("its PRE_INSTALL {}", took_longer(&limit));
+                // Of a run that was stopped nothing is remembered.
+                if interrupt::requested().is_none() {
+                    self.installer(cell, &[]).write_refusal(cell, &why)?;
+                }
+                let text = format!("{} is not installed for {}: {why}", cell.module, cell.kernel);
+                Err(Error::new(Kind::PreInstall, text).hint(more_time(&limit)))
+            }
         }
     }
 
@@ -380,19 +406,28 @@ impl Executor<'_> {
     /// Runs a script that can stop nothing any more.
     fn unheeded(&self, kind: &str, text: &str, cell: &Cell, context: &Context) {
         match self.script(kind, text, cell, context) {
-            0 => {}
-            status => {
+            // One that took too long has been told.
+            Ok(0) | Err(_) => {}
+            Ok(status) => {
                 self.report.warning(&format!("{kind} of {} ended with status {status}", cell.module));
             }
         }
     }
 
     /// Runs a script of the module's source; a script that cannot be run is a warning.
-    fn script(&self, kind: &str, text: &str, cell: &Cell, context: &Context) -> i32 {
+    fn script(
+        &self,
+        kind: &str,
+        text: &str,
+        cell: &Cell,
+        context: &Context,
+    ) -> std::result::Result<i32, Limit> {
         let dir: PathBuf = self.observer.source_dir(&cell.module);
         let mut watch = Watch::begin(self.observer.layout, &cell.module, &dir);
         let status = watch.during(Command::Script, || {
-            script::run(self.observer.layout, &cell.module, kind, text, &dir, context, self.report)
+            let limit = *self.observer.settings.limits.script;
+            let layout = self.observer.layout;
+            script::run(layout, &cell.module, kind, text, &dir, context, limit, self.report)
         });
         watch.settle();
         // It may have had other modules installed, and put files anywhere.

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use crate::fs::digest::file_digest;
 use crate::kernel::{Checked, Recipe, Unsigned, check};
+use crate::model::settings::Limit;
 use crate::process::Process;
 use crate::tree::layout::Layout;
 use crate::trust::pki::Certificate;
@@ -38,6 +39,8 @@ pub struct Signer {
     digest: String,
     environment: Environment,
     may_ask: bool,
+    /// How long signing one module may take.
+    limit: Limit,
     /// What a failure may be due to.
     doubt: Option<String>,
 }
@@ -50,9 +53,14 @@ impl Signer {
     ///
     /// # Errors
     /// Why nothing can be signed.
-    pub fn new(recipe: Recipe, mut environment: Environment, may_ask: bool) -> Result<Self, Unsigned> {
+    pub fn new(
+        recipe: Recipe,
+        mut environment: Environment,
+        may_ask: bool,
+        limit: Limit,
+    ) -> Result<Self, Unsigned> {
         if recipe.make_pair {
-            pair::make(&recipe.pair, may_ask).map_err(Unsigned::fault)?;
+            pair::make(&recipe.pair, may_ask, limit).map_err(Unsigned::fault)?;
         }
         let shown = &recipe.pair.shown.1;
         let path = &recipe.pair.certificate;
@@ -69,7 +77,7 @@ impl Signer {
                 Err(why) => return Err(Unsigned::fault(why)),
             }
         }
-        Ok(Self { recipe, certificate, digest, environment, may_ask, doubt })
+        Ok(Self { recipe, certificate, digest, environment, may_ask, limit, doubt })
     }
 
     /// SHA-256 of the certificate file, in hex.
@@ -131,7 +139,8 @@ impl Signer {
             .arg(&recipe.pair.key)
             .arg(&recipe.pair.certificate)
             .arg(module)
-            .envs(&self.environment);
+            .envs(&self.environment)
+            .within(self.limit);
         // A token may ask for its PIN by itself.
         let result = run(&if self.may_ask { tool } else { tool.without_terminal() });
         result.map_err(|said| match &self.doubt {

@@ -5,27 +5,28 @@ use std::sync::Mutex;
 
 use super::run;
 use crate::kernel::Pair;
+use crate::model::settings::Limit;
 use crate::process::Process;
 use crate::tree::half_pair::{self, CERTIFICATE, KEY, PREFIX};
 
 /// Where keys are made: one at a time, or two builds would each make a pair.
 static KEY_MAKING: Mutex<()> = Mutex::new(());
 
-/// Makes the pair unless it is there. With `may_ask`, Ubuntu's tool may go on to ask for its
+/// Makes the pair unless it is there; each program may take so long. With `may_ask`, Ubuntu's tool may go on to ask for its
 /// enrolment at the terminal; everywhere else that is for the person to start.
 ///
 /// # Errors
 /// Why there is still none.
-pub fn make(pair: &Pair, may_ask: bool) -> Result<(), String> {
+pub fn make(pair: &Pair, may_ask: bool, limit: Limit) -> Result<(), String> {
     let _one_at_a_time = KEY_MAKING.lock().unwrap_or_else(|e| e.into_inner());
     let there = || Path::new(&pair.key).is_file() && pair.certificate.is_file();
     if there() {
         return Ok(());
     }
     if !pair.is_shims() {
-        return by_openssl(pair);
+        return by_openssl(pair, limit);
     }
-    run(&policy_tool("--new-key").without_terminal())?;
+    run(&policy_tool("--new-key").without_terminal().within(limit))?;
     if !there() {
         return Err(format!("update-secureboot-policy created no key {}", pair.shown.0));
     }
@@ -47,7 +48,7 @@ fn policy_tool(option: &str) -> Process {
 
 /// RSA-2048, self-signed, no passphrase, for code signing: what DKMS makes. Both files appear
 /// complete or not at all.
-fn by_openssl(pair: &Pair) -> Result<(), String> {
+fn by_openssl(pair: &Pair, limit: Limit) -> Result<(), String> {
     let dir = pair.certificate.parent().unwrap_or(Path::new("/"));
     let failed = |what: &str, e: std::io::Error| format!("cannot {what} {}: {e}", dir.display());
     std::fs::create_dir_all(dir).map_err(|e| failed("create", e))?;
@@ -68,7 +69,8 @@ fn by_openssl(pair: &Pair) -> Result<(), String> {
         .arg(&key)
         .arg("-out")
         .arg(&certificate)
-        .without_terminal();
+        .without_terminal()
+        .within(limit);
     run(&openssl)?;
     // In this order: see half_pair.
     place(&certificate, &pair.certificate)?;

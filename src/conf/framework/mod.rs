@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::USUAL_LIMIT;
 use super::directives::FRAMEWORK_CONF;
 use super::evaluation::{self, Question};
 use super::model::ConfError;
@@ -68,7 +69,8 @@ pub fn load_framework(layout: &Layout, kernel: Option<&KernelRelease>) -> Result
         ("install_tree".to_owned(), path(&layout.install_tree)),
         ("kernelver".to_owned(), kernel.map(|k| k.as_str().as_bytes().to_vec())),
     ];
-    let answer = evaluation::evaluate(&layout.root, &Question { exported: FRAMEWORK_CONF, given }, &sources)?;
+    let question = Question { exported: FRAMEWORK_CONF, given, limit: USUAL_LIMIT };
+    let answer = evaluation::evaluate(&layout.root, &question, &sources)?;
     for line in &answer.complaints {
         log::warn!("framework.conf: {line}");
     }

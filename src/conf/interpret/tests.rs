@@ -25,6 +25,7 @@ impl Case {
             module: Some(ModuleId::new("x", "1").unwrap()),
             parallel_jobs: 2,
             directives: Vec::new(),
+            limit: crate::conf::USUAL_LIMIT,
         };
         Self { dir, ctx }
     }

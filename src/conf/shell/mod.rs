@@ -13,13 +13,11 @@ use std::time::Duration;
 use super::model::ConfError;
 use super::question::{Bytes, Place, Places, Question, Source};
 use crate::fs::root::Root;
-use crate::process::{Captured, Process};
+use crate::model::settings::Limit;
+use crate::process::{Captured, Process, ProcessError};
 
 const SCRIPT: &str = include_str!("evaluate.bash");
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Far longer than any conf takes; short enough not to hang a package manager.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// What bash makes of some files.
 #[derive(Debug)]
 pub(super) struct Said {
@@ -33,7 +31,10 @@ pub(super) struct Said {
 pub(super) fn read(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Said, ConfError> {
     let first = files.first().map(|f| root.inside(&f.path)).unwrap_or_default();
     let failed = |why: String| ConfError::Shell { path: first.clone(), why };
-    let run = run(question, files, PATIENCE).map_err(failed)?;
+    let run = run(question, files).map_err(|unanswered| match unanswered {
+        Unanswered::Failed(why) => failed(why),
+        Unanswered::TookTooLong(limit) => ConfError::TookTooLong { path: first.clone(), limit },
+    })?;
 
     let said = String::from_utf8_lossy(&run.stderr).into_owned();
     let complaints: Vec<String> = said.lines().map(str::to_owned).collect();
@@ -69,8 +70,9 @@ pub(super) fn read(root: &Root, question: &Question<'_>, files: &[Source]) -> Re
 }
 
 /// Runs the script over the files, with nothing but their variables in its environment.
-fn run(question: &Question<'_>, files: &[Source], patience: Duration) -> Result<Captured, String> {
-    let between = tempfile::NamedTempFile::new().map_err(|e| format!("cannot make a temporary file: {e}"))?;
+fn run(question: &Question<'_>, files: &[Source]) -> Result<Captured, Unanswered> {
+    let between = tempfile::NamedTempFile::new()
+        .map_err(|e| Unanswered::Failed(format!("cannot make a temporary file: {e}")))?;
     let given = question.given.iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     let bash = Process::new("bash")
         .args(["--noprofile", "--norc", "-c", SCRIPT, "dkms.conf"])
@@ -82,14 +84,24 @@ fn run(question: &Question<'_>, files: &[Source], patience: Duration) -> Result<
         .env("LANG", "C")
         .env("LC_ALL", "C")
         .dir("/")
-        .limit(patience);
+        .limit(question.limit.time.unwrap_or(Duration::MAX));
     let bash = given.fold(bash, |bash, (name, value)| bash.env(name, OsString::from_vec(value)));
-    let run = bash.capture().map_err(|error| error.to_string())?;
+    let run = bash.capture().map_err(|error| match error {
+        ProcessError::TimedOut { .. } => Unanswered::TookTooLong(question.limit),
+        error => Unanswered::Failed(error.to_string()),
+    })?;
     if run.status == 0 || !run.stdout.is_empty() {
         return Ok(run);
     }
     let said = String::from_utf8_lossy(&run.stderr);
-    Err(format!("bash ended with exit status {}\n{}", run.status, said.trim_end()))
+    Err(Unanswered::Failed(format!("bash ended with exit status {}\n{}", run.status, said.trim_end())))
+}
+
+/// Why bash gave no answer.
+#[derive(Debug)]
+enum Unanswered {
+    Failed(String),
+    TookTooLong(Limit),
 }
 
 /// bash runs in `/` and looks up a name without a slash in PATH.

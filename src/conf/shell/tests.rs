@@ -5,7 +5,7 @@ use crate::conf::DKMS_CONF;
 
 fn question(given: &[(&str, &str)]) -> Question<'static> {
     let given = given.iter().map(|(name, value)| ((*name).to_owned(), Some(value.as_bytes().to_vec())));
-    Question { exported: DKMS_CONF, given: given.collect() }
+    Question { exported: DKMS_CONF, given: given.collect(), limit: crate::conf::USUAL_LIMIT }
 }
 
 fn ask(texts: &[&str]) -> Result<(Bytes, Vec<String>), ConfError> {
@@ -108,8 +108,9 @@ fn a_conf_that_does_not_end_is_stopped() {
     std::fs::write(&path, "cat\nsleep 100").unwrap();
     let file = Source { path, text: Vec::new() };
     let start = Instant::now();
-    let err = run(&question(&[]), &[file], Duration::from_millis(300)).err().unwrap();
-    assert!(err.contains("was stopped"), "{err}");
+    let limit = Limit { time: Some(Duration::from_millis(300)), setting: "time_limit_conf" };
+    let err = read(&Root::host(), &Question { limit, ..question(&[]) }, &[file]).unwrap_err();
+    assert!(err.to_string().starts_with("bash took longer than 0.3s (time_limit_conf)"), "{err}");
     assert!(start.elapsed() < Duration::from_secs(30));
 }
 

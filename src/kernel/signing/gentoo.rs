@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::KernelFiles;
 use super::place::{Found, Maker, kernels_own};
+use crate::conf::USUAL_LIMIT;
 use crate::conf::evaluation::{self, Question};
 use crate::fs::root::Root;
 use crate::kernel::KernelConfig;
@@ -53,7 +54,7 @@ fn from_make_conf(root: &Root) -> (Option<String>, Option<String>) {
         return (None, None);
     }
     let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    let question = Question { exported: &[KEY, CERTIFICATE], given: Vec::new() };
+    let question = Question { exported: &[KEY, CERTIFICATE], given: Vec::new(), limit: USUAL_LIMIT };
     let answer =
         evaluation::open(root, &paths).and_then(|sources| evaluation::evaluate(root, &question, &sources));
     match answer {
