@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::apply::build::compress::pack_file;
+use crate::apply::build::last_look;
 use crate::apply::build::publish::{Staging, remove_leftovers};
 use crate::apply::environment::environment;
 use crate::apply::sign::Signer;
@@ -132,13 +133,16 @@ impl Resigning<'_> {
         }
         let stem = name.strip_suffix(kind.suffix()).unwrap_or(&name);
         let plain = path.with_file_name(format!("{stem}.ko"));
-        std::fs::write(&plain, without_signature(&bytes)).map_err(io)?;
+        let unsigned = without_signature(&bytes);
+        std::fs::write(&plain, unsigned).map_err(io)?;
         std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).map_err(io)?;
         self.report.line(&format!("Signing module {stem}.ko"));
         let _asking = signer.asks().then(|| Aside::begin(self.report));
         signer.sign(&plain).map_err(|why| self.failed(&format!("{stem}.ko: {why}")))?;
         let mut warnings = Vec::new();
-        pack_file(&plain, kind, self.settings, &mut warnings).map_err(io)?;
+        let packed = pack_file(&plain, kind, self.settings, &mut warnings).map_err(io)?;
+        last_look::finished(&packed, kind, unsigned, true)
+            .map_err(|why| self.failed(&format!("{name}: it is no whole module: {why}")))?;
         for warning in warnings {
             self.report.warning(&warning);
         }

@@ -9,6 +9,7 @@ mod imports;
 mod modinfo;
 mod signature;
 mod symbol_versions;
+mod whole;
 mod xz;
 
 pub use compression::Compression;
@@ -19,3 +20,4 @@ pub use signature::{Appended, appended, has_signature, without_signature};
 pub use symbol_versions::imported_versions;
 #[cfg(test)]
 pub(crate) use symbol_versions::tests::elf as sample;
+pub use whole::{check_same_load, check_whole};

@@ -10,3 +10,4 @@ pub mod look;
 pub mod root;
 pub mod same;
 pub mod stamp;
+pub mod workbench;

@@ -31,6 +31,7 @@ mod dnf5;
 mod environment;
 mod failures;
 mod faults;
+mod finishing;
 mod fixtures;
 mod foreign;
 mod histories;

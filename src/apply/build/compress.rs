@@ -1,9 +1,10 @@
 //! Compression of built modules, as `Makefile.modinst` of the kernel does it.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::elf::Compression;
+use crate::fs::workbench::Workbench;
 use crate::model::settings::Settings;
 use crate::process::{Output, Process};
 
@@ -43,7 +44,7 @@ pub fn pack(kind: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Compresses a `.ko` file in place: the result takes its place beside it under the longer name.
+/// Compresses a `.ko` file in place: the result takes its place beside it under the longer name. Returns its path.
 /// Options in framework.conf call for the program that they are options of; when it is missing or
 /// fails, a warning says so and we compress ourselves.
 ///
@@ -54,32 +55,54 @@ pub fn pack_file(
     kind: Compression,
     settings: &Settings,
     warnings: &mut Vec<String>,
-) -> io::Result<()> {
+) -> io::Result<PathBuf> {
     let (program, options) = match kind {
-        Compression::None => return Ok(()),
+        Compression::None => return Ok(plain.to_path_buf()),
         Compression::Gzip => ("gzip", &settings.compress_gzip_opts),
         Compression::Xz => ("xz", &settings.compress_xz_opts),
         Compression::Zstd => ("zstd", &settings.compress_zstd_opts),
     };
     let packed = plain.with_extension(kind.suffix().trim_start_matches('.'));
+    let bytes = std::fs::read(plain)?;
     if let Some(options) = &**options {
-        let run = Process::new(program).args(options.split_whitespace()).arg("-f").arg(plain);
-        let run = run.within(*settings.limits.tool);
-        match run.run(Output::Null) {
-            Ok(0) if packed.is_file() => {
-                // zstd keeps the input unless its options say otherwise.
-                return match std::fs::remove_file(plain) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-                    _ => Ok(()),
-                };
+        let run = Process::new(program).args(options.split_whitespace()).arg("-f");
+        match pack_by_program(run.within(*settings.limits.tool), plain, &packed, kind, &bytes)? {
+            None => {
+                std::fs::remove_file(plain)?;
+                return Ok(packed);
             }
-            Ok(status) => warnings.push(format!("`{}` failed with exit status {status}", run.text())),
-            Err(error) => warnings.push(format!("cannot compress with these options: {error}")),
+            Some(warning) => warnings.push(warning),
         }
     }
-    let bytes = pack(kind, &std::fs::read(plain)?)?;
-    std::fs::write(&packed, bytes)?;
-    std::fs::remove_file(plain)
+    std::fs::write(&packed, pack(kind, &bytes)?)?;
+    std::fs::remove_file(plain)?;
+    Ok(packed)
+}
+
+/// Lets a program compress a copy of a file, and takes what it makes of it if that is right; otherwise says what is
+/// wrong.
+fn pack_by_program(
+    run: Process,
+    plain: &Path,
+    packed: &Path,
+    kind: Compression,
+    bytes: &[u8],
+) -> io::Result<Option<String>> {
+    let bench = Workbench::beside(plain)?;
+    let run = run.arg(bench.fill()?);
+    let made = bench.place(packed.file_name().unwrap_or_default());
+    Ok(match run.run(Output::Null) {
+        Ok(0) => match std::fs::read(&made).and_then(|made| kind.unpack(made)) {
+            Ok(unpacked) if unpacked == bytes => {
+                bench.take(&made, packed)?;
+                None
+            }
+            Ok(_) => Some(format!("`{}` made something else of it; it is compressed without it", run.text())),
+            Err(error) => Some(format!("what `{}` made cannot be used: {error}", run.text())),
+        },
+        Ok(status) => Some(format!("`{}` failed with exit status {status}", run.text())),
+        Err(error) => Some(format!("cannot compress with these options: {error}")),
+    })
 }
 
 #[cfg(test)]

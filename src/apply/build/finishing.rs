@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::compress::pack_file;
+use super::last_look;
 use super::publish::Staging;
 use super::readable::why_not_read;
 use super::results::{built_path, wanted};
@@ -17,9 +18,11 @@ use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::sign::{Environment, Signed, Signer};
 use crate::conf::model::Record;
-use crate::elf::Compression;
+use crate::elf::{Compression, check_same_load};
 use crate::fs::copy::copy_file;
+use crate::fs::workbench::Workbench;
 use crate::kernel::Unsigned;
+use crate::model::error::Kind;
 use crate::process::{Output, Process};
 use crate::progress::Aside;
 
@@ -145,8 +148,9 @@ impl Finishing<'_> {
         copy_file(&module.built, target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
         fs::set_permissions(target, fs::Permissions::from_mode(0o644))
             .map_err(|e| Failure::io(job, "write", target, &e))?;
+        let made = fs::read(target).map_err(|e| Failure::io(job, "read", target, &e))?;
         if module.strip {
-            told.warnings.extend(self.strip(target));
+            told.warnings.extend(self.strip(target, &made));
         }
         if let Some(signer) = self.signer.filter(|_| !self.unsigned.load(Ordering::Relaxed)) {
             told.signing = true;
@@ -158,24 +162,43 @@ impl Finishing<'_> {
                 told.unsigned = Some(why);
             }
         }
-        pack_file(target, self.kind, job.settings, &mut told.warnings)
+        let packed = pack_file(target, self.kind, job.settings, &mut told.warnings)
             .map_err(|e| Failure::io(job, "compress", target, &e))?;
+        let signed = told.signing && told.unsigned.is_none();
+        last_look::finished(&packed, self.kind, &made, signed).map_err(|why| {
+            let what =
+                format!("{} was spoilt after make had ended: it is no whole module: {why}", module.name());
+            Failure::new(Kind::ModuleNotBuilt, what)
+                .trouble()
+                .hint("look for errors of the disk in the kernel's log (`dmesg`); the next run tries again")
+        })?;
         Ok(told)
     }
 
     /// Removes debug information. A module with it still works, so a failure stops nothing: it is what to warn of. With
     /// `-g`, every program called strip keeps the module's BTF; without it, one of them does not
-    /// (findings/eu-strip-drops-btf.sh).
-    fn strip(&self, module: &Path) -> Option<String> {
+    /// (findings/eu-strip-drops-btf.sh). That of binutils writes into the file that it is given, and may be stopped half
+    /// way: so it is given a copy.
+    fn strip(&self, module: &Path, made: &[u8]) -> Option<String> {
         let cc = self.environment.iter().rev().find(|(name, _)| name == "CC");
         let clang = cc.is_some_and(|(_, value)| value.as_deref().is_some_and(|cc| cc == "clang"));
         let program = if clang { "llvm-strip" } else { "strip" };
-        let process = Process::new(program).arg("-g").arg(module).envs(self.environment);
-        let process = process.within(*self.job.settings.limits.tool);
-        match process.run(Output::Null) {
-            Ok(0) => None,
-            Ok(status) => Some(format!("{program} failed with exit status {status}; not stripped")),
-            Err(error) => Some(format!("not stripped: {error}")),
-        }
+        let stripped = || -> Result<(), String> {
+            let failed = |error: std::io::Error| format!("not stripped: {error}");
+            let bench = Workbench::beside(module).map_err(failed)?;
+            let copy = bench.fill().map_err(failed)?;
+            let process = Process::new(program).arg("-g").arg(&copy).envs(self.environment);
+            match process.within(*self.job.settings.limits.tool).run(Output::Null) {
+                Ok(0) => {}
+                Ok(status) => {
+                    return Err(format!("{program} failed with exit status {status}; not stripped"));
+                }
+                Err(error) => return Err(format!("not stripped: {error}")),
+            }
+            check_same_load(made, &fs::read(&copy).map_err(failed)?)
+                .map_err(|why| format!("{program} left no whole module: {why}; not stripped"))?;
+            bench.take(&copy, module).map_err(failed)
+        };
+        stripped().err()
     }
 }

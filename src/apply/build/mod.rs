@@ -14,6 +14,7 @@ pub(super) mod compress;
 mod diagnose;
 mod effort;
 mod finishing;
+pub(super) mod last_look;
 mod makefiles;
 mod memory;
 pub mod phases;

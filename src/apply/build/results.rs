@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::workspace::Workspace;
-use super::{Failure, Job};
+use super::{Failure, Job, last_look};
 use crate::conf::model::Record;
 use crate::elf::{self, Compression};
 use crate::model::error::Kind;
@@ -45,6 +45,12 @@ pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
                 ));
             }
         };
+        let whole =
+            std::fs::read(&path).map_err(|e| e.to_string()).and_then(|bytes| elf::check_whole(&bytes));
+        if let Err(why) = whole {
+            let what = format!("{name}, as built by make, cannot be used: {why}");
+            return Err(Failure::new(Kind::ModuleNotBuilt, what));
+        }
         let kernel = job.cell.kernel.as_str();
         if info.kernel() != Some(kernel) {
             let found = info.kernel().map_or("no kernel at all".to_owned(), |k| format!("kernel {k}"));
@@ -60,11 +66,16 @@ pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
 
 /// The finished modules in the cell, in record order.
 pub(super) fn list(job: &Job<'_>, dir: &Path, kind: Compression) -> Result<Vec<super::BuiltModule>, Failure> {
+    let scripted = job.conf.scripts.post_build.is_some();
     let modules = wanted(job).map(|(record, wanted)| {
         let file = format!("{}{}", wanted.dest_name, kind.suffix());
         let path = dir.join("module").join(&file);
-        // POST_BUILD may have taken it away.
+        // POST_BUILD may have taken it away, or changed it.
         std::fs::metadata(&path).map_err(|e| Failure::io(job, "read", &path, &e))?;
+        if scripted && let Err(why) = last_look::of_kernel(&path, kind, job.cell.kernel.as_str()) {
+            let what = format!("POST_BUILD left a {file} that cannot be used: {why}");
+            return Err(Failure::new(Kind::ModuleNotBuilt, what).hint("mend that script, or its package"));
+        }
         Ok(super::BuiltModule { record, file })
     });
     modules.collect()

@@ -9,7 +9,9 @@ mod passphrase;
 use std::ffi::OsString;
 use std::path::Path;
 
+use crate::elf::check_same_load;
 use crate::fs::digest::file_digest;
+use crate::fs::workbench::Workbench;
 use crate::kernel::{Checked, Recipe, Unsigned, check};
 use crate::model::settings::Limit;
 use crate::process::Process;
@@ -96,35 +98,29 @@ impl Signer {
         self.may_ask && self.recipe.pair.is_on_a_token()
     }
 
-    /// Signs one uncompressed module file in place, and checks the result. When it is not right the
-    /// file is what it was before.
+    /// Signs one uncompressed module file, and checks the result. When it is not right the file is what it was: the tool
+    /// works on a copy.
     ///
     /// # Errors
     /// What the tool said, or what is wrong with what it did.
     pub fn sign(&self, module: &Path) -> Result<(), String> {
         let cannot = |e: std::io::Error| format!("cannot read or write {}: {e}", module.display());
+        let bad = |why: String| format!("{} did not sign it: {why}", self.tool());
         let before = std::fs::read(module).map_err(cannot)?;
-        let result = self.run_tool(module).and_then(|()| {
-            let after = std::fs::read(module).map_err(cannot)?;
-            match self.check(&after) {
-                Checked::Good => Ok(()),
-                Checked::Believed(why) | Checked::Unclear(why) => {
-                    log::debug!("the signature of {} was not checked: {why}", module.display());
-                    Ok(())
-                }
-                Checked::Bad(why) => Err(format!("{} did not sign it: {why}", self.tool())),
+        let bench = Workbench::beside(module).map_err(cannot)?;
+        let copy = bench.fill().map_err(cannot)?;
+        self.run_tool(&copy)?;
+        let after = std::fs::read(&copy).map_err(cannot)?;
+        match self.check(&after) {
+            Checked::Good => {}
+            Checked::Believed(why) | Checked::Unclear(why) => {
+                log::debug!("the signature of {} was not checked: {why}", module.display());
             }
-        });
-        result.inspect_err(|_| {
-            // The tool may have left half of a signature.
-            if let Err(error) = std::fs::write(module, &before) {
-                log::warn!("{} cannot be restored: {error}", module.display());
-            }
-            // sign-file writes there, and renames it at last.
-            let mut unfinished = module.as_os_str().to_owned();
-            unfinished.push(".~signed~");
-            let _ = std::fs::remove_file(unfinished);
-        })
+            Checked::Bad(why) => return Err(bad(why)),
+        }
+        check_same_load(&before, &after)
+            .map_err(|why| bad(format!("what it left is no whole module: {why}")))?;
+        bench.take(&copy, module).map_err(cannot)
     }
 
     /// How (uncompressed) module bytes are signed now.
