@@ -177,8 +177,13 @@ impl Kind {
 pub struct IoFailure {
     /// The sort of failure.
     pub kind: io::ErrorKind,
+    /// The system's number of it, errno(3).
+    code: Option<i32>,
     text: String,
 }
+
+/// EIO, the same on every architecture.
+const INPUT_OUTPUT: i32 = 5;
 
 impl IoFailure {
     /// What to do about it, where that does not depend on what was being done.
@@ -191,6 +196,10 @@ impl IoFailure {
                 Some("the file system is mounted read-only; remount it read-write")
             }
             io::ErrorKind::PermissionDenied => Some("run this as root"),
+            _ if self.code == Some(INPUT_OUTPUT) => Some(
+                "the disk reports an error: look for it in the kernel's log (`dmesg`), check the file system, and try \
+                 again",
+            ),
             _ => None,
         }
     }
@@ -198,7 +207,7 @@ impl IoFailure {
 
 impl From<&io::Error> for IoFailure {
     fn from(error: &io::Error) -> Self {
-        Self { kind: error.kind(), text: error.to_string() }
+        Self { kind: error.kind(), code: error.raw_os_error(), text: error.to_string() }
     }
 }
 
