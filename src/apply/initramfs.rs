@@ -125,10 +125,12 @@ fn oldest_name(layout: &Layout, kernel: &KernelRelease) -> String {
     oldest.map(|file| format!(" {}", layout.shown(&file.path).display())).unwrap_or_default()
 }
 
-/// Forgets that an initramfs is due.
+/// Forgets that an initramfs is due: the one that there is, whoever made it, is on the disk then.
 ///
 /// # Errors
-/// When that cannot be written.
+/// When it cannot be brought there, or that cannot be written.
 pub fn forget(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
-    notes::update(layout, kernel, |note| note.initramfs_due = None)
+    let dirs =
+        boot::files(layout, kernel).into_iter().filter_map(|file| Some(file.path.parent()?.to_path_buf()));
+    notes::initramfs_done(layout, kernel, &dirs.collect::<Vec<_>>())
 }

@@ -1,5 +1,6 @@
 //! From `B/module` to `/lib/modules/K`, and back.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::apply::original;
@@ -9,6 +10,7 @@ use crate::fs::atomic;
 use crate::fs::look;
 use crate::fs::look::mtime;
 use crate::fs::same::same_content;
+use crate::fs::sync;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::model::indexed::Found;
@@ -109,6 +111,7 @@ impl Installer<'_> {
         for old in before.iter().filter(|old| !installed.iter().any(|new| new.path == old.path)) {
             atomic::delete(&layout.root.path(&old.path))?;
         }
+        sync_dirs(layout, installed.iter().chain(&before))?;
         self.save_installed(cell, installed)?;
         if held_by.is_some() {
             // Whoever had the name need not give our old file back.
@@ -117,6 +120,7 @@ impl Installer<'_> {
         let link = layout.active_link(&cell.module.name, &cell.kernel, &cell.arch);
         let target = Path::new(cell.module.version.as_str()).join(&cell.kernel).join(&cell.arch);
         atomic::symlink(&target, &link)?;
+        atomic::sync_parent(&link)?;
         if let Some(other) = active.filter(|v| *v != cell.module.version) {
             let mut old = cell.clone();
             old.module.version = other;
@@ -245,6 +249,7 @@ impl Installer<'_> {
             (file.size, file.mtime) = (meta.len(), mtime(&meta));
             file.built_mtime = built_mtime(self.layout, cell, &file.built);
         }
+        sync_dirs(self.layout, &files)?;
         self.save_installed(cell, files)
     }
 
@@ -330,16 +335,20 @@ impl Installer<'_> {
         );
         self.announce(cell, files.iter().map(|f| f.built.as_str()))?;
         let kernel_dir = layout.kernel(&cell.kernel);
-        for file in files {
+        for file in &files {
             let real = layout.root.path(&file.path);
-            original::forget(layout, cell, &file, self.holdings)?;
-            if !real.starts_with(&kernel_dir) || self.claimed_by_another(cell, &file) {
+            original::forget(layout, cell, file, self.holdings)?;
+            if !real.starts_with(&kernel_dir) || self.claimed_by_another(cell, file) {
                 continue;
             }
             if atomic::delete(&real)? {
                 self.report.line(&format!("Deleting {}", file.path.display()));
             }
-            self.prune(real.parent(), &kernel_dir);
+        }
+        // A file that came back after a power cut would be nobody's.
+        sync_dirs(layout, &files)?;
+        for file in &files {
+            self.prune(layout.root.path(&file.path).parent(), &kernel_dir);
         }
         let place = |stem: &str| {
             let record = conf?.records.iter().find(|record| record.dest_name == stem)?;
@@ -388,3 +397,18 @@ fn missing_record(conf: &Conf, files: &[String]) -> Option<String> {
         .find(|name| !files.iter().any(|f| module_stem(f) == Some(name)))
         .cloned()
 }
+/// Brings to the disk what files came and went.
+fn sync_dirs<'f>(layout: &Layout, files: impl IntoIterator<Item = &'f InstalledFile>) -> Result<()> {
+    let dirs =
+        files.into_iter().filter_map(|file| Some(layout.root.path(&file.path).parent()?.to_path_buf()));
+    for dir in dirs.collect::<BTreeSet<PathBuf>>() {
+        match sync::dir(&dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("write to the disk", &dir, &e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+

@@ -6,13 +6,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::fs::same::same_content;
+use crate::fs::sync;
 use crate::model::error::{Error, Result};
 
 /// Start of the names that this program gives to files that are not complete, outside its own tree.
 pub const TEMPORARY: &str = ".dkms-hook-";
 
 /// Copies a file to `to` by way of a temporary name in the same directory that depmod(8) does not
-/// take for a module, then renames it. Mode 0644. An identical file is left alone.
+/// take for a module, then renames it. Mode 0644. An identical file is left alone. The content is on the disk then; the
+/// new name, once the caller syncs the directory.
 ///
 /// # Errors
 /// When reading or writing fails; `to` is then what it was before.
@@ -48,6 +50,24 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// As there.
+/// As [`write`], and nothing that is done afterwards is on the disk before it.
+///
+/// # Errors
+/// As there, or when the new name cannot be brought to the disk.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes)?;
+    sync_parent(path)
+}
+
+/// Brings the name of a file to the disk, or that it is gone.
+///
+/// # Errors
+/// When that cannot be done.
+pub fn sync_parent(path: &Path) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    sync::dir(dir).map_err(|e| Error::io("write to the disk", dir, &e))
+}
+
 pub fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
     write_then(path, bytes, |_| Ok(()))
 }

@@ -1,6 +1,6 @@
-//! Swapping two directories, and having them on the disk before that.
+//! Swapping two directories.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -32,22 +32,6 @@ fn exchange_at_once(a: &Path, b: &Path) -> io::Result<()> {
 #[cfg(not(target_env = "gnu"))]
 fn exchange_at_once(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Writes every file and directory of a tree to the disk.
-pub fn sync_tree(dir: &Path) -> io::Result<()> {
-    for entry in walkdir::WalkDir::new(dir).contents_first(true) {
-        let entry = entry?;
-        if !entry.file_type().is_symlink() {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes the names in a directory to the disk.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -10,4 +10,5 @@ pub mod look;
 pub mod root;
 pub mod same;
 pub mod stamp;
+pub mod sync;
 pub mod workbench;

@@ -1,11 +1,14 @@
 //! Changes to what we remember of kernels: the journal that lets a later run finish this one's work.
 
+use std::path::{Path, PathBuf};
+
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::fs::look;
+use crate::fs::sync;
 use crate::model::blind::Cause;
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::ids::KernelRelease;
 use crate::model::record::{InitramfsDue, KernelNote};
 use crate::tree::layout::Layout;
@@ -48,8 +51,19 @@ pub fn update(layout: &Layout, kernel: &KernelRelease, change: impl FnOnce(&mut 
 /// # Errors
 /// When it cannot be written; nothing may be changed then.
 pub fn modules_change(layout: &Layout, kernel: &KernelRelease, modules: &[&str], always: bool) -> Result<()> {
-    depmod_lags(layout, kernel)?;
-    initramfs_lags(layout, kernel, modules, always)
+    update(layout, kernel, |note| {
+        (note.depmod_due, note.depmod_left_at) = (true, None);
+        add_to_initramfs(note, modules, always);
+    })
+}
+
+fn add_to_initramfs(note: &mut KernelNote, modules: &[&str], always: bool) {
+    let due = note.initramfs_due.get_or_insert(InitramfsDue { since: 0, always: false, modules: Vec::new() });
+    due.since = due.since.max(now_nanos());
+    due.always |= always;
+    due.modules.extend(modules.iter().map(|m| (*m).to_owned()));
+    due.modules.sort();
+    due.modules.dedup();
 }
 
 /// Writes down that the index is older than the modules.
@@ -72,12 +86,35 @@ pub fn depmod_follows(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
     update(layout, kernel, |note| note.depmod_left_at = note.depmod_due.then(made))
 }
 
-/// Writes down that the index is up to date.
+/// Writes down that the index is up to date, once it and the modules that it names are on the disk.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When they are not, or it cannot be written.
 pub fn depmod_done(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
+    if kernel_note(layout, kernel).depmod_due {
+        bring_to_disk(&[layout.kernel(kernel)])?;
+    }
     update(layout, kernel, |note| (note.depmod_due, note.depmod_left_at) = (false, None))
+}
+
+/// Writes down that no initramfs is due, once those that there are, in `dirs`, are on the disk.
+///
+/// # Errors
+/// When they are not, or it cannot be written.
+pub fn initramfs_done(layout: &Layout, kernel: &KernelRelease, dirs: &[PathBuf]) -> Result<()> {
+    if kernel_note(layout, kernel).initramfs_due.is_some() {
+        bring_to_disk(dirs)?;
+    }
+    update(layout, kernel, |note| note.initramfs_due = None)
+}
+
+/// The programs that make an index or an initramfs leave it to the file system when that is on the disk. A duty that is
+/// forgotten before would be lost in a power cut.
+fn bring_to_disk(dirs: &[PathBuf]) -> Result<()> {
+    sync::file_systems(dirs.iter().map(PathBuf::as_path)).map_err(|error| {
+        let dir = dirs.first().map_or(Path::new("/"), PathBuf::as_path);
+        Error::io("write to the disk", dir, &error)
+    })
 }
 
 /// Writes down that the initramfs is older than these modules.
@@ -85,15 +122,7 @@ pub fn depmod_done(layout: &Layout, kernel: &KernelRelease) -> Result<()> {
 /// # Errors
 /// When it cannot be written.
 pub fn initramfs_lags(layout: &Layout, kernel: &KernelRelease, modules: &[&str], always: bool) -> Result<()> {
-    update(layout, kernel, |note| {
-        let due =
-            note.initramfs_due.get_or_insert(InitramfsDue { since: 0, always: false, modules: Vec::new() });
-        due.since = due.since.max(now_nanos());
-        due.always |= always;
-        due.modules.extend(modules.iter().map(|m| (*m).to_owned()));
-        due.modules.sort();
-        due.modules.dedup();
-    })
+    update(layout, kernel, |note| add_to_initramfs(note, modules, always))
 }
 
 /// Writes down, *before* a generator starts, that no file that it leaves is good unless it ends well.

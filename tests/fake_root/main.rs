@@ -28,6 +28,7 @@ mod dependents;
 mod depends;
 mod depmod;
 mod dnf5;
+mod durable;
 mod environment;
 mod failures;
 mod faults;

@@ -11,6 +11,7 @@ pub mod packages;
 pub mod program;
 pub mod signing;
 pub mod snapshot;
+pub mod syncs;
 pub mod terminal;
 pub mod toy_kernel;
 pub mod trace;

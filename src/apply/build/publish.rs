@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::fs::copy::{copy_tree, remove_tree};
-use crate::fs::exchange::{exchange, sync_dir, sync_tree};
+use crate::fs::exchange::exchange;
+use crate::fs::sync;
 use crate::model::ids::Cell;
 use crate::tree::layout::Layout;
 
@@ -105,7 +106,7 @@ impl Staging {
     /// When it cannot be written.
     pub fn sync(&mut self) -> io::Result<()> {
         fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755))?;
-        sync_tree(self.dir.path())?;
+        sync::tree(self.dir.path())?;
         self.synced = true;
         Ok(())
     }
@@ -132,8 +133,13 @@ impl Staging {
             }
         };
         let old = self.dir.keep();
-        sync_dir(target.parent().unwrap_or(Path::new("/")))?;
-        Ok(Published { target, old: replaced.then_some(old) })
+        let parent = target.parent().unwrap_or(Path::new("/")).to_path_buf();
+        let published = Published { target, old: replaced.then_some(old) };
+        match sync::dir(&parent) {
+            Ok(()) => Ok(published),
+            // A build that is called a failed one is not to be found in place.
+            Err(error) => published.undo().and(Err(error)),
+        }
     }
 }
 

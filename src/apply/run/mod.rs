@@ -195,11 +195,12 @@ impl Executor<'_> {
     /// Forgets fulfilled duties. A failure costs another look next time, nothing more.
     fn settle(&self, plan: &Plan) {
         for (kernel, duty) in &plan.settled {
-            let forgotten = notes::update(self.observer.layout, kernel, |note| match duty {
-                Duty::Headers => note.waiting = None,
-                Duty::Depmod => (note.depmod_due, note.depmod_left_at) = (false, None),
-                Duty::Initramfs => note.initramfs_due = None,
-            });
+            let layout = self.observer.layout;
+            let forgotten = match duty {
+                Duty::Headers => notes::update(layout, kernel, |note| note.waiting = None),
+                Duty::Depmod => notes::depmod_done(layout, kernel),
+                Duty::Initramfs => initramfs::forget(layout, kernel),
+            };
             if let Err(error) = forgotten {
                 log::warn!("{error}");
             }

@@ -8,7 +8,8 @@ use super::source::{self, Placed, is_stub, make_stub};
 use super::unpack::{Form, Unpacked};
 use crate::apply::tree;
 use crate::fs::atomic;
-use crate::fs::exchange::{exchange, sync_dir, sync_tree};
+use crate::fs::exchange::exchange;
+use crate::fs::sync;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{Cell, ModuleId};
 use crate::model::record::InstalledFile;
@@ -102,7 +103,7 @@ fn new_version(layout: &Layout, unpacked: &Unpacked, id: &ModuleId, loaded: &mut
     for dir in [new.clone(), new.join("build")] {
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).map_err(doing)?;
     }
-    sync_tree(&new).map_err(doing)?;
+    sync::tree(&new).map_err(doing)?;
     let module = layout.module(&id.name);
     fs::create_dir_all(&module).map_err(|e| Error::io("create", &module, &e))?;
     fs::rename(&new, layout.version(id)).map_err(|e| {
@@ -110,7 +111,7 @@ fn new_version(layout: &Layout, unpacked: &Unpacked, id: &ModuleId, loaded: &mut
         doing(e)
     })?;
     // It is there; whether a power cut could undo it changes nothing in that.
-    let _ = sync_dir(&module);
+    let _ = sync::dir(&module);
     Ok(())
 }
 
@@ -134,7 +135,7 @@ fn add_builds(
         let doing = |e: std::io::Error| Error::io("write", &layout.shown(&target), &e);
         let parent = target.parent().unwrap_or(Path::new("/"));
         mark(&build.dir)?;
-        sync_tree(&build.dir).map_err(doing)?;
+        sync::tree(&build.dir).map_err(doing)?;
         fs::create_dir_all(parent).map_err(doing)?;
         if there {
             if let Some(record) = state::record(layout, &cell)? {
@@ -145,7 +146,7 @@ fn add_builds(
             fs::rename(&build.dir, &target).map_err(doing)?;
         }
         undo.steps.push((target.clone(), build.dir.clone(), there));
-        let _ = sync_dir(parent);
+        let _ = sync::dir(parent);
         loaded.cells.push(cell);
     }
     register(layout, unpacked, id)?;

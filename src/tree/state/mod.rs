@@ -19,6 +19,7 @@ use crate::elf::Compression;
 use crate::fs::atomic;
 use crate::fs::directories::Directories;
 use crate::fs::look::{self, Seen};
+use crate::fs::sync;
 use crate::model::blind::{Blind, Cause};
 use crate::model::directive::Directives;
 use crate::model::error::{Error, Kind, Result};
@@ -96,13 +97,25 @@ fn understand<T: OnDisk>(bytes: &[u8]) -> Result<T::Model, Cause> {
     value.map_err(Cause::Damaged)
 }
 
+/// Writes what may be the old one after a power cut.
 fn save(path: &Path, value: &impl Serialize) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error))?;
+    atomic::write(path, &text(value)?)
+}
+
+/// Writes what is to be on the disk before anything that is done afterwards.
+fn save_durably(path: &Path, value: &impl Serialize) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    sync::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error))?;
+    atomic::write_durably(path, &text(value)?)
+}
+
+fn text(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut text =
         serde_json::to_vec_pretty(value).map_err(|error| Error::new(Kind::Io, error.to_string()))?;
     text.push(b'\n');
-    atomic::write(path, &text)
+    Ok(text)
 }
 
 /// What is known of a file to somebody who decides nothing by it: nothing where it could not be read, which is
@@ -154,7 +167,7 @@ pub fn save_record(layout: &Layout, cell: &Cell, record: &Record) -> Result<()> 
 /// # Errors
 /// When it cannot be written.
 pub fn save_record_at(path: &Path, record: &Record) -> Result<()> {
-    save(path, &record::OnDisk::from(record))
+    save_durably(path, &record::OnDisk::from(record))
 }
 
 /// Why there is no build.
@@ -189,7 +202,7 @@ pub fn save_note(layout: &Layout, kernel: &KernelRelease, note: &KernelNote) -> 
     let path = layout.kernel_note(kernel);
     match note.is_empty() {
         true => atomic::remove(&path, &layout.state()),
-        false => save(&path, &note::OnDisk::from(note)),
+        false => save_durably(&path, &note::OnDisk::from(note)),
     }
 }
 
@@ -272,7 +285,7 @@ pub fn upgrades(layout: &Layout) -> Result<Vec<Upgrade>, Blind> {
 pub fn save_upgrades(layout: &Layout, upgrades: &[Upgrade]) -> Result<()> {
     match upgrades {
         [] => atomic::remove(&layout.upgrades(), &layout.state()),
-        upgrades => save(&layout.upgrades(), &upgrades::OnDisk::from(upgrades)),
+        upgrades => save_durably(&layout.upgrades(), &upgrades::OnDisk::from(upgrades)),
     }
 }
 
