@@ -22,7 +22,7 @@ use crate::observe::in_the_way::{InTheWay, Manners, is_placed};
 use crate::observe::installing::{built_mtime, destination, labels, recorded_of_active, rival_at};
 use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
-use crate::tree::installed::built_files;
+use crate::tree::installed::{built_files, is_still_ours};
 use crate::tree::layout::Layout;
 use crate::tree::notes;
 use crate::tree::registry;
@@ -109,7 +109,7 @@ impl Installer<'_> {
             installed.push(self.install_file(cell, &in_the_way, file, &path, &before)?);
         }
         for old in before.iter().filter(|old| !installed.iter().any(|new| new.path == old.path)) {
-            atomic::delete(&layout.root.path(&old.path))?;
+            self.delete(cell, old)?;
         }
         sync_dirs(layout, installed.iter().chain(&before))?;
         self.save_installed(cell, installed)?;
@@ -253,6 +253,17 @@ impl Installer<'_> {
         self.save_installed(cell, files)
     }
 
+    /// Deletes an installed file, unless somebody else's is in its place. Says whether it was there.
+    fn delete(&self, cell: &Cell, file: &InstalledFile) -> Result<bool> {
+        let real = self.layout.root.path(&file.path);
+        if std::fs::symlink_metadata(&real).is_ok() && !is_still_ours(self.layout, cell, file) {
+            let shown = file.path.display();
+            self.report.warning(&format!("{shown} stays: it is not the file that was installed there"));
+            return Ok(false);
+        }
+        atomic::delete(&real)
+    }
+
     /// True when the file at the place of one of ours is no longer ours: another package has installed its own
     /// there. Where both are the same, it is that of the one that came later.
     fn claimed_by_another(&self, cell: &Cell, file: &InstalledFile) -> bool {
@@ -341,7 +352,7 @@ impl Installer<'_> {
             if !real.starts_with(&kernel_dir) || self.claimed_by_another(cell, file) {
                 continue;
             }
-            if atomic::delete(&real)? {
+            if self.delete(cell, file)? {
                 self.report.line(&format!("Deleting {}", file.path.display()));
             }
         }
@@ -391,12 +402,6 @@ impl Installer<'_> {
     }
 }
 
-fn missing_record(conf: &Conf, files: &[String]) -> Option<String> {
-    conf.wanted()
-        .map(|r| &r.dest_name)
-        .find(|name| !files.iter().any(|f| module_stem(f) == Some(name)))
-        .cloned()
-}
 /// Brings to the disk what files came and went.
 fn sync_dirs<'f>(layout: &Layout, files: impl IntoIterator<Item = &'f InstalledFile>) -> Result<()> {
     let dirs =
@@ -412,3 +417,9 @@ fn sync_dirs<'f>(layout: &Layout, files: impl IntoIterator<Item = &'f InstalledF
     Ok(())
 }
 
+fn missing_record(conf: &Conf, files: &[String]) -> Option<String> {
+    conf.wanted()
+        .map(|r| &r.dest_name)
+        .find(|name| !files.iter().any(|f| module_stem(f) == Some(name)))
+        .cloned()
+}

@@ -96,7 +96,13 @@ pub fn recorded_of_active(
     owner.module.version = version.clone();
     match state::known(state::record(layout, &owner)) {
         Some(record) if !record.installed.is_empty() => record.installed,
-        _ => derive_installed(layout, distribution, &owner, None),
+        // Emptied by an uninstallation that was cut off: what is there and not of the build is somebody else's.
+        Some(_) => {
+            let mut files = derive_installed(layout, distribution, &owner, None);
+            files.retain(|file| file.built_mtime != 0);
+            files
+        }
+        None => derive_installed(layout, distribution, &owner, None),
     }
 }
 

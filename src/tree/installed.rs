@@ -7,7 +7,7 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use crate::elf::is_module;
+use crate::elf::{self, is_module};
 use crate::fs::look::{self, mtime, read_dir};
 use crate::fs::same::{same_content, same_place};
 use crate::model::blind::Blind;
@@ -15,6 +15,7 @@ use crate::model::ids::Cell;
 use crate::model::record::InstalledFile;
 use crate::model::status::Trouble;
 use crate::tree::layout::Layout;
+use crate::tree::registry;
 
 /// Where a module can be, whatever the rules say today: DKMS may have put it there by another one.
 const USUAL: [&str; 3] = ["/updates/dkms", "/updates", "/extra"];
@@ -44,6 +45,32 @@ pub fn by_record(layout: &Layout, cell: &Cell, files: &[InstalledFile]) -> impl 
         let placed = regular(layout, &file.path);
         (!placed.is_some_and(|placed| is_the_built_one(&built, &placed))).then_some(Trouble::Different)
     })
+}
+
+/// True when the file in the place of an installed one is the one that was put there, and not somebody else's: by size and
+/// time, by what is in it, or by the source that it says it was made from, as for one that was signed anew in its place.
+/// It may be of another version of the same package, whose installation was cut off.
+pub fn is_still_ours(layout: &Layout, cell: &Cell, file: &InstalledFile) -> bool {
+    let placed = layout.root.path(&file.path);
+    let Ok(meta) = std::fs::symlink_metadata(&placed) else { return false };
+    if !file.is_planned() && meta.len() == file.size && mtime(&meta) == file.mtime {
+        return true;
+    }
+    if meta.is_symlink() {
+        let module = layout.shown(&layout.module(&cell.module.name));
+        return std::fs::read_link(&placed).is_ok_and(|target| target.starts_with(module));
+    }
+    registry::versions(layout, &cell.module.name).into_iter().any(|module| {
+        let built = layout.built_modules(&Cell { module, ..cell.clone() }).join(&file.built);
+        same_content(&built, &placed) || is_of_the_same_source(&built, &placed)
+    })
+}
+
+fn is_of_the_same_source(built: &Path, placed: &Path) -> bool {
+    let Ok(theirs) = elf::modinfo(placed) else { return false };
+    theirs.srcversion.is_some()
+        && elf::modinfo(built)
+            .is_ok_and(|ours| (ours.srcversion, ours.version) == (theirs.srcversion, theirs.version))
 }
 
 /// Whether the files that a record of ours names could be looked at, there or not.
