@@ -4,7 +4,6 @@
 use std::io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
 use std::path::Path;
 
-use crate::apply::tarball;
 use crate::fs::atomic;
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::look;
@@ -14,6 +13,7 @@ use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::KernelNote;
 use crate::tree::layout::Layout;
 use crate::tree::notes;
+use crate::tree::stub::is_stub;
 
 /// Registers the source `S/m-v`.
 ///
@@ -64,19 +64,22 @@ pub fn drop_verdict(layout: &Layout, cell: &Cell) -> Result<()> {
 /// # Errors
 /// When it cannot be deleted.
 pub fn forget(layout: &Layout, id: &ModuleId) -> Result<()> {
-    // The link first: from then on it is no longer registered, whatever happens.
-    let link = layout.source_link(id);
-    if std::fs::symlink_metadata(&link).is_ok_and(|m| m.file_type().is_symlink()) {
-        atomic::delete(&link)?;
-    }
-    atomic::delete_tree(&layout.version(id), ".tmp-")?;
+    // What is known of it first: without an entry nobody would find that.
     atomic::delete_tree(&layout.verdict_dir(id), ".tmp-")?;
+    atomic::prune_empty(layout.verdict_dir(id).parent(), &layout.state());
     atomic::remove(&layout.own_writes(id), &layout.state())?;
-    if tarball::is_stub(&layout.source(id)) {
+    // Its link is in there: in one step it is no longer registered. An entry without its link would be a broken one.
+    atomic::delete_tree(&layout.version(id), ".tmp-")?;
+    drop_stub(layout, id)?;
+    atomic::prune_empty(Some(&layout.module(&id.name)), &layout.tree());
+    Ok(())
+}
+
+/// Deletes a directory that stands in for the source of a module version which is no longer registered.
+fn drop_stub(layout: &Layout, id: &ModuleId) -> Result<()> {
+    if is_stub(&layout.source(id)) {
         atomic::delete_tree(&layout.source(id), TEMPORARY)?;
     }
-    atomic::prune_empty(layout.verdict_dir(id).parent(), &layout.state());
-    atomic::prune_empty(Some(&layout.module(&id.name)), &layout.tree());
     Ok(())
 }
 

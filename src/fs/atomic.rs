@@ -12,6 +12,9 @@ use crate::model::error::{Error, Result};
 /// Start of the names that this program gives to files that are not complete, outside its own tree.
 pub const TEMPORARY: &str = ".dkms-hook-";
 
+/// The name of a directory that is on its way out, in the temporary one that it was moved into.
+pub const GONE: &str = "gone";
+
 /// Copies a file to `to` by way of a temporary name in the same directory that depmod(8) does not
 /// take for a module, then renames it. Mode 0644. An identical file is left alone. The content is on the disk then; the
 /// new name, once the caller syncs the directory.
@@ -38,7 +41,8 @@ pub fn install(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes bytes beside the final name and renames them into place, mode 0644. A reader never sees half of them.
+/// Writes bytes beside the final name and renames them into place, mode 0644. A reader never sees half of them, nor does
+/// anybody after a power cut: it leaves the old file or the new one.
 ///
 /// # Errors
 /// When they cannot be written; the old file is then untouched.
@@ -46,10 +50,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_then(path, bytes, File::sync_all)
 }
 
-/// As [`write`], for what is only there to save time: after a power cut it may be empty.
-///
-/// # Errors
-/// As there.
 /// As [`write`], and nothing that is done afterwards is on the disk before it.
 ///
 /// # Errors
@@ -68,6 +68,10 @@ pub fn sync_parent(path: &Path) -> Result<()> {
     sync::dir(dir).map_err(|e| Error::io("write to the disk", dir, &e))
 }
 
+/// As [`write`], for what is only there to save time: after a power cut it may be empty.
+///
+/// # Errors
+/// As there.
 pub fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
     write_then(path, bytes, |_| Ok(()))
 }
@@ -151,7 +155,7 @@ pub fn delete_tree(dir: &Path, prefix: &str) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(doing(e)),
     };
-    match std::fs::rename(dir, place.path().join("gone")) {
+    match std::fs::rename(dir, place.path().join(GONE)) {
         Ok(()) => place.close().map_err(doing),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(doing(e)),

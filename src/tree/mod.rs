@@ -10,4 +10,5 @@ pub mod notes;
 pub mod recover;
 pub mod registry;
 pub mod state;
+pub mod stub;
 pub mod turn;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::steps::make_command;
 use super::{Failure, Job};
 use crate::apply::sign::Signed;
-use crate::apply::tarball::is_stub;
 use crate::kernel::toolchain::{self, Toolchain};
 use crate::kernel::{KernelConfig, enforced, has_rust_crates};
 use crate::model::error::Kind;
@@ -14,6 +13,7 @@ use crate::model::version::natural;
 use crate::observe::has_rust;
 use crate::process::{find_program, not_found};
 use crate::tree::registry;
+use crate::tree::stub::is_stub;
 
 /// The kernel's headers.
 pub(super) fn headers(job: &Job<'_>) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::source::{self, Placed, is_stub, make_stub};
+use super::source::{self, Placed, make_stub};
 use super::unpack::{Form, Unpacked};
 use crate::apply::tree;
 use crate::fs::atomic;
@@ -15,6 +15,7 @@ use crate::model::ids::{Cell, ModuleId};
 use crate::model::record::InstalledFile;
 use crate::tree::layout::Layout;
 use crate::tree::state;
+use crate::tree::stub::is_stub;
 
 /// What was done.
 #[derive(Debug, Default)]

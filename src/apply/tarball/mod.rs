@@ -12,5 +12,4 @@ mod unpack;
 
 pub use load::{Loaded, load};
 pub use pack::{Pack, Part, pack};
-pub use source::{STUB, is_stub};
 pub use unpack::{Build, Form, Unpacked, unpack};

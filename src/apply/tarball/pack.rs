@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::source::STUB;
 use super::unpack::is_private;
 use crate::archive::{BINARIES_ONLY, Format, MAIN_TREE, Member, Packer, SOURCE_TREE, Writer};
 use crate::fs::atomic::TEMPORARY;
@@ -13,6 +12,7 @@ use crate::model::ids::{Cell, ModuleId};
 use crate::process::ProcessError;
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::stub::STUB;
 
 /// What goes into an archive beside builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

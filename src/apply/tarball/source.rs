@@ -13,20 +13,7 @@ use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::ModuleId;
 use crate::tree::layout::Layout;
-
-/// A file that marks `S/m-v` as standing in for a source that nobody gave us: it and the dkms.conf of
-/// an archive of binaries are all there is. DKMS registers such an entry in a form that it then does
-/// not see itself; a directory with a dkms.conf is a source like any other to both programs, except
-/// that nothing can be built from it.
-pub const STUB: &str = ".dkms-hook-binaries-only";
-
-/// Whether a source directory only stands in for a source. One into which a package has put the real
-/// source since does not.
-pub fn is_stub(dir: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(dir) else { return false };
-    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-    names.iter().any(|name| name == STUB) && names.iter().all(|name| name == STUB || name == "dkms.conf")
-}
+use crate::tree::stub::{STUB, is_stub};
 
 /// Makes what stands in for a source out of a directory with a dkms.conf.
 pub(super) fn make_stub(conf_dir: &Path, dir: &Path) -> Result<()> {

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use super::archive;
 use super::bring::every_build;
 use super::session::{Session, shown};
-use crate::apply::tarball::{Pack, Part, is_stub};
+use crate::apply::tarball::{Pack, Part};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, ModuleId};
 use crate::tree::registry;
+use crate::tree::stub::is_stub;
 
 /// The longest list of kernels that is part of a name.
 const LONGEST_LIST: usize = 200;
