@@ -4,25 +4,36 @@
 //! Everything that was half done under its final name is the planner's to find; this is about what
 //! no plan sees.
 
+use std::fs::{File, Metadata};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::fs::atomic::TEMPORARY;
+use crate::fs::atomic::{GONE, TEMPORARY};
 use crate::fs::copy::remove_tree;
 use crate::fs::look;
-use crate::model::ids::ModuleId;
+use crate::fs::root::Root;
+use crate::model::ids::{Cell, ModuleId};
 use crate::process::PARENT_VARIABLE;
 use crate::tree::half_pair;
-use crate::tree::layout::{DIRECTIVES, LOADED, Layout, ORIGINALS, USES};
+use crate::tree::installed;
+use crate::tree::layout::{DIRECTIVES, LOADED, Layout, MAKE_LOG, ORIGINALS, USES};
 use crate::tree::registry;
+use crate::tree::state;
+use crate::tree::stub::is_stub;
 
 /// Start of such names in the module tree: ours, those of small files, of staged builds (DKMS's, too)
 /// and of a signing key.
 const TEMPORARY_IN_TREE: [&str; 4] = [TEMPORARY, ".tmp-", ".tmp_", half_pair::PREFIX];
+
+/// Start of the names of directories outside of the tree that this program works in. Nothing in them is needed later.
+pub const WORKING: &str = "dkms-hook-working-";
 
 /// Cleans up after a run that was killed while it held the lock, which the caller holds now.
 /// What cannot be removed is left: it is in nobody's way.
@@ -31,7 +42,9 @@ pub fn after(layout: &Layout, holder: u32) {
     end_processes(layout, holder);
     if let Ok(began) = std::fs::metadata(layout.state().join("lock")).and_then(|m| m.modified()) {
         remove_unfinished_builds(layout, began);
+        remove_working_directories(began);
     }
+    forget_files_that_are_gone(layout);
     remove_temporaries(layout);
 }
 
@@ -43,18 +56,82 @@ fn remove_unfinished_builds(layout: &Layout, began: SystemTime) {
     };
     for (id, _) in registry::registered(layout) {
         for cell in registry::cells(layout, &id) {
-            // One whose record cannot be looked at may be a good one.
-            let unrecorded =
-                look::exists(&layout.record(&cell)) == Ok(false) && since(&layout.built_modules(&cell));
+            // One whose record cannot be looked at may be a good one, and DKMS's have none.
+            let unrecorded = look::exists(&layout.record(&cell)) == Ok(false)
+                && since(&layout.built_modules(&cell))
+                && is_ours(&layout.cell(&cell).join("log").join(MAKE_LOG));
             if unrecorded && let Err(error) = remove_tree(&layout.cell(&cell)) {
                 log::info!("the unfinished build of {cell} could not be removed: {error}");
             }
         }
-        if since(&layout.make_log(&id)) && !has_failed(layout, &id, began) {
+        let log = layout.make_log(&id);
+        if since(&log) && is_ours(&log) && !has_failed(layout, &id, began) {
             let _ = remove_tree(&layout.build_dir(&id));
         }
         // The empty directory in whose place each of several builds saw its own.
         let _ = std::fs::remove_dir(layout.build_dir(&id));
+    }
+}
+
+/// Beginning of the first line of our logs of builds. DKMS has its own version there.
+pub const OWN_LOG: &str = "DKMS (dkms-hook-";
+
+/// True for the log of a build that this program has begun.
+fn is_ours(log: &Path) -> bool {
+    let mut begin = [0; OWN_LOG.len()];
+    let opened = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(log);
+    let read = opened.and_then(|mut file| match file.metadata()?.is_file() {
+        true => file.read_exact(&mut begin),
+        false => Err(std::io::ErrorKind::InvalidInput.into()),
+    });
+    read.is_ok() && begin == OWN_LOG.as_bytes()
+}
+
+/// What an uninstallation had deleted and not yet taken off its list; and what an installation had not put in place
+/// yet. The list says what `remove` deletes, and somebody else may put a file there.
+fn forget_files_that_are_gone(layout: &Layout) {
+    for (id, _) in registry::registered(layout) {
+        for cell in registry::cells(layout, &id) {
+            let Ok(Some(mut record)) = state::record(layout, &cell) else { continue };
+            if record.installed.is_empty() || registry::look_at_active(layout, &cell) != Ok(false) {
+                continue;
+            }
+            let active = registry::active(layout, &id.name, &cell.kernel, &cell.arch);
+            let active = active.map(|version| ModuleId { version, ..id.clone() });
+            let active = active.map(|module| state::record(layout, &Cell { module, ..cell.clone() }));
+            let taken = match active {
+                None => Vec::new(),
+                Some(Ok(record)) => record.map(|record| record.installed).unwrap_or_default(),
+                Some(Err(_)) => continue,
+            };
+            let before = record.installed.len();
+            record.installed.retain(|file| {
+                let place = layout.root.path(&file.path);
+                let is_there = look::symlink_metadata(&place).map_or(true, |meta| meta.is_some());
+                let is_taken = taken.iter().any(|other| other.path == file.path);
+                is_there && !is_taken && installed::is_still_ours(layout, &cell, file)
+            });
+            if record.installed.len() < before
+                && let Err(error) = state::save_record(layout, &cell, &record)
+            {
+                log::info!("{error}");
+            }
+        }
+    }
+}
+
+/// Directories outside of the tree that a killed run had made to look at signatures: only where there is no /proc.
+fn remove_working_directories(began: SystemTime) {
+    let own = nix::unistd::geteuid().as_raw();
+    for entry in look::read_dir(&std::env::temp_dir()) {
+        let named = entry.file_name().as_encoded_bytes().starts_with(WORKING.as_bytes());
+        let ours = |meta: &Metadata| {
+            meta.is_dir() && meta.uid() == own && meta.modified().is_ok_and(|modified| modified >= began)
+        };
+        // Another one may be in use now: whoever reads signatures takes no lock.
+        if named && entry.metadata().is_ok_and(|meta| ours(&meta)) {
+            let _ = remove_tree(&entry.path());
+        }
     }
 }
 
@@ -110,11 +187,11 @@ fn processes_of(variable: &str, tree: &Path) -> Vec<Pid> {
 
 fn remove_temporaries(layout: &Layout) {
     let root = &layout.root;
-    remove_named(&layout.tree(), 6, &TEMPORARY_IN_TREE);
+    remove_named(root, &layout.tree(), 6, &TEMPORARY_IN_TREE);
     // A note that was deleted may have left its directory.
     let _ = std::fs::remove_dir(layout.state().join("kernels"));
-    remove_named(&root.path(&layout.source_tree), 1, &[TEMPORARY]);
-    remove_named(&root.path(&layout.install_tree), usize::MAX, &[TEMPORARY]);
+    remove_named(root, &root.path(&layout.source_tree), 1, &[TEMPORARY]);
+    remove_named(root, &root.path(&layout.install_tree), usize::MAX, &[TEMPORARY]);
     // T/m/v/k and T/m/original_module/k/a, from the inside out; rmdir(2) refuses what is not empty.
     let dirs = walkdir::WalkDir::new(layout.tree()).min_depth(3).max_depth(4).contents_first(true);
     for entry in dirs.into_iter().filter_map(Result::ok).filter(|e| e.file_type().is_dir()) {
@@ -129,7 +206,7 @@ fn remove_temporaries(layout: &Layout) {
 
 /// Removes everything below `dir`, up to a depth, whose name has one of these beginnings. Failed
 /// builds are not searched: what is in them is the module's.
-fn remove_named(dir: &Path, depth: usize, beginnings: &[&str]) {
+fn remove_named(root: &Root, dir: &Path, depth: usize, beginnings: &[&str]) {
     let temporary = |name: &std::ffi::OsStr| {
         name != LOADED
             && name != DIRECTIVES
@@ -149,16 +226,24 @@ fn remove_named(dir: &Path, depth: usize, beginnings: &[&str]) {
         }
     }
     for path in found.into_iter().filter(|path| !half_pair::tells_of_a_half(path)) {
+        if let Some(stub) = stub_of_what_was_forgotten(root, &path) {
+            let _ = remove_tree(&stub);
+        }
         if let Err(error) = remove_tree(&path) {
             log::info!("{} could not be removed: {error}", path.display());
         }
     }
 }
 
+/// The directory that stood in for the source of a module version whose entry was on its way out of the tree.
+fn stub_of_what_was_forgotten(root: &Root, place: &Path) -> Option<PathBuf> {
+    let source = root.path(std::fs::read_link(place.join(GONE).join("source")).ok()?);
+    is_stub(&source).then_some(source)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::root::Root;
 
     #[test]
     fn only_unfinished_names_and_empty_kernels_go() {

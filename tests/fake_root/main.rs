@@ -49,6 +49,7 @@ mod json_schema;
 mod kernel_install;
 mod kernels;
 mod key_places;
+mod killed;
 mod limits;
 mod mktarball;
 mod own_index;

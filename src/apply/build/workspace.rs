@@ -13,6 +13,7 @@ use crate::fs::copy::{CopyError, copy_tree, remove_tree};
 use crate::fs::root::Root;
 use crate::process::{Process, QUERY_LIMIT, WORK_VARIABLE, shortage};
 use crate::tree::layout::MAKE_LOG;
+use crate::tree::recover::OWN_LOG;
 
 /// A build under way.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl Workspace {
             copy_tree(&overlay, &self.dir.join("patches")).map_err(copied)?;
         }
         let text = format!(
-            "DKMS (dkms-hook-{}) make.log for {} for kernel {} ({})\n{}\n",
+            "{OWN_LOG}{}) make.log for {} for kernel {} ({})\n{}\n",
             env!("CARGO_PKG_VERSION"),
             job.cell.module,
             job.cell.kernel,

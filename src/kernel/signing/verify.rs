@@ -3,11 +3,17 @@
 //! What the signature says of itself is read here; whether it fits key and content is computed by
 //! openssl, which the kernel's sign-file stands on, so that it knows every algorithm that can sign.
 
+use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use tempfile::TempDir;
 
 use crate::elf;
 use crate::process::{Process, QUERY_LIMIT, find_program, not_found};
+use crate::tree::recover::WORKING;
 use crate::trust::pki::{Certificate, Fault, SignedData, digest_name, digest_oid};
 
 /// What was found.
@@ -78,13 +84,9 @@ fn compute(body: &[u8], signature: &[u8], certificate: &Certificate) -> Checked 
 }
 
 fn ask_openssl(body: &[u8], signature: &[u8], certificate: &Certificate) -> std::io::Result<Checked> {
-    let dir = tempfile::Builder::new().prefix("dkms-hook-").tempdir()?;
-    let file = |name: &str, bytes: &[u8]| {
-        let path = dir.path().join(name);
-        std::fs::File::create(&path).and_then(|mut file| file.write_all(bytes)).map(|()| path)
-    };
-    let (content, signature) = (file("content", body)?, file("signature", signature)?);
-    let certificate = file("certificate", certificate.to_pem().as_bytes())?;
+    let mut files = Files::default();
+    let (content, signature) = (files.add("content", body)?, files.add("signature", signature)?);
+    let certificate = files.add("certificate", certificate.to_pem().as_bytes())?;
     // Neither the signature's own certificates nor a chain count: it is about this key alone.
     let openssl = Process::new("openssl")
         .args(["cms", "-verify", "-binary", "-nointern", "-noverify", "-inform", "DER", "-in"])
@@ -98,6 +100,37 @@ fn ask_openssl(body: &[u8], signature: &[u8], certificate: &Certificate) -> std:
         .limit(QUERY_LIMIT);
     let got = openssl.capture().map_err(|e| std::io::Error::other(e.to_string()))?;
     Ok(judge(got.status, &String::from_utf8_lossy(&got.stderr)))
+}
+
+/// Files for another program to read. They are in memory, so that nothing of them is left whatever ends this program;
+/// where there is no /proc by which others reach them, in a directory that the next run clears away after a kill.
+#[derive(Default)]
+struct Files {
+    memory: Vec<File>,
+    dir: Option<TempDir>,
+}
+
+impl Files {
+    /// The path of a new one with this content.
+    fn add(&mut self, name: &str, bytes: &[u8]) -> std::io::Result<PathBuf> {
+        if let Some((file, path)) = in_memory(name, bytes) {
+            self.memory.push(file);
+            return Ok(path);
+        }
+        let dir = match self.dir.take() {
+            Some(dir) => dir,
+            None => tempfile::Builder::new().prefix(WORKING).tempdir()?,
+        };
+        let path = self.dir.insert(dir).path().join(name);
+        File::create(&path).and_then(|mut file| file.write_all(bytes)).map(|()| path)
+    }
+}
+
+fn in_memory(name: &str, bytes: &[u8]) -> Option<(File, PathBuf)> {
+    let mut file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC).ok()?);
+    file.write_all(bytes).ok()?;
+    let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
+    path.exists().then_some((file, path))
 }
 
 /// openssl-cms(1): 0 when it is right, 4 when it is not.
