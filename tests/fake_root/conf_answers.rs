@@ -230,3 +230,25 @@ fn a_failed_build_with_a_value_that_differs_each_time_is_not_tried_again() {
     root.deb("trigger", "", "triggered").expect(0);
     assert_eq!(root.read(&log), before);
 }
+
+#[test]
+fn a_build_out_of_the_cache_asks_its_conf_no_more_than_a_plan_and_its_key_need() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    let asked = root.path("/opt/asked");
+    fs::create_dir_all(root.path("/opt")).unwrap();
+    module(&root, "p", &[&format!("echo >> '{}'", asked.display())]).register(&root);
+    let times = |command: &dyn Fn()| {
+        let _ = fs::remove_file(&asked);
+        command();
+        fs::read_to_string(&asked).unwrap_or_default().lines().count()
+    };
+    let build = || drop(root.dkms(&["build", "p/1", "-k", K]).expect(0));
+    let made = times(&build);
+    assert_eq!(built(&root), 1);
+    root.dkms(&["unbuild", "p/1", "-k", K]).expect(0);
+    let copied = times(&build);
+    assert_eq!(built(&root), 0);
+    // To find values that change by the clock takes more than a second, and is for builds that are made.
+    assert!(copied + 3 <= made, "{copied} times, and {made} times for one that is made");
+}

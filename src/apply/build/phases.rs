@@ -40,6 +40,13 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Made(Result<Box<Fresh>, Restored>);
 
+impl Made {
+    /// It came from the cache: nothing was built.
+    pub fn is_restored(&self) -> bool {
+        self.0.is_err()
+    }
+}
+
 /// One that was made just now.
 #[derive(Debug)]
 struct Fresh {

@@ -119,6 +119,10 @@ impl<'r> Building<'r> {
     /// Builds, and finishes the modules in a directory that nobody looks into. May run on any thread.
     pub(super) fn work(&mut self, prepared: Prepared, place: &Place, report: &dyn Report) -> Worked {
         let worked = phases::work(&self.job(report), prepared, place);
+        if worked.as_ref().is_ok_and(Made::is_restored) {
+            // Its key has the values of the dkms.conf: they were the same when it was built.
+            return worked;
+        }
         let observer = self.observer.with(&self.overrides);
         let steady = observer.find_unsteady(self.cell, &self.conf, self.read, &mut self.facts);
         match steady.and_then(|()| observer.conf_digest(&self.conf, &self.facts)) {

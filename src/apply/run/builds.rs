@@ -47,7 +47,8 @@ impl Executor<'_> {
             overrides: observer.overrides.clone(),
             effort: Some(built.effort),
         };
-        if observer.is_as_before(cell, &record.facts, &record.inputs, &stamp) {
+        // What the cache has was made from these inputs, whatever becomes of them now.
+        if built.from_cache || observer.is_as_before(cell, &record.facts, &record.inputs, &stamp) {
             record.stamp = stamp;
         } else if let Ok((conf, _, _, mut after, stamp)) = observer.fresh(cell, None)
             && let Ok(digest) = observer.conf_digest(&conf, &record.facts)
