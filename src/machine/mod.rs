@@ -132,7 +132,13 @@ impl Machine {
             }
             _ => None,
         };
-        Observer { asked, ..self.observer(overrides) }
+        // What goes, goes whatever its dkms.conf would say now.
+        let goes = match request {
+            Request::Bring { to, .. } => matches!(to, Goal::Uninstalled | Goal::Added),
+            Request::Remove { .. } | Request::KernelRemoved { .. } => true,
+            _ => false,
+        };
+        Observer { asked, anew: self.anew && !goes, ..self.observer(overrides) }
     }
 
     /// What would be done, and what that was decided on. Changes nothing.

@@ -76,7 +76,7 @@ impl Observer<'_> {
         let mut inputs = Arc::clone(&known.inputs);
         let mut facts = known.facts.clone();
         let mut stamp = self.whole_stamp(once, files.clone(), &facts);
-        if facts.by_shell && (self.anew || known.stamp != stamp || self.may_have_changed(known)) {
+        if facts.by_shell && (self.asks_anew(cell) || known.stamp != stamp || self.may_have_changed(known)) {
             let conf = self.conf(cell, &self.context(cell), Strictness::Other)?;
             facts = Facts { unsteady: facts.unsteady, ..facts_of(&conf) };
             let digest = self.conf_digest(&conf, &facts)?;
@@ -90,6 +90,11 @@ impl Observer<'_> {
             Arc::make_mut(&mut inputs).depends = depends;
         }
         Ok(Now::Judged { facts, inputs, stamp })
+    }
+
+    /// A command that names a module asks that one's dkms.conf, and not those of all others.
+    fn asks_anew(&self, cell: &Cell) -> bool {
+        self.anew && self.asked.is_none_or(|asked| asked.module.name == cell.module.name)
     }
 
     /// True when the last answer is why a module is not there: any run is glad to hear another one.

@@ -252,3 +252,26 @@ fn a_build_out_of_the_cache_asks_its_conf_no_more_than_a_plan_and_its_key_need()
     // To find values that change by the clock takes more than a second, and is for builds that are made.
     assert!(copied + 3 <= made, "{copied} times, and {made} times for one that is made");
 }
+
+#[test]
+fn a_command_asks_the_module_that_it_names() {
+    let root = FakeRoot::new().without_cache();
+    ToyKernel::new(K).install(&root);
+    let asked = |name: &str| root.path(format!("/opt/asked-{name}"));
+    fs::create_dir_all(root.path("/opt")).unwrap();
+    for name in ["p", "q"] {
+        module(&root, name, &[&format!("echo >> '{}'", asked(name).display())]).register(&root);
+    }
+    root.hook(&["--kernel", K]).expect(0);
+    // What is asked is forgotten, and a conf that is not read leaves no file.
+    let after = |words: &[&str]| {
+        ["p", "q"].iter().for_each(|name| drop(fs::remove_file(asked(name))));
+        root.dkms(words).expect(0);
+        ["p", "q"].map(|name| asked(name).exists())
+    };
+    assert_eq!(after(&["build", "p/1", "-k", K, "--force"]), [true, false]);
+    assert_eq!(after(&["install", "p/1", "-k", K, "--force"]), [true, false]);
+    assert_eq!(after(&["uninstall", "p/1", "-k", K])[1], false);
+    assert_eq!(after(&["autoinstall", "-k", K]), [true, true]);
+    assert_eq!(after(&["remove", "p/1", "-k", K])[1], false);
+}
