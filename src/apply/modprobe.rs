@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::fs::regular;
 use crate::model::settings::Limit;
 use crate::process::{Output, Process, ProcessError};
 use crate::progress::Report;
@@ -45,7 +46,7 @@ fn aliases(layout: &Layout) -> BTreeSet<String> {
         .into_iter()
         .flatten()
         .filter(|entry| entry.file_name() == "modalias" && entry.file_type().is_file())
-        .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
+        .filter_map(|entry| regular::read_to_string(entry.path()).ok())
         .map(|text| text.trim_end().to_owned())
         .filter(|text| !text.is_empty())
         .collect()

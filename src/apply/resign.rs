@@ -12,6 +12,7 @@ use crate::apply::sign::Signer;
 use crate::conf::model::Context;
 use crate::elf::{Compression, without_signature};
 use crate::fs::look::read_dir;
+use crate::fs::regular;
 use crate::kernel::{KernelFiles, recipe};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
@@ -127,14 +128,14 @@ impl Resigning<'_> {
     fn sign(&self, signer: &Signer, path: &Path, kind: Compression) -> Result<bool> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let io = |e: std::io::Error| self.failed(&format!("{name}: {e}"));
-        let bytes = std::fs::read(path).and_then(|bytes| kind.unpack(bytes)).map_err(io)?;
+        let bytes = regular::read_module(path).and_then(|bytes| kind.unpack(bytes)).map_err(io)?;
         if signer.check(&bytes).is_ours() {
             return Ok(false);
         }
         let stem = name.strip_suffix(kind.suffix()).unwrap_or(&name);
         let plain = path.with_file_name(format!("{stem}.ko"));
         let unsigned = without_signature(&bytes);
-        std::fs::write(&plain, unsigned).map_err(io)?;
+        regular::write(&plain, unsigned).map_err(io)?;
         std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).map_err(io)?;
         self.report.line(&format!("Signing module {stem}.ko"));
         let _asking = signer.asks().then(|| Aside::begin(self.report));

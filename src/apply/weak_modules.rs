@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::elf;
 use crate::elf::module_stem;
 use crate::fs::atomic;
+use crate::fs::regular;
 use crate::kernel;
 use crate::kernel::Symvers;
 use crate::model::error::Result;
@@ -227,7 +228,9 @@ fn links(dir: &Path, kernel: &KernelRelease) -> Vec<Link> {
 /// Whether a kernel with these symbols (unknown when `None`) takes a module that was built for another.
 fn fit(module: &Path, symbols: Option<&Symvers>) -> Fit {
     let kind = elf::Compression::of(module).unwrap_or(elf::Compression::None);
-    let Ok(bytes) = std::fs::read(module).and_then(|bytes| kind.unpack(bytes)) else { return Fit::Fits };
+    let Ok(bytes) = regular::read_module(module).and_then(|bytes| kind.unpack(bytes)) else {
+        return Fit::Fits;
+    };
     match (elf::imported_versions(&bytes), symbols) {
         (Ok(None), _) => {
             Fit::Not("it has no symbol versions, so only the kernel that it was built for can load it".into())

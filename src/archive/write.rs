@@ -1,6 +1,5 @@
 //! Writing an archive: the same tree gives the same bytes.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use tar::{EntryType, Header};
 
 use super::format::Packer;
+use crate::fs::regular;
 
 /// What became of one entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Writer {
     /// # Errors
     /// When it cannot be read or written, or becomes shorter meanwhile.
     pub fn file(&mut self, name: &Path, from: &Path) -> io::Result<()> {
-        let file = File::open(from)?;
+        let file = regular::open(from)?;
         let meta = file.metadata()?;
         // Exactly as many bytes as the header announces, whatever happens to the file.
         let exact = Exact { inner: file, left: meta.len() };

@@ -7,6 +7,7 @@ use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use crate::fs::look::{self, Seen, mtime, read_dir};
+use crate::fs::regular;
 use crate::kernel;
 use crate::model::blind::{Blind, Cause};
 use crate::model::ids::KernelRelease;
@@ -16,6 +17,9 @@ use crate::tree::layout::Layout;
 /// Where boot partitions are mounted (uapi-group.org, Boot Loader Specification; systemd's
 /// kernel-install looks there, too).
 const PLACES: [&str; 3] = ["/boot", "/efi", "/boot/efi"];
+
+/// The largest image of a kernel that is read, in bytes: one with an initramfs in it has some hundred MiB.
+const LARGEST_KERNEL: u64 = 1 << 30;
 
 /// How an initramfs is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,7 +144,7 @@ pub fn loaders(layout: &Layout) -> Vec<PathBuf> {
 pub fn flavour(layout: &Layout, release: &KernelRelease) -> Option<String> {
     let mut flavours = read_dir(&layout.root.path("/usr/share/kernel"));
     flavours.find_map(|entry| {
-        let text = std::fs::read_to_string(entry.path().join("kernel.release")).ok()?;
+        let text = regular::read_to_string(&entry.path().join("kernel.release")).ok()?;
         (text.trim() == release.as_str()).then(|| entry.file_name().into_string().ok()).flatten()
     })
 }
@@ -148,7 +152,7 @@ pub fn flavour(layout: &Layout, release: &KernelRelease) -> Option<String> {
 /// The name of the package that a kernel of Arch's comes from, which is what its files in `/boot` are
 /// called by (`/usr/lib/modules/R/pkgbase`).
 pub fn package_base(layout: &Layout, release: &KernelRelease) -> Option<String> {
-    let text = std::fs::read_to_string(layout.kernel(release).join("pkgbase")).ok()?;
+    let text = regular::read_to_string(&layout.kernel(release).join("pkgbase")).ok()?;
     let name = text.lines().next()?.trim();
     let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
     (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
@@ -166,8 +170,10 @@ pub fn boots_by_package(layout: &Layout, release: &KernelRelease) -> Option<Stri
     if others.is_empty() {
         return Some(base);
     }
-    let image = |release: &KernelRelease| std::fs::read(layout.kernel(release).join("vmlinuz")).ok();
-    let booted = std::fs::read(layout.root.path(format!("/boot/vmlinuz-{base}"))).ok();
+    let image = |release: &KernelRelease| {
+        regular::read_up_to(&layout.kernel(release).join("vmlinuz"), LARGEST_KERNEL).ok()
+    };
+    let booted = regular::read_up_to(&layout.root.path(format!("/boot/vmlinuz-{base}")), LARGEST_KERNEL).ok();
     if booted.is_some() && booted == image(release) {
         return Some(base);
     }
@@ -182,7 +188,7 @@ pub fn boots_by_package(layout: &Layout, release: &KernelRelease) -> Option<Stri
 fn of_package(layout: &Layout, release: &KernelRelease) -> Vec<PathBuf> {
     let Some(base) = boots_by_package(layout, release) else { return Vec::new() };
     let preset = layout.root.path(format!("/etc/mkinitcpio.d/{base}.preset"));
-    let mut named = std::fs::read_to_string(preset).map(|text| of_preset(&text)).unwrap_or_default();
+    let mut named = regular::read_to_string(&preset).map(|text| of_preset(&text)).unwrap_or_default();
     if named.is_empty() {
         named.push(format!("/boot/initramfs-{base}.img").into());
     }

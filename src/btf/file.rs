@@ -8,6 +8,7 @@ use object::{Object, ObjectSection, ReadCache};
 
 use super::table::Btf;
 use crate::elf::{Compression, without_signature};
+use crate::fs::regular;
 
 /// The section.
 const SECTION: &str = ".BTF";
@@ -23,7 +24,7 @@ const LARGEST: u64 = 256 << 20;
 /// # Errors
 /// When it cannot be read, has no types, or they are damaged.
 pub fn read(path: &Path) -> Result<Btf, Error> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = regular::open(path)?;
     let mut magic = [0; 4];
     file.read_exact(&mut magic)?;
     file.rewind()?;
@@ -83,7 +84,7 @@ fn section<'a>(
 }
 
 fn unpacked(path: &Path) -> Result<Vec<u8>, Error> {
-    Compression::of(path).unwrap_or(Compression::None).unpack(std::fs::read(path)?)
+    Compression::of(path).unwrap_or(Compression::None).unpack(regular::read_module(path)?)
 }
 
 fn other(why: impl ToString) -> Error {

@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use walkdir::WalkDir;
 
 use crate::fs::copy::remove_tree;
+use crate::fs::regular;
 use crate::model::ids::Cell;
 use crate::tree::layout::Layout;
 
@@ -65,7 +66,7 @@ impl Cache {
         }
         match entry::read(&dir, to) {
             Ok(entry) => {
-                let used = fs::File::options().append(true).open(dir.join(DESCRIPTION));
+                let used = regular::open(&dir.join(DESCRIPTION));
                 // What cannot be marked as used goes sooner.
                 let _ = used.and_then(|file| file.set_modified(SystemTime::now()));
                 Some(entry)

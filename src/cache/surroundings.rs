@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use crate::fs::regular;
 use crate::fs::stamp;
 use crate::model::inputs::{Hasher, Inputs};
 use crate::model::settings::Settings;
@@ -120,7 +121,7 @@ pub fn surroundings(
         hash.part(value.as_bytes());
     }
     let file = settings.build_environment.as_deref().map(|file| layout.root.path(file));
-    hash.part(file.and_then(|file| std::fs::read(file).ok()).unwrap_or_default());
+    hash.part(file.and_then(|file| regular::read(&file).ok()).unwrap_or_default());
     for options in [&settings.compress_gzip_opts, &settings.compress_xz_opts, &settings.compress_zstd_opts] {
         hash.part(options.as_deref().unwrap_or("-"));
     }

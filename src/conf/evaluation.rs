@@ -11,6 +11,7 @@ use super::question::Places;
 use super::question::{Bytes, NeedsShell};
 pub use super::question::{Place, Question, Source};
 use super::shell;
+use crate::fs::regular;
 use crate::fs::root::Root;
 
 /// Values by name and index, as `Conf.values` has them.
@@ -36,14 +37,10 @@ pub struct Answer {
 pub fn open(root: &Root, files: &[&Path]) -> Result<Vec<Source>, ConfError> {
     const LARGEST: u64 = 4 << 20;
     let read = |path: &Path| -> Result<Vec<u8>, String> {
-        let meta = std::fs::metadata(path).map_err(|e| e.to_string())?;
-        if !meta.is_file() {
-            return Err("it is not a regular file".to_owned());
-        }
-        if meta.len() > LARGEST {
-            return Err("it is larger than 4 MiB, too large for a conf file".to_owned());
-        }
-        std::fs::read(path).map_err(|e| e.to_string())
+        regular::read_up_to(path, LARGEST).map_err(|e| match e.kind() {
+            std::io::ErrorKind::FileTooLarge => format!("{e}, too large for a conf file"),
+            _ => e.to_string(),
+        })
     };
     files
         .iter()

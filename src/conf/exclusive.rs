@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ere;
 use super::model::{Context, own_config};
 use super::values::{Directives, written};
+use crate::fs::regular;
 use crate::model::version;
 
 /// The constraints of one conf against one kernel.
@@ -88,7 +89,7 @@ fn enabled(ctx: &Context) -> Option<BTreeSet<String>> {
     if !ctx.kernel_config.exists() {
         return None;
     }
-    let text = match std::fs::read(&ctx.kernel_config) {
+    let text = match regular::read(&ctx.kernel_config) {
         Ok(text) => text,
         Err(err) => {
             log::warn!("cannot read {}: {err}", ctx.kernel_config.display());
@@ -100,7 +101,7 @@ fn enabled(ctx: &Context) -> Option<BTreeSet<String>> {
     // A person may give a part of one.
     let mut all = match own == ctx.kernel_config {
         true => BTreeMap::new(),
-        false => options(&String::from_utf8_lossy(&std::fs::read(own).unwrap_or_default())),
+        false => options(&String::from_utf8_lossy(&regular::read(&own).unwrap_or_default())),
     };
     all.extend(given);
     Some(all.into_iter().filter(|(_, enabled)| *enabled).map(|(option, _)| option).collect())

@@ -12,6 +12,7 @@ use super::module::Said;
 use super::odd::{Odd, odd};
 use super::search::{Candidate, Stamp};
 use crate::elf::Compression;
+use crate::fs::regular;
 
 /// Reads what these module files below a kernel's directory say, in their order.
 pub(super) fn all(dir: &Path, files: &[&Candidate], kmod: Kmod) -> Vec<Result<Said, Odd>> {
@@ -66,7 +67,7 @@ fn one(dir: &Path, file: &Candidate, kmod: Kmod, buffers: &mut Buffers) -> Resul
     packed.clear();
     unpacked.clear();
     let _alone = (file.stamp.size > MUCH).then(|| LARGE.lock());
-    let mut opened = std::fs::File::open(&path).map_err(doing)?;
+    let mut opened = regular::open(&path).map_err(doing)?;
     packed.reserve_exact(usize::try_from(file.stamp.size).unwrap_or_default().saturating_add(1));
     opened.read_to_end(packed).map_err(doing)?;
     if Stamp::of(&opened.metadata().map_err(doing)?) != file.stamp {

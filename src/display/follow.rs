@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::fs::regular;
 use crate::progress::Made;
 
 /// Clocks of file systems are this coarse.
@@ -47,7 +48,7 @@ impl Follower {
         if let Ok(meta) = std::fs::metadata(&self.path)
             && self.open.as_ref().is_none_or(|(_, inode)| *inode != meta.ino())
             && meta.modified().is_ok_and(|modified| modified >= self.since)
-            && let Ok(file) = File::open(&self.path)
+            && let Ok(file) = regular::open_itself(&self.path)
         {
             let inode = file.metadata().map_or(meta.ino(), |meta| meta.ino());
             (self.open, self.made) = (Some((file, inode)), Made::default());

@@ -7,6 +7,7 @@ use object::{Object, ObjectSymbol};
 
 use super::modinfo::ModInfoError;
 use super::{Compression, imported_versions, modinfo_of_bytes, without_signature};
+use crate::fs::regular;
 
 /// What a module needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Imports {
 /// As [`super::modinfo`].
 pub fn imports(path: &Path) -> Result<Imports, ModInfoError> {
     let unreadable = |source| ModInfoError::Unreadable { path: path.to_path_buf(), source };
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = regular::read_module(path).map_err(unreadable)?;
     let bytes = Compression::of(path).unwrap_or(Compression::None).unpack(bytes).map_err(unreadable)?;
     of_bytes(&bytes).map_err(|why| ModInfoError::NotAModule { path: path.to_path_buf(), why })
 }

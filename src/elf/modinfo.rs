@@ -6,6 +6,7 @@ use object::{Object, ObjectSection};
 
 use super::Compression;
 use super::signature::{has_signature, without_signature};
+use crate::fs::regular;
 
 /// What modinfo(8) would print of a module. A field that the module does not have is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub enum ModInfoError {
 /// When the file cannot be read or unpacked, or is no ELF file with a `.modinfo` section.
 pub fn modinfo(path: &Path) -> Result<ModInfo, ModInfoError> {
     let unreadable = |source| ModInfoError::Unreadable { path: path.to_path_buf(), source };
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = regular::read_module(path).map_err(unreadable)?;
     let bytes = Compression::of(path).unwrap_or(Compression::None).unpack(bytes).map_err(unreadable)?;
     let path = path.to_path_buf();
     modinfo_of_bytes(&bytes).map_err(|why| match bytes.starts_with(b"\x7fELF") {

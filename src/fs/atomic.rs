@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::fs::regular;
 use crate::fs::same::same_content;
 use crate::fs::sync;
 use crate::model::error::{Error, Result};
@@ -28,7 +29,7 @@ pub fn install(from: &Path, to: &Path) -> Result<()> {
     let dir = to.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, &e))?;
     let doing = |e: std::io::Error| Error::io("write", to, &e);
-    let mut source = File::open(from).map_err(|e| Error::io("read", from, &e))?;
+    let mut source = regular::open(from).map_err(|e| Error::io("read", from, &e))?;
     let mut temporary = tempfile::Builder::new()
         .prefix(TEMPORARY)
         .suffix(".tmp")

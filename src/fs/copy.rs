@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::fs::regular;
+
 /// What could not be copied.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {path}: {source}")]
@@ -63,7 +65,7 @@ fn copy_link(source: &Path, target: &Path) -> Result<(), CopyError> {
 
 /// Copies one file with its mode and time. Shares the blocks where the file system can.
 pub fn copy_file(source: &Path, target: &Path) -> Result<(), CopyError> {
-    let mut input = File::open(source).map_err(reading(source))?;
+    let mut input = regular::open_itself(source).map_err(reading(source))?;
     let meta = input.metadata().map_err(reading(source))?;
     remove_existing(target)?;
     let mut output = File::create_new(target).map_err(writing(target))?;

@@ -1,18 +1,19 @@
 //! SHA-256 of files, in hex.
 
 use std::fmt::Write;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use crate::fs::regular;
 
 /// SHA-256 of a file's content, in lower-case hex.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn file_digest(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = regular::open(path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     loop {

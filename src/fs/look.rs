@@ -5,19 +5,15 @@
 //! on who asks: see [`parent_is_there`].
 
 use std::fs::{DirEntry, Metadata};
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-
+use crate::fs::regular;
 use crate::model::blind::{Blind, Cause};
 
 /// What was looked at; `Ok(None)` when it is not there.
 pub type Seen<T> = Result<Option<T>, Blind>;
-
-/// No file that this program reads whole is larger than this.
-const LARGEST: u64 = 64 << 20;
 
 fn seen<T>(path: &Path, result: std::io::Result<T>) -> Seen<T> {
     match result {
@@ -97,44 +93,10 @@ pub fn entries(dir: &Path) -> Seen<Vec<DirEntry>> {
 /// # Errors
 /// When it could not be read. What is no regular file is not opened for reading: a pipe would never end.
 pub fn read(path: &Path) -> Seen<Vec<u8>> {
-    let mut options = std::fs::File::options();
-    let Some(file) = seen(path, options.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path))? else {
-        return Ok(None);
-    };
-    let meta = file.metadata().map_err(|error| Blind::os(path, &error))?;
-    if !meta.is_file() {
-        return Err(Blind::new(path, Cause::NotAFile));
+    match regular::read(path) {
+        Err(error) if regular::is_not_regular(&error) => Err(Blind::new(path, Cause::NotAFile)),
+        other => seen(path, other),
     }
-    if meta.len() > LARGEST {
-        return Err(Blind::new(path, Cause::Damaged("it is larger than 64 MiB".to_owned())));
-    }
-    content(file, meta.len()).map(Some).map_err(|error| Blind::os(path, &error))
-}
-
-/// The content of a regular file that had this length a moment ago.
-fn content(mut file: std::fs::File, length: u64) -> std::io::Result<Vec<u8>> {
-    let length = usize::try_from(length).unwrap_or_default();
-    // One byte more: that there is none says that it was all, and no other call need ask.
-    let mut bytes = vec![0; length + 1];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read(&mut bytes[filled..]) {
-            Ok(0) => break,
-            Ok(read) if read < bytes.len() - filled && filled + read == length => {
-                filled += read;
-                break;
-            }
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let grew = filled > length;
-    bytes.truncate(filled);
-    if grew {
-        file.take(LARGEST).read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }
 
 /// Modification time in nanoseconds since the epoch.

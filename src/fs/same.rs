@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use crate::fs::regular;
+
 /// True when both paths are there and lead to the same file or directory.
 pub fn same_place(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
@@ -15,7 +17,7 @@ pub fn same_content(a: &Path, b: &Path) -> bool {
     if ma.len() != mb.len() {
         return false;
     }
-    let (Ok(mut fa), Ok(mut fb)) = (std::fs::File::open(a), std::fs::File::open(b)) else { return false };
+    let (Ok(mut fa), Ok(mut fb)) = (regular::open_itself(a), regular::open_itself(b)) else { return false };
     let (mut ba, mut bb) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         let Ok(na) = fa.read(&mut ba) else { return false };

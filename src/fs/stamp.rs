@@ -5,12 +5,12 @@
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::fs::directories::Directories;
+use crate::fs::regular;
 use crate::model::error::{Error, Result};
 use crate::model::inputs::Hasher;
 
@@ -132,11 +132,7 @@ pub fn content_tree(dir: &Path) -> Result<String> {
 /// # Errors
 /// When it cannot be read.
 pub fn content(hash: &mut Hasher, path: &Path) -> Result<()> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|mut f| f.read_to_end(&mut bytes))
-        .map_err(|e| Error::io("read", path, &e))?;
-    hash.part(bytes);
+    hash.part(regular::read_module(path).map_err(|e| Error::io("read", path, &e))?);
     Ok(())
 }
 

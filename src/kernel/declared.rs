@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::fs::regular;
 use crate::model::inputs::Hasher;
 
 /// The headers that the objects of a build were compiled with, without those of its own directory. Kbuild leaves a
@@ -20,7 +21,7 @@ pub fn included(build: &Path, seen: &Path, headers: &Path) -> BTreeSet<PathBuf> 
     });
     let mut names = BTreeSet::new();
     for list in lists {
-        let text = std::fs::read(list.path()).unwrap_or_default();
+        let text = regular::read_itself(list.path()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines = text.lines().map(|line| line.trim_end_matches('\\').trim());
         names.extend(lines.filter(|line| line.ends_with(".h") && !line.contains(' ')).map(str::to_owned));
@@ -78,7 +79,7 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
 /// When it cannot be read.
 pub fn text_digest(path: &Path) -> io::Result<String> {
     let mut hash = Hasher::new();
-    hash.part(std::fs::read(path)?);
+    hash.part(regular::read(path)?);
     Ok(hash.finish())
 }
 

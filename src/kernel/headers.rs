@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::fs::regular;
 use crate::fs::{look, stamp};
 use crate::model::error::Result;
 use crate::model::inputs::{Hasher, Headers};
@@ -51,7 +52,7 @@ pub fn identity(dir: &Path) -> Result<Headers> {
 /// The text of `#define UTS_VERSION "…"`.
 fn uts_version(dir: &Path) -> Option<String> {
     ["include/generated/utsversion.h", "include/generated/compile.h"].iter().find_map(|file| {
-        let text = std::fs::read_to_string(dir.join(file)).ok()?;
+        let text = regular::read_to_string(&dir.join(file)).ok()?;
         let line = text.lines().find(|l| l.contains("define") && l.contains("UTS_VERSION"))?;
         Some(line.split('"').nth(1)?.to_owned())
     })

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use crate::conf::model::own_config;
+use crate::fs::regular;
 
 /// The settings that are kept; the file has some ten thousand.
 const KEPT: [&str; 20] = [
@@ -74,7 +75,7 @@ impl KernelConfig {
         {
             return Ok(Arc::clone(config));
         }
-        let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
+        let text = String::from_utf8_lossy(&regular::read(path)?).into_owned();
         let config = Arc::new(Self::parse(&text));
         read.insert(path.to_path_buf(), (stamp, Arc::clone(&config)));
         Ok(config)

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::elf::{Compression, Imports};
+use crate::fs::regular;
 use crate::model::fit::SymbolChange;
 use crate::model::ids::KernelRelease;
 use crate::model::uses::Export;
@@ -122,7 +123,7 @@ fn text(path: &Path) -> std::io::Result<String> {
         Some("zst") => Compression::Zstd,
         _ => Compression::None,
     };
-    Ok(String::from_utf8_lossy(&kind.unpack(std::fs::read(path)?)?).into_owned())
+    Ok(String::from_utf8_lossy(&kind.unpack(regular::read(path)?)?).into_owned())
 }
 
 /// Where the symbols of a kernel may be listed, best first.

@@ -9,6 +9,7 @@ use object::{Object, ObjectSection};
 
 use super::kernel_config::KernelConfig;
 use crate::conf::model::Context;
+use crate::fs::regular;
 use crate::process::{Process, QUERY_LIMIT, find_program, not_found};
 
 static VERSIONS: LazyLock<Mutex<HashMap<PathBuf, String>>> = LazyLock::new(Mutex::default);
@@ -161,7 +162,7 @@ fn kernel_variables_cc(headers: &Path) -> Option<String> {
     let text = "ifneq ($(origin CC),default)\n$(info $(CC))\nendif\nnone: ;\n";
     let dir = tempfile::tempdir().ok()?;
     let makefile = dir.path().join("Makefile");
-    std::fs::write(&makefile, text).ok()?;
+    regular::write(&makefile, text.as_bytes()).ok()?;
     // One after the other: `include` would take a path with a blank in it for two.
     let make = Process::new("make").arg("-s").arg("-f").arg(&file).arg("-f").arg(&makefile);
     let got = make.arg("none").limit(QUERY_LIMIT).capture().ok()?;
@@ -172,7 +173,7 @@ fn kernel_variables_cc(headers: &Path) -> Option<String> {
 /// A vmlinux beside the headers names its compilers in `.comment`; without one, the configuration
 /// decides.
 fn needs_llvm(headers: &Path, clang: bool) -> bool {
-    let Ok(file) = std::fs::File::open(headers.join("vmlinux")) else { return clang };
+    let Ok(file) = regular::open(&headers.join("vmlinux")) else { return clang };
     let cache = object::ReadCache::new(file);
     let Ok(elf) = object::File::parse(&cache) else { return clang };
     let comment = elf.section_by_name(".comment").and_then(|s| s.data().ok().map(<[u8]>::to_vec));

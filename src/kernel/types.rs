@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::btf::{self, Btf, KernelTypes};
+use crate::fs::regular;
 use crate::model::inputs::Hasher;
 use crate::process::{Process, QUERY_LIMIT, find_program};
 
@@ -49,7 +50,7 @@ pub fn kernel_types(headers: &Path, modules: &Path) -> io::Result<Arc<KernelType
 /// # Errors
 /// When the file cannot be read.
 pub fn configuration(file: &Path) -> io::Result<String> {
-    let text = String::from_utf8_lossy(&std::fs::read(file)?).into_owned();
+    let text = String::from_utf8_lossy(&regular::read(file)?).into_owned();
     let setting = |line: &&str| {
         line.split_once('=')
             .is_some_and(|(name, _)| name.starts_with("CONFIG_") && !NO_SETTINGS.contains(&name))

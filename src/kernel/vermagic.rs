@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::KernelConfig;
+use crate::fs::regular;
 use crate::model::fit::Misfit;
 
 /// Words of a vermagic with the settings that put them there, any of which does.
@@ -35,7 +36,7 @@ pub fn contradiction(vermagic: &str, config: &KernelConfig, headers: &Path) -> O
     let seed = words.iter().find_map(|word| word.strip_prefix("RANDSTRUCT_"))?;
     let known = SEEDS
         .iter()
-        .any(|file| std::fs::read_to_string(headers.join(file)).is_ok_and(|text| text.contains(seed)));
+        .any(|file| regular::read_to_string(&headers.join(file)).is_ok_and(|text| text.contains(seed)));
     (!known).then(|| Misfit::Vermagic { word: format!("RANDSTRUCT_{seed}"), missing: false })
 }
 

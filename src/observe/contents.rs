@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::boot;
 use crate::elf::module_stem;
+use crate::fs::regular;
 use crate::model::ids::KernelRelease;
 use crate::model::system::Contents;
 use crate::process::{Process, QUERY_LIMIT, find_program};
@@ -44,7 +45,7 @@ fn wanted(layout: &Layout) -> BTreeSet<String> {
         WISHES.iter().flat_map(|place| walkdir::WalkDir::new(layout.root.path(place)).follow_links(true));
     let mut found = BTreeSet::new();
     for entry in files.flatten().filter(|e| e.file_type().is_file()) {
-        let text = std::fs::read(entry.path()).unwrap_or_default();
+        let text = regular::read(entry.path()).unwrap_or_default();
         found.extend(words(&String::from_utf8_lossy(&text)));
     }
     found

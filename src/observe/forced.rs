@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::fs::regular;
 use crate::model::ids::ModuleName;
 use crate::tree::layout::Layout;
 
@@ -19,7 +20,7 @@ impl Forced {
     /// Reads the lists.
     pub fn of(layout: &Layout) -> Self {
         let files = crate::fs::look::read_dir(&layout.root.path(LISTS));
-        let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+        let texts = files.filter_map(|file| regular::read_to_string(&file.path()).ok());
         Self(texts.flat_map(|t| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect())
     }
 

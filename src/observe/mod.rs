@@ -13,6 +13,7 @@ use crate::conf::model::{Conf, ConfError, Context, own_config};
 use crate::conf::{self, Strictness};
 use crate::elf;
 use crate::fs::directories::{self, Directories, Listing, Memory};
+use crate::fs::regular;
 use crate::fs::{look, stamp};
 use crate::kernel::headers;
 use crate::kernel::{self, KernelFiles, Releases};
@@ -493,7 +494,7 @@ fn compiler(context: &Context) -> String {
 pub fn has_rust(dir: &Path) -> bool {
     let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
     let mut rust = entries.filter(|entry| entry.path().extension().is_some_and(|ext| ext == "rs"));
-    rust.any(|entry| std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("kernel::prelude")))
+    rust.any(|entry| regular::read_to_string(entry.path()).is_ok_and(|text| text.contains("kernel::prelude")))
 }
 
 fn no_source() -> Error {

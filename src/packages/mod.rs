@@ -9,11 +9,11 @@
 //! A package manager has checked most packages before anybody asks us, but not those that a person
 //! names, so nothing in them is trusted: sizes have limits, and damage is an error.
 
-use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use crate::archive::UnpackError;
+use crate::fs::regular;
 
 mod brings;
 mod deb;
@@ -86,11 +86,10 @@ impl Package {
     /// # Errors
     /// See [`ReadError`].
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        // To open a pipe would be to wait for whoever writes to it.
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(ReadError::NotAPackage);
-        }
-        let mut file = File::open(path)?;
+        let mut file = match regular::open(path) {
+            Err(error) if regular::is_not_regular(&error) => return Err(ReadError::NotAPackage),
+            other => other?,
+        };
         let mut head = Vec::new();
         Read::by_ref(&mut file).take(8).read_to_end(&mut head)?;
         file.rewind()?;

@@ -1,11 +1,11 @@
 //! A child whose output goes into a log, in the form that DKMS's logs have.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
 use super::{Output, Process, ProcessError};
+use crate::fs::regular;
 
 impl Process {
     /// Runs it and appends a block to a log, in the form that DKMS's logs have: a heading, the
@@ -15,7 +15,7 @@ impl Process {
     /// When it cannot be started or the log cannot be written.
     pub fn run_logged(&self, heading: &str, log: &Path) -> Result<i32, ProcessError> {
         let wrote = |source| ProcessError::Log { path: log.to_path_buf(), source };
-        let mut file = File::options().append(true).create(true).open(log).map_err(wrote)?;
+        let mut file = regular::append(log, 0o644).map_err(wrote)?;
         write!(file, "\n{heading}\n# command: {}\n", self.text()).map_err(wrote)?;
         let begin = Instant::now();
         let result = self.run(Output::File(&file));

@@ -14,6 +14,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fs::regular;
 use crate::model::settings::Limit;
 
 pub mod ancestors;
@@ -408,10 +409,12 @@ impl Process {
         match (&self.input, &self.stdin) {
             (None, None) => command.stdin(Stdio::null()),
             (Some(text), _) => command.stdin(with_text(text).map_err(|source| self.failed(source))?),
-            (None, Some(path)) => command.stdin(File::open(path).map_err(|source| ProcessError::Failed {
-                program: self.program.clone(),
-                source: io::Error::new(source.kind(), format!("{}: {source}", path.display())),
-            })?),
+            (None, Some(path)) => {
+                command.stdin(regular::open(path).map_err(|source| ProcessError::Failed {
+                    program: self.program.clone(),
+                    source: io::Error::new(source.kind(), format!("{}: {source}", path.display())),
+                })?)
+            }
         };
         group::end_with_us(&mut command);
         Ok(command)

@@ -10,9 +10,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+use crate::fs::regular;
 use crate::model::ids::ModuleId;
 use crate::process::WORK_VARIABLE;
 use crate::tree::layout::Layout;
@@ -44,7 +44,7 @@ impl Turn {
     /// When the file cannot be made or locked.
     pub fn begin(layout: &Layout) -> io::Result<Self> {
         let path = place(layout);
-        let file = File::options().create(true).append(true).mode(0o600).open(&path)?;
+        let file = regular::append(&path, 0o600)?;
         file.lock()?;
         file.set_len(0)?;
         Ok(Self { path, file, listed: Some(String::new()) })
@@ -97,7 +97,7 @@ impl Drop for Turn {
 /// Waits for the turn of a call by a build of a run; `None` where there is none to wait for.
 pub fn of_a_guest(layout: &Layout) -> Option<Guest> {
     std::env::var_os(WORK_VARIABLE)?;
-    let file = File::options().append(true).open(place(layout)).ok()?;
+    let file = regular::append_to(&place(layout)).ok()?;
     file.lock().ok()?;
     // The run is to see that somebody was here.
     let _ = io::Write::write_all(&mut &file, b"\n");
@@ -106,7 +106,7 @@ pub fn of_a_guest(layout: &Layout) -> Option<Guest> {
 
 /// Whether the run under whose lock this process works is building a module version just now.
 pub fn is_being_built(layout: &Layout, module: &ModuleId) -> bool {
-    let listed = std::fs::read_to_string(place(layout)).unwrap_or_default();
+    let listed = regular::read_to_string(&place(layout)).unwrap_or_default();
     listed.lines().any(|line| line == module.to_string())
 }
 

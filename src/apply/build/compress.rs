@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::elf::Compression;
+use crate::fs::regular;
 use crate::fs::workbench::Workbench;
 use crate::model::settings::Settings;
 use crate::process::{Output, Process};
@@ -63,7 +64,7 @@ pub fn pack_file(
         Compression::Zstd => ("zstd", &settings.compress_zstd_opts),
     };
     let packed = plain.with_extension(kind.suffix().trim_start_matches('.'));
-    let bytes = std::fs::read(plain)?;
+    let bytes = regular::read_module(plain)?;
     if let Some(options) = &**options {
         let run = Process::new(program).args(options.split_whitespace()).arg("-f");
         match pack_by_program(run.within(*settings.limits.tool), plain, &packed, kind, &bytes)? {
@@ -74,7 +75,7 @@ pub fn pack_file(
             Some(warning) => warnings.push(warning),
         }
     }
-    std::fs::write(&packed, pack(kind, &bytes)?)?;
+    regular::write(&packed, &pack(kind, &bytes)?)?;
     std::fs::remove_file(plain)?;
     Ok(packed)
 }
@@ -92,7 +93,7 @@ fn pack_by_program(
     let run = run.arg(bench.fill()?);
     let made = bench.place(packed.file_name().unwrap_or_default());
     Ok(match run.run(Output::Null) {
-        Ok(0) => match std::fs::read(&made).and_then(|made| kind.unpack(made)) {
+        Ok(0) => match regular::read_module(&made).and_then(|made| kind.unpack(made)) {
             Ok(unpacked) if unpacked == bytes => {
                 bench.take(&made, packed)?;
                 None

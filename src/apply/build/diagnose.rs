@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::memory;
+use crate::fs::regular;
 
 /// How many lines a summary shows.
 const SHOWN: usize = 6;
@@ -24,7 +25,7 @@ pub struct Diagnosis {
 /// Reads a log. One that cannot be read gives no findings. `kernel_killed`: whether the kernel has killed something
 /// for want of memory since, if that is known.
 pub fn diagnose(log: &Path, build_dir: &Path, status: i32, kernel_killed: Option<bool>) -> Diagnosis {
-    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = regular::read_itself(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = text.unwrap_or_default();
     let mut found = findings(&text, &build_dir.to_string_lossy());
     found.out_of_memory = memory::was_short(status, last_command(&text), kernel_killed);
@@ -39,14 +40,14 @@ pub fn diagnose(log: &Path, build_dir: &Path, status: i32, kernel_killed: Option
 
 /// Whether the last command of a log looked for a file in vain.
 pub fn lacks_a_file(log: &Path) -> bool {
-    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = regular::read_itself(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     last_command(&text.unwrap_or_default()).contains("No such file or directory")
 }
 
 /// Whether the last command of a log lacked a file, or did not know how to make one.
 pub fn misses_something(log: &Path) -> bool {
     const SIGNS: [&str; 3] = ["No such file or directory", "No rule to make target", "cannot find "];
-    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = regular::read_itself(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = text.unwrap_or_default();
     SIGNS.iter().any(|sign| last_command(&text).contains(sign))
 }

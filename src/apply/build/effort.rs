@@ -1,9 +1,9 @@
 //! What builds cost: counted after one, and looked up for the next.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::fs::regular;
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::Effort;
 use crate::model::version;
@@ -15,7 +15,7 @@ use crate::tree::{registry, state};
 pub(super) fn files_made(log: &Path) -> usize {
     let mut made = Made::default();
     let mut buffer = vec![0; 64 << 10];
-    if let Ok(mut file) = File::open(log) {
+    if let Ok(mut file) = regular::open_itself(log) {
         while let Ok(read @ 1..) = file.read(&mut buffer) {
             made.feed(&buffer[..read]);
         }

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::fs::regular;
 use crate::kernel::Kbuild;
 
 /// Flags by names that older kernels know, and the names that all know. (Linux 6.12 has both in
@@ -200,7 +201,7 @@ fn makefiles(dir: &Path) -> Vec<Text> {
     let mut paths: Vec<PathBuf> = files.take(MOST_FILES).map(walkdir::DirEntry::into_path).collect();
     paths.sort_by_key(|path| path.components().count());
     let text = |path: PathBuf| {
-        let bytes = std::fs::read(&path).ok()?;
+        let bytes = regular::read_itself(&path).ok()?;
         let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
         Some(Text { name, lines: lines(&String::from_utf8_lossy(&bytes)) })
     };

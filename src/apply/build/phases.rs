@@ -16,6 +16,7 @@ use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signed, Signer};
 use crate::elf::Compression;
 use crate::fs::copy::{copy_file, remove_tree};
+use crate::fs::regular;
 use crate::kernel::{KernelFiles, Unsigned, compression, recipe, toolchain};
 use crate::model::error::Kind;
 use crate::model::record::Effort;
@@ -225,7 +226,7 @@ fn finish(
     if job.conf.build_depends_rebuild && !job.force {
         for (name, version) in dependencies {
             let note = staging.modules().with_file_name(format!(".dep_{name}"));
-            std::fs::write(&note, format!("{version}\n"))
+            regular::write(&note, format!("{version}\n").as_bytes())
                 .map_err(|e| Failure::io(job, "write", &note, &e))?;
         }
     }

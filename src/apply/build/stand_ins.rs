@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::{Job, uname};
 use crate::apply::sign::Environment;
+use crate::fs::regular;
 use crate::process::jobserver::{StandIn, by_name};
 use crate::process::{find_program, search_path};
 
@@ -57,7 +58,7 @@ fn write(state: &Path, programs: impl Iterator<Item = (&'static str, String)>) -
     let mode = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
     for (name, text) in programs {
         let file = dir.path().join(name);
-        std::fs::write(&file, text)?;
+        regular::write(&file, text.as_bytes())?;
         mode(&file)?;
     }
     mode(dir.path())?;

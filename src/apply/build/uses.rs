@@ -8,6 +8,7 @@ use super::Job;
 use super::workspace::Workspace;
 use crate::btf::{self, RULES};
 use crate::elf;
+use crate::fs::regular;
 use crate::kernel::{self, Exports, KernelConfig};
 use crate::model::uses::{ModuleUses, UsedHeader, Uses};
 
@@ -69,7 +70,7 @@ fn declaring(
 ) -> Result<Vec<UsedHeader>, String> {
     let mut out = Vec::new();
     for path in included {
-        let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = regular::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let types = kernel::declared(&String::from_utf8_lossy(&text), names);
         if types.is_empty() {
             continue;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::place::Place;
 use super::{Failure, Job};
 use crate::apply::sign::Environment;
-use crate::fs::copy::{CopyError, copy_tree, remove_tree};
+use crate::fs::copy::{CopyError, copy_file, copy_tree, remove_tree};
+use crate::fs::regular;
 use crate::fs::root::Root;
 use crate::process::{Process, QUERY_LIMIT, WORK_VARIABLE, shortage};
 use crate::tree::layout::MAKE_LOG;
@@ -78,8 +79,7 @@ impl Workspace {
             now(),
         );
         // The source may bring a log of its author's last build.
-        let _ = fs::remove_file(&self.log);
-        fs::write(&self.log, text).map_err(|e| Failure::io(job, "write", &self.log, &e))
+        regular::write(&self.log, text.as_bytes()).map_err(|e| Failure::io(job, "write", &self.log, &e))
     }
 
     /// Whether the kernel has killed a process for want of memory since; `None` where that is not known.
@@ -117,7 +117,7 @@ impl Workspace {
         let copied = kept
             .parent()
             .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::copy(&self.log, &kept).map(|_| ()));
+            .and_then(|()| copy_file(&self.log, &kept).map_err(std::io::Error::other));
         match copied {
             Ok(()) => kept,
             // A full disk: the original is still there.

@@ -1,13 +1,13 @@
 //! What a run decided and what it did, for whoever compares the two: one JSON object a line, appended to a
 //! file. docs/json.md describes it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 
 use serde_json::{Value, json as value};
 
 use super::Done;
+use crate::fs::regular;
 use crate::model::system::System;
 use crate::plan::Plan;
 use crate::report::json;
@@ -27,10 +27,7 @@ impl Trace {
     pub fn open(layout: &Layout) -> Option<Self> {
         let named = std::env::var_os(VARIABLE).filter(|path| !path.is_empty())?;
         let path = layout.root.path(named);
-        let mut options = OpenOptions::new();
-        // Nobody else is to choose what is written to.
-        options.append(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
-        match options.open(&path) {
+        match regular::append(&path, 0o600) {
             Ok(file) => Some(Self { file }),
             Err(error) => {
                 log::warn!("cannot write {}: {error}", path.display());

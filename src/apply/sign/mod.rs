@@ -11,6 +11,7 @@ use std::path::Path;
 
 use crate::elf::check_same_load;
 use crate::fs::digest::file_digest;
+use crate::fs::regular;
 use crate::fs::workbench::Workbench;
 use crate::kernel::{Checked, Recipe, Unsigned, check};
 use crate::model::settings::Limit;
@@ -106,11 +107,11 @@ impl Signer {
     pub fn sign(&self, module: &Path) -> Result<(), String> {
         let cannot = |e: std::io::Error| format!("cannot read or write {}: {e}", module.display());
         let bad = |why: String| format!("{} did not sign it: {why}", self.tool());
-        let before = std::fs::read(module).map_err(cannot)?;
+        let before = regular::read_module(module).map_err(cannot)?;
         let bench = Workbench::beside(module).map_err(cannot)?;
         let copy = bench.fill().map_err(cannot)?;
         self.run_tool(&copy)?;
-        let after = std::fs::read(&copy).map_err(cannot)?;
+        let after = regular::read_module(&copy).map_err(cannot)?;
         match self.check(&after) {
             Checked::Good => {}
             Checked::Believed(why) | Checked::Unclear(why) => {

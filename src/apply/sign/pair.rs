@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::run;
+use crate::fs::regular;
 use crate::kernel::Pair;
 use crate::model::settings::Limit;
 use crate::process::Process;
@@ -83,7 +84,7 @@ fn by_openssl(pair: &Pair, limit: Limit) -> Result<(), String> {
 /// Gives a finished file its name, which must be free.
 fn place(from: &Path, to: &Path) -> Result<(), String> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let linked = std::fs::File::open(from)
+    let linked = regular::open_itself(from)
         .and_then(|file| file.sync_all())
         .and_then(|()| std::fs::hard_link(from, to))
         .or_else(|e| match e.kind() {
@@ -93,7 +94,7 @@ fn place(from: &Path, to: &Path) -> Result<(), String> {
                 let mode = std::fs::metadata(from)?.permissions().mode();
                 let mut file = std::fs::File::options().write(true).create_new(true).mode(mode).open(to)?;
                 let copied =
-                    std::fs::File::open(from).and_then(|mut from| std::io::copy(&mut from, &mut file));
+                    regular::open_itself(from).and_then(|mut from| std::io::copy(&mut from, &mut file));
                 copied.and_then(|_| file.sync_all()).inspect_err(|_| {
                     // Half a file would look like half of a pair that somebody needs.
                     let _ = std::fs::remove_file(to);

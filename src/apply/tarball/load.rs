@@ -9,6 +9,7 @@ use super::unpack::{Form, Unpacked};
 use crate::apply::tree;
 use crate::fs::atomic;
 use crate::fs::exchange::exchange;
+use crate::fs::regular;
 use crate::fs::sync;
 use crate::model::error::{Error, Result};
 use crate::model::ids::{Cell, ModuleId};
@@ -84,7 +85,7 @@ fn cell(id: &ModuleId, build: &super::Build) -> Cell {
 /// gone.
 fn mark(dir: &Path) -> Result<()> {
     let mark = dir.join(crate::tree::layout::LOADED);
-    fs::write(&mark, b"").map_err(|e| Error::io("write", &mark, &e))
+    regular::write(&mark, b"").map_err(|e| Error::io("write", &mark, &e))
 }
 
 /// The whole entry of the module version, made aside and renamed.

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::copy_tree;
 use crate::fs::exchange::exchange;
+use crate::fs::regular;
 use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::ModuleId;
@@ -19,10 +20,10 @@ use crate::tree::stub::{STUB, is_stub};
 pub(super) fn make_stub(conf_dir: &Path, dir: &Path) -> Result<()> {
     let doing = |e: std::io::Error| Error::io("write", dir, &e);
     fs::create_dir(dir).map_err(doing)?;
-    fs::copy(conf_dir.join("dkms.conf"), dir.join("dkms.conf")).map_err(doing)?;
-    fs::set_permissions(dir.join("dkms.conf"), fs::Permissions::from_mode(0o644)).map_err(doing)?;
+    let conf = regular::read(&conf_dir.join("dkms.conf")).map_err(doing)?;
+    regular::write(&dir.join("dkms.conf"), &conf).map_err(doing)?;
     let text = "Only binaries were loaded for this module; there is no source to build it from.\n";
-    fs::write(dir.join(STUB), text).map_err(doing)
+    regular::write(&dir.join(STUB), text.as_bytes()).map_err(doing)
 }
 
 /// A source in its place, which can still be taken back.

@@ -10,6 +10,7 @@ use crate::archive::{self, BINARIES_ONLY, MAIN_TREE, SOURCE_TREE, UnpackError};
 use crate::elf;
 use crate::elf::is_module;
 use crate::fs::copy::remove_tree;
+use crate::fs::regular;
 use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
@@ -101,7 +102,7 @@ impl Unpacked {
 /// do harm, or has builds that are not what they seem.
 pub fn unpack(layout: &Layout, file: &Path, report: &dyn Report) -> Result<Unpacked> {
     let shown = file.display();
-    let input = File::open(file).map_err(|e| Error::io("read", file, &e).of_kind(Kind::ArchiveMissing))?;
+    let input = regular::open(file).map_err(|e| Error::io("read", file, &e).of_kind(Kind::ArchiveMissing))?;
     // What a run that is killed leaves behind is told from a build of its own by its age.
     let latest = SystemTime::now() - Duration::from_secs(1);
     let lock = lock::take(layout, report)?;

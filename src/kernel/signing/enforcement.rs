@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::fs::regular;
 use crate::kernel::KernelConfig;
 use crate::tree::layout::Layout;
 use crate::trust::firmware::{Firmware, SecureBoot};
@@ -27,7 +28,7 @@ pub fn enforced(layout: &Layout, kernel_config: &Path, headers: &Path) -> Option
     if Firmware::of(root).state() == SecureBoot::On {
         return Some("Secure Boot is on");
     }
-    let says = |file: &str| std::fs::read_to_string(root.path(file)).unwrap_or_default();
+    let says = |file: &str| regular::read_to_string(&root.path(file)).unwrap_or_default();
     let lockdown = says(LOCKDOWN);
     if lockdown.contains("[integrity]") || lockdown.contains("[confidentiality]") {
         return Some("the running kernel is locked down");

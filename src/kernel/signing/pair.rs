@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::place::{Maker, PKCS11};
 use super::{KernelFiles, gentoo};
+use crate::fs::regular;
 use crate::fs::root::Root;
 use crate::model::settings::Settings;
 use crate::tree::half_pair;
@@ -104,7 +105,7 @@ impl Pair {
     pub fn has_passphrase(&self) -> bool {
         // RFC 7468 section 11 and, for keys of the older form, RFC 1421 section 4.6.1.1.
         let marks: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
-        let Some(text) = self.key_file().and_then(|path| std::fs::read(path).ok()) else { return false };
+        let Some(text) = self.key_file().and_then(|path| regular::read(&path).ok()) else { return false };
         marks.iter().any(|mark| text.windows(mark.len()).any(|part| part == *mark))
     }
 

@@ -12,6 +12,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use tempfile::TempDir;
 
 use crate::elf;
+use crate::fs::regular;
 use crate::process::{Process, QUERY_LIMIT, find_program, not_found};
 use crate::tree::recover::WORKING;
 use crate::trust::pki::{Certificate, Fault, SignedData, digest_name, digest_oid};
@@ -122,7 +123,7 @@ impl Files {
             None => tempfile::Builder::new().prefix(WORKING).tempdir()?,
         };
         let path = self.dir.insert(dir).path().join(name);
-        File::create(&path).and_then(|mut file| file.write_all(bytes)).map(|()| path)
+        regular::write(&path, bytes).map(|()| path)
     }
 }
 
@@ -157,7 +158,7 @@ fn judge(status: i32, said: &str) -> Checked {
 /// # Errors
 /// When the file cannot be read or unpacked.
 pub fn check_file(path: &Path, certificate: &Certificate, hash: &str) -> std::io::Result<Checked> {
-    let bytes = std::fs::read(path)?;
+    let bytes = regular::read_module(path)?;
     let bytes = elf::Compression::of(path).unwrap_or(elf::Compression::None).unpack(bytes)?;
     Ok(check(&bytes, certificate, hash))
 }

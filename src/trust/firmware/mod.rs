@@ -7,6 +7,7 @@ mod signature_list;
 
 use std::path::{Path, PathBuf};
 
+use crate::fs::regular;
 use crate::fs::root::Root;
 use crate::trust::pki::Certificate;
 
@@ -141,10 +142,7 @@ impl Firmware {
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).ok()?.take(LARGEST).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    regular::read_up_to(path, LARGEST).ok()
 }
 
 #[cfg(test)]

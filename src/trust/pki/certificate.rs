@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::base64::{from_base64, to_base64};
 use super::der::{Fault, Reader, tag};
+use crate::fs::regular;
 
 /// 2.5.29.14, subjectKeyIdentifier.
 const KEY_ID: [u8; 3] = [0x55, 0x1d, 0x0e];
@@ -32,10 +33,7 @@ impl Certificate {
     /// # Errors
     /// When the file cannot be read, and [`Fault`] as [`std::io::ErrorKind::InvalidData`].
     pub fn read(path: &Path) -> std::io::Result<Self> {
-        use std::io::Read;
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
-        Self::parse(&bytes).map_err(|fault| {
+        Self::parse(&regular::read_up_to(path, LARGEST)?).map_err(|fault| {
             std::io::Error::new(std::io::ErrorKind::InvalidData, format!("not a certificate: {fault}"))
         })
     }
