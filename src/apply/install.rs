@@ -14,12 +14,13 @@ use crate::fs::sync;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::model::indexed::Found;
+use crate::model::inside::plain;
 use crate::model::record::{InstalledFile, Record};
 use crate::model::rival::Rival;
 use crate::observe::distribution::{Distribution, Family};
 use crate::observe::holdings::Holdings;
 use crate::observe::in_the_way::{InTheWay, Manners, is_placed};
-use crate::observe::installing::{built_mtime, destination, labels, recorded_of_active, rival_at};
+use crate::observe::installing::{built_mtime, destination, labels, recorded, recorded_of_active, rival_at};
 use crate::process::{Output, Process, QUERY_LIMIT};
 use crate::progress::Report;
 use crate::tree::installed::{built_files, is_still_ours};
@@ -62,10 +63,8 @@ impl Installer<'_> {
 
     /// Where the files of a cell are, or would be, below `/lib/modules/K`; paths inside the root.
     pub fn installed_paths(&self, cell: &Cell, conf: Option<&Conf>) -> Vec<PathBuf> {
-        match state::known(state::record(self.layout, cell)) {
-            Some(record) if !record.installed.is_empty() => {
-                record.installed.into_iter().map(|file| file.path).collect()
-            }
+        match recorded(self.layout, cell) {
+            Some(installed) if !installed.is_empty() => installed.into_iter().map(|file| file.path).collect(),
             _ => built_files(self.layout, cell).iter().map(|file| self.target(cell, file, conf)).collect(),
         }
     }
@@ -234,8 +233,10 @@ impl Installer<'_> {
     /// # Errors
     /// When a file cannot be written; the next run sees that it is not that of the build.
     pub fn renew(&self, cell: &Cell) -> Result<()> {
-        let Some(record) = state::record(self.layout, cell)? else { return Ok(()) };
-        let mut files = record.installed;
+        if state::record(self.layout, cell)?.is_none() {
+            return Ok(());
+        }
+        let mut files = recorded(self.layout, cell).unwrap_or_default();
         let names: Vec<&str> = files.iter().map(|f| module_stem(&f.built).unwrap_or(&f.built)).collect();
         notes::initramfs_lags(self.layout, &cell.kernel, &names, self.kernel_event)?;
         for file in &mut files {
@@ -347,9 +348,8 @@ impl Installer<'_> {
         self.announce(cell, files.iter().map(|f| f.built.as_str()))?;
         let kernel_dir = layout.kernel(&cell.kernel);
         for file in &files {
-            let real = layout.root.path(&file.path);
             original::forget(layout, cell, file, self.holdings)?;
-            if !real.starts_with(&kernel_dir) || self.claimed_by_another(cell, file) {
+            if self.claimed_by_another(cell, file) {
                 continue;
             }
             if self.delete(cell, file)? {
@@ -363,7 +363,7 @@ impl Installer<'_> {
         }
         let place = |stem: &str| {
             let record = conf?.records.iter().find(|record| record.dest_name == stem)?;
-            Some(PathBuf::from(record.dest_location.trim_matches('/')))
+            plain(Path::new(record.dest_location.trim_matches('/')))
         };
         for path in original::restore(layout, cell, &place, self.gone)? {
             self.holdings.has_come(&cell.kernel, &path);

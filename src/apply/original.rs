@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::elf::module_stem;
 use crate::fs::atomic;
 use crate::fs::look;
+use crate::fs::regular;
 use crate::fs::same::same_content;
 use crate::kernel;
 use crate::model::error::{Error, Result};
 use crate::model::ids::Cell;
+use crate::model::inside;
 use crate::model::record::InstalledFile;
 use crate::observe::holdings::Holdings;
 use crate::tree::layout::Layout;
@@ -37,7 +39,7 @@ fn name_for(dir: &Path, own: &str, place: &str) -> Result<String> {
     let mut number = 0;
     loop {
         let note = dir.join(format!("{name}.origin"));
-        let from = match std::fs::read_to_string(&note) {
+        let from = match regular::read_to_string(&note) {
             Ok(text) => Some(text),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
             Err(e) => return Err(Error::io("read", &note, &e)),
@@ -61,7 +63,7 @@ pub fn forget(layout: &Layout, cell: &Cell, file: &InstalledFile, holdings: &Hol
         let dir = layout.originals(&other, &cell.kernel, &cell.arch);
         for (kept, note) in set_aside(&dir) {
             let Some(note) = note else { continue };
-            let from = std::fs::read_to_string(&note).unwrap_or_default();
+            let from = regular::read_to_string(&note).unwrap_or_default();
             // A rename keeps time and size; between file systems the content tells.
             let same_time = std::fs::symlink_metadata(&kept)
                 .is_ok_and(|meta| meta.len() == file.size && look::mtime(&meta) == file.mtime);
@@ -99,7 +101,7 @@ pub fn restore(
     for (archived, note) in set_aside(&dir) {
         let target = match &note {
             Some(note) => {
-                let text = std::fs::read_to_string(note).map_err(|e| Error::io("read", note, &e))?;
+                let text = regular::read_to_string(note).map_err(|e| Error::io("read", note, &e))?;
                 layout.root.path(text.trim_end())
             }
             None => {
@@ -110,7 +112,7 @@ pub fn restore(
         };
         // Only ever below the kernel it came from, whatever the file says.
         if kernel_lives {
-            if !is_below(&target, &kernel_dir) {
+            if inside::climbs(&target) || !is_below(&target, &kernel_dir) {
                 continue;
             }
             // A new revision of the kernel's package has brought a newer one.

@@ -11,6 +11,7 @@ use super::file::{read, read_split};
 use super::kinds::Kind;
 use super::table::{Btf, Damaged};
 use crate::elf::Compression;
+use crate::model::inside::is_inside;
 use crate::model::uses::TypeKind;
 
 /// The owner of what the kernel itself exports and describes.
@@ -53,8 +54,7 @@ impl KernelTypes {
     }
 
     fn read_module(&self, owner: &str) -> Option<Btf> {
-        let inside =
-            Path::new(owner).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        let inside = is_inside(Path::new(owner));
         let names = Compression::ALL.map(|kind| self.modules.join(format!("{owner}{}", kind.suffix())));
         let path = names.into_iter().find(|path| inside && path.is_file())?;
         read_split(&path, &self.table).unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,6 +14,8 @@ use walkdir::WalkDir;
 use super::{DESCRIPTION, FILES};
 use crate::fs::copy::copy_file;
 use crate::fs::digest::file_digest;
+use crate::fs::regular;
+use crate::model::inside::is_inside;
 use crate::model::record::Effort;
 
 /// What is known of a build beside its files.
@@ -92,7 +94,7 @@ pub(super) fn write(dir: &Path, from: &Path, without: &[&str], entry: &Entry) ->
         items,
     };
     let text = serde_json::to_string(&description)?;
-    fs::write(dir.join(DESCRIPTION), format!("{}\n{text}\n", hex(text.as_bytes())))
+    regular::write(&dir.join(DESCRIPTION), format!("{}\n{text}\n", hex(text.as_bytes())).as_bytes())
 }
 
 /// Copies all files of an entry into a directory, and compares each with its digest.
@@ -101,7 +103,7 @@ pub(super) fn write(dir: &Path, from: &Path, without: &[&str], entry: &Entry) ->
 /// When something is missing, or is not what it was.
 pub(super) fn read(dir: &Path, to: &Path) -> io::Result<Entry> {
     let damaged = |what: &str| io::Error::new(ErrorKind::InvalidData, format!("{what} is damaged"));
-    let text = fs::read_to_string(dir.join(DESCRIPTION))?;
+    let text = regular::read_to_string(&dir.join(DESCRIPTION))?;
     let (digest, text) = text.split_once('\n').ok_or_else(|| damaged(DESCRIPTION))?;
     let text = text.strip_suffix('\n').filter(|text| hex(text.as_bytes()) == digest);
     let description: Description = serde_json::from_str(text.ok_or_else(|| damaged(DESCRIPTION))?)?;
@@ -109,7 +111,7 @@ pub(super) fn read(dir: &Path, to: &Path) -> io::Result<Entry> {
         return Err(damaged("its format"));
     }
     for Item { path, kind } in &description.items {
-        if Path::new(path).components().any(|part| !matches!(part, Component::Normal(_))) {
+        if !is_inside(Path::new(path)) {
             return Err(damaged(path));
         }
         let target = to.join(path);

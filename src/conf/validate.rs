@@ -1,12 +1,15 @@
 //! What makes a dkms.conf unacceptable, and what is worth a warning.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::Strictness;
 use super::directives::WITHOUT_EFFECT;
 use super::ere::Ere;
 use super::model::Record;
 use super::values::{Directives, LARGEST_INDEX, written};
+use crate::model::ids::is_component;
+use crate::model::inside::plain;
 
 /// Where a module may go, by the start of its DEST_MODULE_LOCATION.
 const DESTINATIONS: [&str; 3] = ["/kernel", "/updates", "/extra"];
@@ -65,6 +68,19 @@ fn record_problems(directives: Directives<'_>, index: usize, record: &Record, fo
             found.push(format!("{name}[{index}] is `{value}`; omit the .o or .ko"));
         }
     }
+    if !record.built_name.is_empty() && plain(Path::new(&built_path(record))).is_none() {
+        found.push(format!(
+            "BUILT_MODULE_LOCATION[{index}] and BUILT_MODULE_NAME[{index}] name `{}`, which is not in the build \
+             directory",
+            built_path(record)
+        ));
+    }
+    if !record.dest_name.is_empty() && !is_component(&record.dest_name) {
+        found.push(format!(
+            "DEST_MODULE_NAME[{index}] is `{}`, which is not the name of a file",
+            record.dest_name
+        ));
+    }
     let location = &record.dest_location;
     if location.is_empty() {
         found.push(format!("DEST_MODULE_LOCATION[{index}] is missing"));
@@ -72,13 +88,22 @@ fn record_problems(directives: Directives<'_>, index: usize, record: &Record, fo
         found.push(format!(
             "DEST_MODULE_LOCATION[{index}] is `{location}`; it must start with /kernel, /updates or /extra"
         ));
+    } else if plain(Path::new(location.trim_start_matches('/'))).is_none() {
+        found.push(format!(
+            "DEST_MODULE_LOCATION[{index}] is `{location}`, which is no directory below that of the kernel"
+        ));
     }
+}
+
+/// Where a module is built, without `.ko`, below the build directory.
+fn built_path(record: &Record) -> String {
+    format!("{}{}", record.built_location, record.built_name)
 }
 
 fn duplicates(records: &[Record], found: &mut Vec<String>) {
     let (mut built, mut dest) = (BTreeSet::new(), BTreeSet::new());
     for (index, record) in records.iter().enumerate() {
-        let file = format!("{}{}", record.built_location, record.built_name);
+        let file = built_path(record);
         if !record.built_name.is_empty() && !built.insert(file.clone()) {
             found.push(format!("BUILT_MODULE_NAME[{index}] names `{file}`, as an earlier module does"));
         }

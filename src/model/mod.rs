@@ -7,6 +7,7 @@ pub mod fit;
 pub mod ids;
 pub mod indexed;
 pub mod inputs;
+pub mod inside;
 pub mod own_writes;
 pub mod record;
 pub mod request;

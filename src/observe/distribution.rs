@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::boot::generator::Generator;
+use crate::fs::regular;
 use crate::fs::root::Root;
+use crate::model::inside::is_inside;
 
 /// The families whose conventions differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,8 +211,13 @@ impl Distribution {
         if distribution.family == Family::Fedora && !is_enterprise(&id, &id_like) {
             distribution.weak_modules = None;
         }
-        if let Some(dir) = addon {
-            distribution.destination = Some(format!("/{}", dir.trim_matches('/')));
+        if let Some(dir) = addon.map(|dir| dir.trim_matches('/')) {
+            match is_inside(Path::new(dir)) {
+                true => distribution.destination = Some(format!("/{dir}")),
+                false => {
+                    log::warn!("ADDON_MODULES_DIR is `{dir}`, which leads out of the kernel's directory")
+                }
+            }
         }
         distribution
     }
@@ -268,11 +275,7 @@ fn distribution_id(id: &str, id_like: &str) -> String {
 /// comment for a part of the value, so it is given the lines it is to read, as a shell reads them.
 fn read_ids(path: &Path) -> Option<(String, String)> {
     const LARGEST: u64 = 64 * 1024;
-    let meta = std::fs::metadata(path).ok()?;
-    if !meta.is_file() || meta.len() > LARGEST {
-        return None;
-    }
-    let text = String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned();
+    let text = String::from_utf8_lossy(&regular::read_up_to(path, LARGEST).ok()?).into_owned();
     let parsed: os_release::OsRelease = text.lines().flat_map(assignments).collect();
     let id = if parsed.id.is_empty() { "linux".to_owned() } else { parsed.id };
     Some((id, parsed.id_like))

@@ -17,6 +17,7 @@ use crate::fs::look;
 use crate::fs::same::same_content;
 use crate::kernel;
 use crate::model::ids::{Cell, KernelRelease, Version};
+use crate::model::inside::plain;
 use crate::model::record::InstalledFile;
 use crate::model::rival::{Labels, Rival};
 use crate::model::system::{Adopting, Aside, Installing, Now, Question, Questions, System};
@@ -38,7 +39,7 @@ pub fn labels(path: &Path) -> Option<Labels> {
 }
 
 /// Where a built file goes, inside the root. The conf is asked only where the distribution leaves it to
-/// the conf.
+/// the conf; of one that leads out of the kernel's directory nothing is taken.
 pub fn destination(
     layout: &Layout,
     distribution: &Distribution,
@@ -51,7 +52,8 @@ pub fn destination(
         .and_then(|c| c.records.iter().find(|r| r.dest_name == stem))
         .map_or("/updates", |r| r.dest_location.as_str());
     let place = distribution.destination(from_conf);
-    layout.install_tree.join(kernel).join(place.trim_start_matches('/')).join(file)
+    let place = plain(Path::new(place.trim_start_matches('/'))).unwrap_or_else(|| "updates".into());
+    layout.install_tree.join(kernel).join(place).join(file)
 }
 
 /// When a file of a build was made, nanoseconds since the epoch; 0 when it is not there.
@@ -89,13 +91,12 @@ pub fn recorded_of_active(
     active: Option<&Version>,
 ) -> Vec<InstalledFile> {
     let Some(version) = active else {
-        let record = state::known(state::record(layout, cell));
-        return record.map(|r| r.installed).unwrap_or_default();
+        return recorded(layout, cell).unwrap_or_default();
     };
     let mut owner = cell.clone();
     owner.module.version = version.clone();
-    match state::known(state::record(layout, &owner)) {
-        Some(record) if !record.installed.is_empty() => record.installed,
+    match recorded(layout, &owner) {
+        Some(installed) if !installed.is_empty() => installed,
         // Emptied by an uninstallation that was cut off: what is there and not of the build is somebody else's.
         Some(_) => {
             let mut files = derive_installed(layout, distribution, &owner, None);
@@ -104,6 +105,19 @@ pub fn recorded_of_active(
         }
         None => derive_installed(layout, distribution, &owner, None),
     }
+}
+
+/// The files that a record names below the kernel's own directory: whatever else it names is nobody's to change.
+pub fn recorded(layout: &Layout, cell: &Cell) -> Option<Vec<InstalledFile>> {
+    let mut files = state::known(state::record(layout, cell))?.installed;
+    files.retain(|file| {
+        let ours = layout.is_of_kernel(&cell.kernel, &file.path);
+        if !ours {
+            log::warn!("the record of {cell} names {}, which is left alone", file.path.display());
+        }
+        ours
+    });
+    Some(files)
 }
 
 impl Observer<'_> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fs::root::Root;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
+use crate::model::inside;
 
 /// Name of the file that tells a build out of an archive, see [`Layout::loaded_mark`].
 pub const LOADED: &str = ".dkms-hook-loaded";
@@ -134,6 +135,12 @@ impl Layout {
     /// `L/k`, as this process opens it.
     pub fn kernel(&self, kernel: &KernelRelease) -> PathBuf {
         self.root.path(self.install_tree.join(kernel))
+    }
+
+    /// Whether a path, as seen from inside the root, is of something below `L/k`: what records and confs name is
+    /// written to and deleted nowhere else.
+    pub fn is_of_kernel(&self, kernel: &KernelRelease, path: &Path) -> bool {
+        inside::below(path, &self.install_tree.join(kernel)).is_some()
     }
 
     /// `L/k/build` as a path that `make -C` can use: with its links followed when the root has a

@@ -1,5 +1,7 @@
 //! From directives to what they mean for one kernel.
 
+use std::path::Path;
+
 use super::Strictness;
 use super::ere;
 use super::evaluation::Values;
@@ -7,6 +9,7 @@ use super::exclusive::Exclusive;
 use super::model::{Conf, Context, Reader, Record, Scripts};
 use super::validate;
 use super::values::Directives;
+use crate::model::inside::{climbs, plain};
 
 /// Makes a [`Conf`] of evaluated directives.
 ///
@@ -72,7 +75,12 @@ fn record(directives: Directives<'_>, index: usize, count: usize, excluded: Opti
     // Only a package of one module may leave its name away.
     let default = if count == 1 { directives.plain("PACKAGE_NAME") } else { "" };
     let built_name = or(directives.at("BUILT_MODULE_NAME", index), default);
-    let mut built_location = directives.at("BUILT_MODULE_LOCATION", index).to_owned();
+    // It is a place in the build directory, however it begins.
+    let built_location = directives.at("BUILT_MODULE_LOCATION", index).trim_start_matches('/');
+    let mut built_location = match plain(Path::new(built_location)) {
+        Some(plain) if climbs(Path::new(built_location)) => plain.display().to_string(),
+        _ => built_location.to_owned(),
+    };
     if !built_location.is_empty() && !built_location.ends_with('/') {
         built_location.push('/');
     }
