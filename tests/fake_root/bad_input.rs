@@ -161,6 +161,25 @@ fn a_source_that_is_gone() {
 }
 
 #[test]
+fn a_source_that_is_a_link_to_itself() {
+    for inside in [false, true] {
+        let root = root();
+        fs::remove_dir_all(root.path("/usr/src/bad-1")).unwrap();
+        if inside {
+            let link = root.path("/var/lib/dkms/bad/1/source");
+            fs::remove_file(&link).unwrap();
+            std::os::unix::fs::symlink("source", link).unwrap();
+        } else {
+            std::os::unix::fs::symlink("bad-1", root.path("/usr/src/bad-1")).unwrap();
+        }
+        let answer = root.dkms(&["status"]).expect(0);
+        assert_eq!(answer.out, "bad/1: broken\ngood/1: added\n");
+        others_are_built(&root).expect(11).says("bad/1");
+        root.dkms(&["build", "bad/1", "-k", K]).expect(4);
+    }
+}
+
+#[test]
 fn a_file_where_a_directory_should_be() {
     // In place of the build directory.
     let root = root();
@@ -273,4 +292,121 @@ fn a_patch_that_is_missing_or_does_not_apply() {
     ToyModule::new("bad", "1").patch("wrong.patch", patch).write_source(&root);
     root.dkms(&["build", "bad/1", "-k", K]).expect(6).says("wrong.patch");
     root.dkms(&["status", "bad"]).expect(0).says("bad/1: added");
+}
+
+/// A pipe in place of a file: whoever opens it waits for ever.
+fn pipe(root: &FakeRoot, path: &str) {
+    let (dir, name) = path.rsplit_once('/').unwrap();
+    let dir = root.layout.root.resolve(dir).unwrap_or_else(|_| root.path(dir));
+    fs::create_dir_all(&dir).unwrap();
+    let path = dir.join(name);
+    let _ = fs::remove_file(&path);
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+}
+
+#[test]
+fn pipes_in_place_of_files_are_not_waited_for() {
+    let record = format!("/var/lib/dkms/bad/1/{K}/x86_64/.dkms-hook.json");
+    let places = [
+        "/var/lib/dkms/.dkms-hook/lock".to_owned(),
+        record.clone(),
+        format!("/var/lib/dkms/.dkms-hook/verdicts/bad/1/{K}-x86_64.json"),
+        format!("/var/lib/dkms/.dkms-hook/kernels/{K}.json"),
+        format!("/lib/modules/{K}/build/include/config/auto.conf"),
+        format!("/lib/modules/{K}/build/Module.symvers"),
+        format!("/lib/modules/{K}/updates/dkms/bad.ko"),
+        format!("/lib/modules/{K}/modules.dep"),
+        format!("/var/lib/dkms/bad/1/{K}/x86_64/module/bad.ko"),
+        format!("/var/lib/dkms/bad/1/{K}/x86_64/.dkms-hook-conf.json"),
+        "/var/lib/dkms/.dkms-hook/directories".to_owned(),
+        "/usr/src/bad-1/dkms.conf".to_owned(),
+        "/etc/dkms/framework.conf".to_owned(),
+        "/etc/os-release".to_owned(),
+    ];
+    for place in places {
+        let root = root();
+        root.hook(&[]).expect(0);
+        pipe(&root, &place);
+        // Each of them ends, whatever it says; dkms status and a hook end well.
+        root.dkms(&["status"]).expect(0);
+        root.deb("trigger", "", "triggered").expect(0);
+        root.hook(&["--dry-run"]);
+        root.hook(&[]);
+        root.dkms(&["install", "good/1", "-k", K, "--force"]);
+        assert_eq!(
+            root.dkms(&["status", "-m", "good"]).expect(0).out,
+            format!("good/1, {K}, x86_64: installed\n")
+        );
+    }
+}
+
+#[test]
+fn a_pipe_in_the_build_directory_is_not_waited_for() {
+    let root = root();
+    let text = ToyModule::new("bad", "1").conf_text();
+    let make = "MAKE[0]=\"rm make.log; mkfifo make.log; false\"\n";
+    root.write("/usr/src/bad-1/dkms.conf", text + make);
+    others_are_built(&root).expect(11);
+    root.dkms(&["build", "bad/1", "-k", K]).expect(10);
+}
+
+#[test]
+fn a_device_for_a_configuration_ends() {
+    let root = root();
+    fs::create_dir_all(root.path("/tmp")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", root.path("/tmp/config")).unwrap();
+    for config in ["/dev/zero", root.path("/tmp/config").to_str().unwrap()] {
+        root.dkms(&["build", "good/1", "-k", K, "--config", config]);
+    }
+}
+
+#[test]
+fn a_record_cannot_have_files_elsewhere_deleted() {
+    let victims = [
+        "/etc/victim".to_owned(),
+        format!("/lib/modules/{K}/../victim"),
+        format!("/lib/modules/{K}/updates/../../other/victim"),
+        "/usr/lib/modules/victim".to_owned(),
+    ];
+    for victim in victims {
+        for words in [
+            &["install", "good/1", "-k", K, "--force"][..],
+            &["uninstall", "good/1", "-k", K],
+            &["remove", "good/1", "--all"],
+        ] {
+            let root = root();
+            root.hook(&[]).expect(0);
+            fs::create_dir_all(root.path("/lib/modules/other")).unwrap();
+            root.write(&victim, "somebody else's");
+            let record = format!("/var/lib/dkms/good/1/{K}/x86_64/.dkms-hook.json");
+            let own = format!("/lib/modules/{K}/updates/dkms/good.ko");
+            let text = root.read(&record);
+            assert!(text.contains(&own), "{text}");
+            root.write(&record, text.replace(&own, &victim));
+            root.dkms(words);
+            assert_eq!(root.read(&victim), "somebody else's", "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn no_place_in_a_conf_leads_out_of_its_tree() {
+    let rows = [
+        ("DEST_MODULE_LOCATION[0]=\"/updates/../../../../etc\"\n", "DEST_MODULE_LOCATION"),
+        ("DEST_MODULE_LOCATION[0]=\"/kernel/..\"\n", "DEST_MODULE_LOCATION"),
+        ("DEST_MODULE_NAME[0]=\"../bad\"\n", "DEST_MODULE_NAME"),
+        ("DEST_MODULE_NAME[0]=\"..\"\n", "DEST_MODULE_NAME"),
+        ("BUILT_MODULE_LOCATION[0]=\"../\"\n", "BUILT_MODULE_LOCATION"),
+        ("BUILT_MODULE_LOCATION[0]=\"sub/../..\"\n", "BUILT_MODULE_LOCATION"),
+        ("BUILT_MODULE_NAME[0]=\"../bad\"\n", "BUILT_MODULE_NAME"),
+    ];
+    for distribution in ["debian", "gentoo", "alpine"] {
+        for (line, name) in rows {
+            let root = root();
+            root.write("/etc/os-release", format!("ID={distribution}\n"));
+            root.write("/usr/src/bad-1/dkms.conf", ToyModule::new("bad", "1").conf_text() + line);
+            root.hook(&[]).expect(11).says("/usr/src/bad-1/dkms.conf").says(name);
+            root.dkms(&["build", "bad/1", "-k", K]).expect(8).says(name);
+        }
+    }
 }

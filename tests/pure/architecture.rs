@@ -13,14 +13,14 @@ use syn::visit::Visit;
 const TABLE: &str = "docs/architecture.md";
 
 /// A module path below the crate, as `["plan", "note"]`.
-type Module = Vec<String>;
+pub(crate) type Module = Vec<String>;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every module of the library that is a file of its own.
-fn files() -> BTreeMap<Module, PathBuf> {
+pub(crate) fn files() -> BTreeMap<Module, PathBuf> {
     let src = repository().join("src");
     // Not in the program: the maker of our own package.
     let outside = [src.join("bin"), src.join("packaging")];
@@ -116,7 +116,7 @@ impl Paths<'_> {
     }
 }
 
-fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+pub(crate) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
             && attribute.parse_args::<syn::Ident>().is_ok_and(|what| what == "test")
@@ -155,7 +155,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
 }
 
 /// Modules that only tests have: `mod tests;` under `#[cfg(test)]`, and all below them.
-fn test_modules(files: &BTreeMap<Module, PathBuf>) -> BTreeSet<Module> {
+pub(crate) fn test_modules(files: &BTreeMap<Module, PathBuf>) -> BTreeSet<Module> {
     let mut out = BTreeSet::new();
     for (module, path) in files {
         for item in parse(path).items {
@@ -170,7 +170,7 @@ fn test_modules(files: &BTreeMap<Module, PathBuf>) -> BTreeSet<Module> {
     out
 }
 
-fn parse(path: &Path) -> syn::File {
+pub(crate) fn parse(path: &Path) -> syn::File {
     let text = std::fs::read_to_string(path).expect("a source file can be read");
     syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -7,3 +7,4 @@ mod support;
 
 mod architecture;
 mod manual_pages;
+mod opening;
