@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::adapters::incoming;
+use crate::cli::root;
 use crate::cli::screen::{print, to_json};
 use crate::machine::Machine;
 use crate::model::error::Result;
@@ -28,7 +29,8 @@ pub(super) struct Incoming {
 impl Incoming {
     /// Looks and tells. The status is 0 whatever was found.
     pub(super) fn run(&self, machine: &Machine, report: &dyn Report) -> Result<u8> {
-        let transaction = incoming::transaction(&self.paths, report);
+        let paths: Vec<PathBuf> = self.paths.iter().map(|path| root::as_opened(path)).collect();
+        let transaction = incoming::transaction(&paths, report);
         if !self.json {
             incoming::tell(machine, &transaction, report);
             return Ok(0);

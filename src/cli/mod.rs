@@ -26,6 +26,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
 fn dkms_main(words: impl IntoIterator<Item = OsString>) -> u8 {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     let mut screen = Screen::new(&mut out, &mut err);
+    // First, as words are told apart by the files that are there. There is no option for another root: DKMS has none.
+    let root = root::enter(None);
     let invocation = match dkms::begin(words, &mut screen) {
         Ok(invocation) => invocation,
         Err(code) => return code,
@@ -36,9 +38,7 @@ fn dkms_main(words: impl IntoIterator<Item = OsString>) -> u8 {
         exact: true,
         person: worker::is_a_person,
     });
-    // There is no option for another root: DKMS has none.
-    let machine = match root::enter(None).and_then(|root| Machine::open(root, &invocation.settings, &report))
-    {
+    let machine = match root.and_then(|root| Machine::open(root, &invocation.settings, &report)) {
         Ok(machine) => machine,
         Err(error) => {
             screen.error(&error);

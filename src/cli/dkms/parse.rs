@@ -5,6 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::args::{Action, Invocation, PathWord, Remark};
+use crate::cli::root;
 use crate::model::error::{Error, Kind};
 
 /// How a word is looked up; tests answer without a disk.
@@ -13,9 +14,11 @@ pub trait Look {
     fn is_file(&self, path: &Path) -> bool;
     /// Whether `path` is a directory.
     fn is_dir(&self, path: &Path) -> bool;
+    /// A path that was typed, as this process opens it.
+    fn as_opened(&self, typed: &Path) -> PathBuf;
 }
 
-/// The file system, seen from the current directory.
+/// The file system, seen from the current directory of whoever typed the words.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
@@ -25,6 +28,9 @@ impl Look for Disk {
     }
     fn is_dir(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+    fn as_opened(&self, typed: &Path) -> PathBuf {
+        root::as_opened(typed)
     }
 }
 
@@ -150,7 +156,7 @@ fn read_words(
         }
         if let Some((option, attached)) = value_option(&text, &word) {
             let value = attached.unwrap_or_else(|| words.next().unwrap_or_default());
-            set(got, option, &first_line(&value)).map_err(|error| (error, false))?;
+            set(got, option, &first_line(&value), disk).map_err(|error| (error, false))?;
             continue;
         }
         match &*text {
@@ -187,10 +193,12 @@ fn first_line(value: &OsStr) -> OsString {
     OsString::from_vec(line[start..end].to_vec())
 }
 
-fn set(got: &mut Invocation, option: Value, value: &OsStr) -> Result<(), Error> {
+fn set(got: &mut Invocation, option: Value, value: &OsStr, disk: &dyn Look) -> Result<(), Error> {
     let text = value.to_string_lossy();
     let filled = || (!text.is_empty()).then(|| text.to_string());
-    let path = || (!value.is_empty()).then(|| PathBuf::from(value));
+    // A tree is one of the root that is worked on, whoever names it.
+    let tree = || (!value.is_empty()).then(|| PathBuf::from(value));
+    let path = || (!value.is_empty()).then(|| disk.as_opened(Path::new(value)));
     match option {
         Value::Module => {
             got.useless_path = None;
@@ -204,9 +212,9 @@ fn set(got: &mut Invocation, option: Value, value: &OsStr) -> Result<(), Error> 
         Value::Arch => got.arches.push(text.into_owned()),
         Value::Template => got.template = filled(),
         Value::Conf => got.options.conf = path(),
-        Value::DkmsTree => got.settings.dkms_tree = path(),
-        Value::SourceTree => got.settings.source_tree = path(),
-        Value::InstallTree => got.settings.install_tree = path(),
+        Value::DkmsTree => got.settings.dkms_tree = tree(),
+        Value::SourceTree => got.settings.source_tree = tree(),
+        Value::InstallTree => got.settings.install_tree = tree(),
         Value::KernelConfig => got.options.kernel_config = path(),
         Value::Archive => got.archive_option = path(),
         Value::KernelSourceDir => got.options.kernel_source_dir = path(),
@@ -267,7 +275,7 @@ fn positional(got: &mut Invocation, word: &OsStr, text: &str, disk: &dyn Look) -
         got.action = Some(action);
         return Ok(());
     }
-    let path = Path::new(word);
+    let path = &*disk.as_opened(Path::new(word));
     let named = |path: PathBuf| Some(PathWord { path, word: word.to_owned() });
     if disk.is_file(path) {
         if word.as_bytes().ends_with(b"dkms.conf") {
@@ -279,7 +287,7 @@ fn positional(got: &mut Invocation, word: &OsStr, text: &str, disk: &dyn Look) -
     } else if disk.is_dir(path) && disk.is_file(&path.join("dkms.conf")) {
         got.source = named(path.to_owned());
     } else if got.module.is_none() {
-        if path.is_absolute()
+        if Path::new(word).is_absolute()
             || text == "."
             || text == ".."
             || text.starts_with("./")

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
@@ -18,6 +18,9 @@ impl Look for Files {
     }
     fn is_dir(&self, path: &Path) -> bool {
         self.0.iter().any(|file| Path::new(file).parent() == Some(path))
+    }
+    fn as_opened(&self, typed: &Path) -> PathBuf {
+        typed.to_path_buf()
     }
 }
 
