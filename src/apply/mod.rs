@@ -6,6 +6,7 @@ pub mod depmod;
 pub mod environment;
 pub mod initramfs;
 pub mod install;
+pub mod loose;
 pub mod modprobe;
 pub mod original;
 pub mod own_writes;

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::apply::loose;
 use crate::conf::model::Context;
 use crate::model::ids::ModuleId;
-use crate::model::settings::Limit;
+use crate::model::settings::{Limit, Settings};
 use crate::process::{Output, Process, ProcessError, find_program, more_time, took_longer};
 use crate::progress::{Aside, Report};
 use crate::tree::layout::Layout;
@@ -54,26 +55,34 @@ impl Found<'_> {
     }
 }
 
+/// The exit status of a script that is not run, as a shell has it for a program that may not be.
+const NOT_RUN: i32 = 126;
+
 /// Runs a script with its output where ours goes, and returns its exit status. One that is not
-/// executable is a warning and counts as 0, as in DKMS.
+/// executable is a warning and counts as 0, as in DKMS. One that others than root can change is not run.
 ///
 /// # Errors
 /// The limit, when it took longer; that is told already.
-#[expect(clippy::too_many_arguments, reason = "what DKMS tells a script, and where")]
 pub fn run(
     layout: &Layout,
+    settings: &Settings,
     module: &ModuleId,
-    kind: &str,
-    text: &str,
+    (kind, text): (&str, &str),
     dir: &Path,
     context: &Context,
-    limit: Limit,
     report: &dyn Report,
 ) -> Result<i32, Limit> {
     let Some(found) = find(layout, module, text.trim(), dir, dir) else {
         report.warning(&format!("the {kind} script {text} is not executable; skipping it"));
         return Ok(0);
     };
+    // What stands in /etc/dkms is the administrator's.
+    if found.dir == dir
+        && let Err(error) = loose::refuse(layout, settings, module, dir, report)
+    {
+        report.warning(&format!("the {kind} script is not run: {error}"));
+        return Ok(NOT_RUN);
+    }
     report.line(&format!("Running the {kind} script:"));
     let process = found
         .by_words()
@@ -81,7 +90,7 @@ pub fn run(
         .env("module_version", module.version.as_str())
         .env("kernelver", context.kernel.as_ref().map_or("", |kernel| kernel.as_str()))
         .env("arch", context.arch.as_str())
-        .within(limit)
+        .within(*settings.limits.script)
         .may_leave_processes();
     let _aside = Aside::begin(report);
     match process.run(Output::Inherit) {

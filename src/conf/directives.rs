@@ -76,4 +76,5 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "time_limit_depmod",
     "time_limit_initramfs",
     "time_limit_lock",
+    "writable_sources",
 ];

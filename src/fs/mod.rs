@@ -7,6 +7,7 @@ pub mod digest;
 pub mod directories;
 pub mod exchange;
 pub mod look;
+pub mod ownership;
 pub mod regular;
 pub mod root;
 pub mod same;

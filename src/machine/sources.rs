@@ -57,8 +57,8 @@ impl Machine {
     ) -> Result<()> {
         let Some(text) = &conf.scripts.post_add else { return Ok(()) };
         let context = self.observer(overrides).context_for(Some(id), kernel, &self.arch);
-        let (source, limit) = (self.layout.source(id), *self.settings.limits.script);
-        match script::run(&self.layout, id, "POST_ADD", text, &source, &context, limit, report) {
+        let source = self.layout.source(id);
+        match script::run(&self.layout, &self.settings, id, ("POST_ADD", text), &source, &context, report) {
             Ok(0) => Ok(()),
             Err(limit) => {
                 let text = format!("{id} is added, but its POST_ADD script {}", took_longer(&limit));

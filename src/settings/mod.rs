@@ -18,7 +18,7 @@ use crate::conf::framework::{Framework, Said, load_framework};
 use crate::conf::model::ConfError;
 use crate::model::fit::Rebuild;
 use crate::model::ids::KernelRelease;
-use crate::model::settings::{Bytes, Limit, Limits, Named, Origin, Settings, Value};
+use crate::model::settings::{Bytes, Exceptions, Limit, Limits, Named, Origin, Settings, Value};
 use crate::tree::layout::Layout;
 
 /// Settings that DKMS takes from the environment when no file has them, because it does not clear
@@ -125,6 +125,7 @@ fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, 
             .unwrap_or_default(),
         build_cache: files.build_cache().unwrap_or_default(),
         limits: Limits::from(|name| files.limit(name)),
+        writable_sources: files.exceptions("writable_sources").unwrap_or_default(),
         no_weak_modules: variable(environment, "NO_WEAK_MODULES", |text| Some(!text.starts_with(['n', 'N'])))
             .unwrap_or_default(),
         addon_modules_dir: optional(strongest([
@@ -216,6 +217,10 @@ impl<'a> Files<'a> {
 
     fn rebuild(self) -> Option<Value<Rebuild>> {
         self.understood("rebuild", "which is neither inputs nor abi", Rebuild::parse)
+    }
+
+    fn exceptions(self, name: &str) -> Option<Value<Exceptions>> {
+        self.understood(name, "which is no list such as `NAME: REASON; NAME: REASON`", Exceptions::parse)
     }
 
     fn build_cache(self) -> Option<Value<Bytes>> {

@@ -16,7 +16,7 @@ const WITH_OPTION: &[By] = &[CommandLine, DropIn, File];
 const WITH_VARIABLE: &[By] = &[DropIn, File, Variable];
 
 /// What may set a setting, the strongest first, and what each of those says.
-const SETTINGS: [(&str, &[By], [&str; 4]); 33] = [
+const SETTINGS: [(&str, &[By], [&str; 4]); 34] = [
     ("source_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("dkms_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("install_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
@@ -38,6 +38,7 @@ const SETTINGS: [(&str, &[By], [&str; 4]); 33] = [
     ("post_transaction", WITH_VARIABLE, ["c", "echo d", "echo f", "echo e"]),
     ("rebuild", WITH_OPTION, ["abi", "inputs", "abi", "abi"]),
     ("build_cache", FILES, ["c", "500M", "0", "e"]),
+    ("writable_sources", FILES, ["c", "d: why", "f: why", "e"]),
     ("time_limit_conf", FILES, ["c", "30s", "2h", "e"]),
     ("time_limit_build", FILES, ["c", "30s", "2h", "e"]),
     ("time_limit_script", FILES, ["c", "30s", "2h", "e"]),

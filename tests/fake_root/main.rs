@@ -51,6 +51,7 @@ mod kernels;
 mod key_places;
 mod killed;
 mod limits;
+mod loose_sources;
 mod mktarball;
 mod own_index;
 mod own_writes;

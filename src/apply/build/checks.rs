@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::steps::make_command;
 use super::{Failure, Job};
+use crate::apply::loose;
 use crate::apply::sign::Signed;
 use crate::kernel::toolchain::{self, Toolchain};
 use crate::kernel::{KernelConfig, enforced, has_rust_crates};
@@ -70,6 +71,10 @@ pub(super) fn source(job: &Job<'_>) -> Result<PathBuf, Failure> {
             false => failure,
         });
     }
+    loose::refuse(job.layout, job.settings, &job.cell.module, &dir, job.report).map_err(|error| {
+        // The files are what they were when their owner changes: so it is tried again.
+        Failure { hint: error.hint.clone(), ..Failure::new(error.kind, error.sentence()).trouble() }
+    })?;
     Ok(dir)
 }
 

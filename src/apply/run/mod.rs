@@ -426,9 +426,8 @@ impl Executor<'_> {
         let dir: PathBuf = self.observer.source_dir(&cell.module);
         let mut watch = Watch::begin(self.observer.layout, &cell.module, &dir);
         let status = watch.during(Command::Script, || {
-            let limit = *self.observer.settings.limits.script;
-            let layout = self.observer.layout;
-            script::run(layout, &cell.module, kind, text, &dir, context, limit, self.report)
+            let Observer { layout, settings, .. } = self.observer;
+            script::run(layout, settings, &cell.module, (kind, text), &dir, context, self.report)
         });
         watch.settle();
         // It may have had other modules installed, and put files anywhere.

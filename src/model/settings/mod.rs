@@ -3,6 +3,7 @@
 //! They are merged in one place (`crate::settings`) and only read afterwards.
 
 mod bytes;
+mod exceptions;
 mod limit;
 mod rows;
 
@@ -11,6 +12,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 pub use bytes::Bytes;
+pub use exceptions::Exceptions;
 pub use limit::{Limit, Limits, written};
 pub use rows::Row;
 
@@ -126,6 +128,9 @@ pub struct Settings {
     pub rebuild: Value<Rebuild>,
     /// `build_cache`, which DKMS does not know: how much the cache of builds may take; none where it is off.
     pub build_cache: Value<Bytes>,
+    /// `writable_sources`, which DKMS does not know: packages that root builds although others can write to their
+    /// sources.
+    pub writable_sources: Value<Exceptions>,
     /// `time_limit_*`, which DKMS does not know: how long things may take.
     pub limits: Limits,
     /// `NO_WEAK_MODULES` in the environment: let no other kernel share what is installed.
@@ -184,6 +189,7 @@ impl Default for Settings {
             try_sign_modules: Value::default(),
             rebuild: Value::default(),
             build_cache: Value::default(),
+            writable_sources: Value::default(),
             limits: Limits::default(),
             no_weak_modules: Value::default(),
             addon_modules_dir: Value::default(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Bytes, Limit, Origin, Settings, Value};
+use super::{Bytes, Exceptions, Limit, Origin, Settings, Value};
 use crate::model::fit::Rebuild;
 
 /// One setting.
@@ -42,6 +42,7 @@ impl Settings {
             row("post_transaction", &self.post_transaction),
             row("rebuild", &self.rebuild),
             row("build_cache", &self.build_cache),
+            row("writable_sources", &self.writable_sources),
         ];
         rows.extend(self.limits.all().into_iter().map(|(name, limit)| row(name, limit)));
         rows.extend([
@@ -106,6 +107,12 @@ impl Text for Bytes {
 impl Text for Limit {
     fn text(&self) -> Option<String> {
         Some(self.to_string())
+    }
+}
+
+impl Text for Exceptions {
+    fn text(&self) -> Option<String> {
+        (!self.is_empty()).then(|| self.to_string())
     }
 }
 
