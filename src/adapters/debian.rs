@@ -13,7 +13,7 @@ use crate::adapters::{dpkg, in_line};
 use crate::apply::tell;
 use crate::kernel::image;
 use crate::machine::Machine;
-use crate::model::error::Result;
+use crate::model::error::{Kind, Result};
 use crate::model::ids::KernelRelease;
 use crate::plan::{InitramfsDuty, Options};
 use crate::progress::Report;
@@ -108,11 +108,12 @@ fn reconcile(
         retry_provisional: !dpkg::has_trigger(root),
         ..Options::default()
     };
-    in_line::bring(machine, Some(vec![kernel.clone()]), &options, report)?;
-    if machine.initramfs_is_due(kernel) {
+    let brought = in_line::bring(machine, Some(vec![kernel.clone()]), &options, report);
+    let left = brought.as_ref().is_err_and(|error| error.kind == Kind::Locked);
+    if left || machine.initramfs_is_due(kernel) {
         dpkg::activate_trigger(root);
     }
-    Ok(())
+    brought
 }
 
 /// Our postinst, triggered or configured: everything in line, initramfs included.
@@ -124,7 +125,7 @@ pub fn trigger(machine: &Machine, report: &dyn Report) -> Result<()> {
         Options { kernel_event: true, initramfs_follows: deferred_hooks(machine), ..Options::default() };
     in_line::bring(machine, None, &options, report)?;
     if !dpkg::under_frontend() {
-        tell::print_unreported(&machine.layout, report)?;
+        tell::print_unreported(&machine.layout, machine.patience(), report)?;
     }
     Ok(())
 }

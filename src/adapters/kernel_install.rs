@@ -94,5 +94,5 @@ pub fn event(
         options.depmod_follows.insert(kernel.clone());
     }
     in_line::bring(machine, Some(vec![kernel.clone()]), &options, report)?;
-    tell::print_unreported(&machine.layout, report)
+    tell::print_unreported(&machine.layout, machine.patience(), report)
 }

@@ -77,7 +77,7 @@ pub fn removed(machine: &Machine, targets: &[String], report: &dyn Report) -> Re
 pub fn initramfs(machine: &Machine, report: &dyn Report) -> Result<()> {
     let options = Options { kernel_event: true, ..Options::default() };
     in_line::bring(machine, None, &options, report)?;
-    tell::print_unreported(&machine.layout, report)
+    tell::print_unreported(&machine.layout, machine.patience(), report)
 }
 
 fn before_the_generator() -> Options {

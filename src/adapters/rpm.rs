@@ -51,5 +51,5 @@ pub fn files_went(machine: &Machine, report: &dyn Report) -> Result<()> {
 fn everything(machine: &Machine, report: &dyn Report) -> Result<()> {
     let options = Options { kernel_event: true, ..Options::default() };
     in_line::bring(machine, None, &options, report)?;
-    tell::print_unreported(&machine.layout, report)
+    tell::print_unreported(&machine.layout, machine.patience(), report)
 }

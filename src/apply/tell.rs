@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::fs::atomic;
 use crate::model::error::Result;
+use crate::model::settings::Limit;
 use crate::progress::Report;
 use crate::report::summary::describe;
 use crate::tree::failures::failures;
@@ -11,16 +12,17 @@ use crate::tree::layout::Layout;
 use crate::tree::lock;
 use crate::tree::state;
 
-/// Shows the failures that nobody has been told of, and marks them as told.
+/// Shows the failures that nobody has been told of, and marks them as told. Another run is waited for
+/// as long as `patience` says.
 ///
 /// # Errors
 /// When that cannot be written down.
-pub fn print_unreported(layout: &Layout, report: &dyn Report) -> Result<()> {
+pub fn print_unreported(layout: &Layout, patience: Limit, report: &dyn Report) -> Result<()> {
     let marker = layout.unreported();
     if !marker.exists() {
         return Ok(());
     }
-    let _lock = lock::take(layout, report)?;
+    let _lock = lock::take(layout, patience, report)?;
     let mut text = String::new();
     for (cell, mut verdict) in failures(layout) {
         let Some(failure) = verdict.failure.as_mut().filter(|f| !f.reported) else { continue };
@@ -72,7 +74,7 @@ mod tests {
         state::save_verdict(&layout, &cell, &verdict).unwrap();
         atomic::write(&layout.unreported(), b"").unwrap();
         assert_eq!(failures(&layout), [(cell.clone(), verdict)]);
-        print_unreported(&layout, &crate::progress::Memory::default()).unwrap();
+        print_unreported(&layout, Limit::seconds("", 0), &crate::progress::Memory::default()).unwrap();
         assert!(failures(&layout)[0].1.failure.as_ref().unwrap().reported);
         assert!(!layout.unreported().exists());
         let text = describe(&cell, failures(&layout)[0].1.failure.as_ref().unwrap());

@@ -13,7 +13,6 @@ use crate::model::system::System;
 use crate::plan::{Action, Plan};
 use crate::progress::Report;
 use crate::report::signing::{Key, Signing};
-use crate::tree::lock;
 use crate::trust::firmware::{Firmware, SecureBoot};
 use crate::trust::pki::Certificate;
 
@@ -43,7 +42,7 @@ impl Machine {
             PairState::Missing => {}
         }
         // A hook may be making one at this moment.
-        let _lock = lock::take(&self.layout, report)?;
+        let _lock = self.lock(report)?;
         match pair.state(&self.layout) {
             PairState::There => Ok(false),
             PairState::Broken(why) => Err(failed(why)),

@@ -1,6 +1,7 @@
 //! Observe, plan, apply: one run from request to result, under the lock.
 
 mod keys;
+mod locking;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -24,6 +25,7 @@ use crate::plan::{self, Options, Plan};
 use crate::progress::Report;
 use crate::settings::{self, Environment, Given};
 use crate::tree::layout::Layout;
+use crate::tree::left::Left;
 use crate::tree::lock;
 use crate::tree::notes;
 
@@ -220,9 +222,11 @@ impl Machine {
         flags: &Flags,
         report: &dyn Report,
     ) -> Result<Ran> {
+        let (left, widened) = self.take_up(request, report);
+        let request = widened.as_ref().unwrap_or(request);
         let last_use = lock::last_use(&self.layout);
         let (system, plan) = self.glance(request, options, overrides);
-        let idle = plan.is_idle() && !lock::was_killed(&self.layout);
+        let idle = plan.is_idle() && left.is_empty() && !lock::was_killed(&self.layout);
         let remembered = || {
             self.outdated(&system).next().is_none()
                 && self.unremembered_looks(&system).next().is_none()
@@ -232,13 +236,17 @@ impl Machine {
         if idle && remembered() {
             return Ok(Ran { system, plan, done: Vec::new() });
         }
-        let lock = match lock::take(&self.layout, report) {
+        let lock = match self.lock(report) {
             // What would be written down saves the next run some reading, no more.
             Err(error) if idle && !plan.notes.iter().any(plan::Note::is_blind) => {
                 log::info!("{error}");
                 return Ok(Ran { system, plan, done: Vec::new() });
             }
-            lock => lock?,
+            Err(error) => {
+                self.leave(Left::Everything, &error, report);
+                return Err(error);
+            }
+            Ok(lock) => lock,
         };
         if lock.is_nested() && !nested::may_nest(request)? {
             report.line("Called from within a running dkms-hook; that run will do the work.");
@@ -276,6 +284,7 @@ impl Machine {
                 self.remember_tree(request, &left, &plan);
             }
         }
+        self.is_made_up_for(&left);
         let ran = Ran { system, plan, done };
         self.tell_of_initramfs(&ran.plan, report);
         self.tell_of_enrolment(&ran.plan, &ran.done, flags, report);
@@ -320,10 +329,10 @@ impl Machine {
     /// # Errors
     /// When it cannot be written down.
     pub fn mark_removed(&self, kernel: &KernelRelease, removed: bool, report: &dyn Report) -> Result<()> {
-        if notes::kernel_note(&self.layout, kernel).removed == removed {
+        if notes::kernel_note(&self.layout, kernel).removed == removed && !self.has_left() {
             return Ok(());
         }
-        let _lock = lock::take(&self.layout, report)?;
+        let _lock = self.lock_or_leave(Left::Removed(kernel.clone(), removed), report)?;
         notes::update(&self.layout, kernel, |note| note.removed = removed)
     }
 
@@ -332,10 +341,10 @@ impl Machine {
     /// # Errors
     /// When it cannot be written down.
     pub fn mark_boot_entry(&self, kernel: &KernelRelease, removed: bool, report: &dyn Report) -> Result<()> {
-        if notes::kernel_note(&self.layout, kernel).boot_entry_removed == removed {
+        if notes::kernel_note(&self.layout, kernel).boot_entry_removed == removed && !self.has_left() {
             return Ok(());
         }
-        let _lock = lock::take(&self.layout, report)?;
+        let _lock = self.lock_or_leave(Left::BootEntry(kernel.clone(), removed), report)?;
         notes::update(&self.layout, kernel, |note| note.boot_entry_removed = removed)
     }
 

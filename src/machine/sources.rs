@@ -12,7 +12,6 @@ use crate::model::ids::{KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::process::{more_time, took_longer};
 use crate::progress::Report;
-use crate::tree::lock;
 use crate::tree::registry;
 
 impl Machine {
@@ -34,7 +33,7 @@ impl Machine {
             return Err(Error::new(Kind::ConfInvalid, text)
                 .hint(format!("its package should install it in {}", place.display())));
         }
-        let _lock = lock::take(&self.layout, report)?;
+        let _lock = self.lock(report)?;
         if registry::is_added(&self.layout, &id) {
             return Ok(());
         }

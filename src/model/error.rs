@@ -106,6 +106,8 @@ pub enum Kind {
     Excluded,
     /// PRE_INSTALL failed.
     PreInstall,
+    /// Another run holds the lock, and was waited for as long as a hook waits.
+    Locked,
     /// A signal asked the run to end (Ctrl-C); holds the exit status that stands for it.
     Interrupted(u8),
 }
@@ -121,6 +123,8 @@ impl Kind {
             | Self::BuildEnvironment
             | Self::SigningKey
             | Self::PackageManager => 1,
+            // Only who must not fail does not wait as long as it takes: hooks, and scripts of packages.
+            Self::Locked => 0,
             Self::SourceMissing | Self::ArchiveMissing | Self::OtherModule => 2,
             Self::NotRegistered
             | Self::AlreadyAdded

@@ -21,11 +21,14 @@ use crate::fs::look;
 use crate::fs::look::mtime;
 use crate::model::blind::{Blind, Cause};
 use crate::model::error::{Error, Result};
+use crate::model::settings::Limit;
 use crate::process::{PARENT_VARIABLE, set_lock_holder};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
+use crate::tree::left;
 use crate::tree::recover;
 use crate::tree::turn;
+use crate::tree::waiting;
 
 /// Held while in scope.
 #[derive(Debug)]
@@ -83,7 +86,7 @@ pub fn was_killed(layout: &Layout) -> bool {
 }
 
 /// The process id in a lock file.
-fn written_in(path: &Path) -> Option<u32> {
+pub(super) fn written_in(path: &Path) -> Option<u32> {
     holder(&String::from_utf8(look::read(path).ok()??).ok()?)
 }
 
@@ -97,11 +100,13 @@ fn is_alive(pid: u32) -> bool {
     !matches!(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None), Err(nix::errno::Errno::ESRCH))
 }
 
-/// Takes the lock, waiting for another run to finish.
+/// Takes the lock, waiting for another run to finish: as long as `patience` says.
 ///
 /// # Errors
-/// When the lock file cannot be made.
-pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
+/// When the lock file cannot be made; [`Kind::Locked`] when the other run has not finished until then.
+///
+/// [`Kind::Locked`]: crate::model::error::Kind::Locked
+pub fn take(layout: &Layout, patience: Limit, report: &dyn Report) -> Result<Lock> {
     let dir = layout.state();
     std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, &e))?;
     let path = dir.join("lock");
@@ -114,9 +119,7 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
                 set_lock_holder(ancestor);
                 return Ok(Lock { file: None, _turn: turn::of_a_guest(layout), found: None });
             }
-            let whose = other.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-            report.line(&format!("Waiting for another run{whose} to finish."));
-            file.lock().map_err(|e| Error::io("lock", &path, &e))?;
+            waiting::wait(&file, &path, patience, left::since(layout), report)?;
         }
         // A file system without locks: two runs at once are unlikely there, and refusing to work
         // would be worse.
@@ -130,6 +133,7 @@ pub fn take(layout: &Layout, report: &dyn Report) -> Result<Lock> {
     let found = file.metadata().ok().as_ref().and_then(Used::of);
     let _ = file.set_len(0);
     let _ = writeln!(file, "{}", std::process::id());
+    let found = if left::since(layout).is_some() && left::settle(layout) { None } else { found };
     Ok(Lock { file: Some(file), _turn: None, found })
 }
 
@@ -181,7 +185,10 @@ fn ancestor() -> Option<u32> {
 mod tests {
     use super::*;
     use crate::fs::root::Root;
+    use crate::model::ids::KernelRelease;
     use crate::progress::Memory;
+
+    const ENDLESS: Limit = Limit::seconds("", 0);
 
     #[test]
     fn only_root_can_open_it() {
@@ -189,10 +196,10 @@ mod tests {
         let layout = Layout::new(Root::at(dir.path()));
         let path = layout.state().join("lock");
         let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        drop(take(&layout, &Memory::default()).unwrap());
+        drop(take(&layout, ENDLESS, &Memory::default()).unwrap());
         assert_eq!(mode(), 0o600);
         std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        drop(take(&layout, &Memory::default()).unwrap());
+        drop(take(&layout, ENDLESS, &Memory::default()).unwrap());
         assert_eq!(mode(), 0o600, "one of an earlier version");
     }
 
@@ -205,7 +212,7 @@ mod tests {
         std::fs::write(&victim, "1").unwrap();
         let refused = || {
             assert!(!was_killed(&layout));
-            let error = take(&layout, &Memory::default()).unwrap_err();
+            let error = take(&layout, ENDLESS, &Memory::default()).unwrap_err();
             assert!(error.to_string().contains("lock") && error.hint.is_some(), "{error}");
             std::fs::remove_file(&path).unwrap();
         };
@@ -214,19 +221,19 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "1");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         refused();
-        drop(take(&layout, &Memory::default()).unwrap());
+        drop(take(&layout, ENDLESS, &Memory::default()).unwrap());
     }
 
     #[test]
     fn the_second_waits_for_the_first() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(Root::at(dir.path()));
-        let first = take(&layout, &Memory::default()).unwrap();
+        let first = take(&layout, ENDLESS, &Memory::default()).unwrap();
         let (sent, got) = std::sync::mpsc::channel();
         let report = Memory::default();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let second = take(&layout, &report).unwrap();
+                let second = take(&layout, ENDLESS, &report).unwrap();
                 sent.send(()).unwrap();
                 drop(second);
             });
@@ -242,5 +249,31 @@ mod tests {
             drop(first);
             got.recv().unwrap();
         });
+    }
+
+    #[test]
+    fn a_hook_waits_so_long_and_no_longer_and_the_lock_stays_whose_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(Root::at(dir.path()));
+        let first = take(&layout, ENDLESS, &Memory::default()).unwrap();
+        let report = Memory::default();
+        let error = take(&layout, Limit::seconds("time_limit_lock", 1), &report).unwrap_err();
+        assert_eq!(error.kind, crate::model::error::Kind::Locked);
+        let own = std::process::id();
+        for part in
+            [format!("process {own}, `"), " ago)".to_owned(), "waited 1s (time_limit_lock)".to_owned()]
+        {
+            assert!(error.what.contains(&part), "{part} is missing in {error}");
+        }
+        assert!(report.lines()[0].contains(&format!("(process {own}, `")), "{:?}", report.lines());
+        assert!(last_use(&layout).is_none() && written_in(&layout.state().join("lock")) == Some(own));
+        drop(first);
+        let lock = take(&layout, Limit::seconds("time_limit_lock", 1), &report).unwrap();
+        left::leave(&layout, &left::Left::Removed(KernelRelease::new("6.1").unwrap(), true)).unwrap();
+        drop(lock);
+        let before = last_use(&layout);
+        let lock = take(&layout, ENDLESS, &report).unwrap();
+        assert!(!lock.is_first_since(before), "a note came that the look did not see");
+        assert!(crate::tree::notes::kernel_note(&layout, &KernelRelease::new("6.1").unwrap()).removed);
     }
 }

@@ -1,10 +1,18 @@
 //! Steps that do not end by themselves: each kind has a limit, and the rest goes on.
 
-use dkms_hook::conf::model::Scripts;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
+use dkms_hook::conf::model::Scripts;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::program::{Answer, Face, finish};
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const K: &str = "6.12.1-toy";
+const K2: &str = "6.13.0-toy";
 /// Whoever does not end writes its process id here, a line each.
 const PIDS: &str = "/var/log/pids";
 /// While this is there, nothing ends.
@@ -44,6 +52,94 @@ fn ended(root: &FakeRoot) -> usize {
 
 fn installed(root: &FakeRoot) -> Vec<String> {
     root.names(format!("/lib/modules/{K}/updates/dkms"))
+}
+
+/// The lock, held by this process as a run would.
+fn locked(root: &FakeRoot) -> File {
+    let path = root.write("/var/lib/dkms/.dkms-hook/lock", format!("{}\n", std::process::id()));
+    let lock = File::options().append(true).open(path).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+fn unlock(lock: File) {
+    lock.set_len(0).unwrap();
+    drop(lock);
+}
+
+#[test]
+fn hooks_leave_their_work_to_the_next_where_another_run_does_not_end() {
+    let root = root("time_limit_lock=1s\n");
+    ToyModule::new("hello", "1").register(&root);
+    ToyModule::new("late", "1").write_source(&root);
+    ToyKernel::new(K2).install(&root);
+    let lock = locked(&root);
+    let own = std::process::id();
+    let gives_up = |answer: Answer| {
+        answer
+            .expect(0)
+            .says(&format!("Waiting for another run (process {own}, `"))
+            .says(&format!("another run (process {own}, `"))
+            .says(
+                "has not finished; this one waited 1s (time_limit_lock) and leaves its work to the next run",
+            )
+            .says("`dkms-hook` does what is left");
+    };
+    gives_up(root.deb("kernel-postinst", K, "configure"));
+    gives_up(root.kernel_install("remove", K2, &[]));
+    let script = [("DPKG_MAINTSCRIPT_NAME", "postinst")];
+    gives_up(finish(root.program(Face::Hook).args(["module-postinst", "late", "1"]).envs(script)));
+    assert!(!root.exists(format!("/lib/modules/{K}/updates")));
+    assert!(!root.exists("/var/lib/dkms/late"));
+    unlock(lock);
+    // About another kernel; but there is something left. The source was written down, and so was the boot entry.
+    root.deb("header-postinst", K2, "configure").expect(0).says("Adding late/1");
+    assert_eq!(installed(&root), ["hello.ko", "late.ko"]);
+    let note = root.read(format!("/var/lib/dkms/.dkms-hook/kernels/{K2}.json"));
+    assert!(note.contains("\"boot-entry-removed\": true"), "{note}");
+    assert!(!root.exists(format!("/lib/modules/{K2}/updates")));
+    assert!(!root.exists("/var/lib/dkms/.dkms-hook/left"));
+    let before = root.snapshot();
+    root.deb("trigger", "", "triggered").expect(0);
+    root.assert_untouched(&before);
+}
+
+#[test]
+fn a_person_waits_as_long_as_it_takes_and_hears_of_a_holder_that_is_stopped() {
+    let root = root("time_limit_lock=1s\n");
+    ToyModule::new("hello", "1").register(&root);
+    let path = root.write("/var/lib/dkms/.dkms-hook/lock", "");
+    // None of ours: the kernel knows who it is.
+    let mut flock = Command::new("flock");
+    flock.arg(&path).args(["sh", "-c", "echo; exec sleep 300"]);
+    let mut holder = flock.stdout(Stdio::piped()).spawn().unwrap();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    kill(Pid::from_raw(holder.id() as i32), Signal::SIGSTOP).unwrap();
+    let hint = format!("It is stopped: `kill -CONT {}` lets it go on.", holder.id());
+    root.deb("kernel-postinst", K, "configure").expect(0).says(&hint);
+    let mut person = root.program(Face::Dkms);
+    let mut person = person.args(["install", "hello/1", "-k", K]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(person.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(
+        line.starts_with(&format!("Waiting for another run (process {}, `flock ", holder.id())),
+        "{line}"
+    );
+    assert!(line.trim_end().ends_with(&hint), "{line}");
+    // More than a hook would wait.
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    assert_eq!(person.try_wait().unwrap(), None, "it gave up");
+    let children = format!("/proc/{0}/task/{0}/children", holder.id());
+    let children = std::fs::read_to_string(children).unwrap();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    for child in children.split_whitespace() {
+        kill(Pid::from_raw(child.parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+    std::io::copy(&mut said, &mut std::io::sink()).unwrap();
+    assert!(person.wait().unwrap().success());
+    assert_eq!(installed(&root), ["hello.ko"]);
 }
 
 #[test]

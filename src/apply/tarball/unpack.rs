@@ -14,6 +14,7 @@ use crate::fs::regular;
 use crate::fs::stamp::content_tree;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::settings::Limit;
 use crate::process::{ProcessError, not_found};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
@@ -95,17 +96,17 @@ impl Unpacked {
 }
 
 /// Unpacks an archive and looks at it: its form, its names, its links, and for which kernel each
-/// module was made. Takes the lock, which the result holds.
+/// module was made. Takes the lock, which the result holds; another run is waited for as long as `patience` says.
 ///
 /// # Errors
 /// 2 when it cannot be read, 3 when it has no dkms.conf or is no archive, 7 when it is damaged, could
 /// do harm, or has builds that are not what they seem.
-pub fn unpack(layout: &Layout, file: &Path, report: &dyn Report) -> Result<Unpacked> {
+pub fn unpack(layout: &Layout, file: &Path, patience: Limit, report: &dyn Report) -> Result<Unpacked> {
     let shown = file.display();
     let input = regular::open(file).map_err(|e| Error::io("read", file, &e).of_kind(Kind::ArchiveMissing))?;
     // What a run that is killed leaves behind is told from a build of its own by its age.
     let latest = SystemTime::now() - Duration::from_secs(1);
-    let lock = lock::take(layout, report)?;
+    let lock = lock::take(layout, patience, report)?;
     let tree = layout.tree();
     let place = tempfile::Builder::new()
         .prefix(".tmp-")

@@ -12,6 +12,7 @@ use crate::fs::root::Root;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::request::{Goal, Request};
+use crate::model::settings::Limit;
 use crate::model::settings::Settings;
 use crate::progress::Memory;
 use crate::tree::layout::Layout;
@@ -188,7 +189,7 @@ impl Engine for Fake {
     }
 
     fn unpack(&mut self, archive: &Path) -> Result<Unpacked> {
-        tarball::unpack(&self.layout, archive, &Memory::default())
+        tarball::unpack(&self.layout, archive, Limit::seconds("", 0), &Memory::default())
     }
 
     fn load(

@@ -180,7 +180,7 @@ fn deb(machine: &Machine, words: &[OsString], report: &dyn Report) -> Result<()>
         "trigger" | "configure" => return debian::trigger(machine, report),
         // What is built stays usable, by DKMS too; there is nothing to undo.
         "unconfigure" => return Ok(()),
-        "summary" => return tell::print_unreported(&machine.layout, report),
+        "summary" => return tell::print_unreported(&machine.layout, machine.patience(), report),
         other => return Err(unknown("deb", other)),
     };
     let params = debian::maintainer_params(std::env::var("DEB_MAINT_PARAMS").ok().as_deref());

@@ -13,7 +13,6 @@ use crate::model::request::{Goal, Request};
 use crate::model::system::Signature;
 use crate::plan::{Action, InitramfsDuty};
 use crate::process::{Output, Process};
-use crate::tree::lock;
 use crate::tree::state;
 
 impl Worker {
@@ -46,7 +45,7 @@ impl Worker {
     pub(super) fn make_archive(&self, order: &Pack) -> Result<()> {
         // Whoever may only read the tree may make an archive, too; others see no build half exchanged.
         let _lock = match self.permit(Need::Tree) {
-            Ok(()) => Some(lock::take(&self.machine.layout, &self.report)?),
+            Ok(()) => Some(self.machine.lock(&self.report)?),
             Err(_) => None,
         };
         tarball::pack(&self.machine.layout, order, &self.report)
@@ -108,7 +107,7 @@ impl Worker {
             return Ok(());
         };
         let layout = &self.machine.layout;
-        let _lock = lock::take(layout, &self.report)?;
+        let _lock = self.machine.lock(&self.report)?;
         let Some(mut record) = state::record(layout, cell)? else { return Ok(()) };
         record.installed.clone_from(installed);
         state::save_record(layout, cell, &record)

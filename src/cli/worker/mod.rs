@@ -26,7 +26,7 @@ use crate::model::version;
 use crate::plan::{Action, InitramfsDuty, Note};
 use crate::progress::Report;
 use crate::tree::layout::Layout;
-use crate::tree::lock;
+use crate::tree::left::{self, Left};
 use crate::tree::notes;
 use crate::tree::registry;
 
@@ -341,7 +341,13 @@ impl Engine for Worker {
     ) -> Result<()> {
         let layout = self.machine.layout.clone();
         let source = layout.source(id);
-        let lock = lock::take(&layout, &self.report)?;
+        let lock = match self.machine.lock(&self.report) {
+            Err(error) if error.kind == Kind::Locked && same_place(from, &source) => {
+                left::leave(&layout, &Left::Add(id.clone()))?;
+                return Err(error);
+            }
+            lock => lock?,
+        };
         if registry::is_added(&layout, id) {
             // By another run, while this one waited.
             return Err(already_added(id));
@@ -357,7 +363,7 @@ impl Engine for Worker {
     }
 
     fn unpack(&mut self, archive: &Path) -> Result<Unpacked> {
-        tarball::unpack(&self.machine.layout, archive, &self.report)
+        tarball::unpack(&self.machine.layout, archive, self.machine.patience(), &self.report)
     }
 
     fn load(
