@@ -35,6 +35,13 @@ pub struct Effort {
     pub read: usize,
 }
 
+/// To write what is known costs as much processor time (9 ms for a kernel of 4,000 modules) as to read so many bytes of
+/// modules again, compressed or not.
+const WORTH: u64 = 128 << 10;
+
+/// So many modules that are no more make the file worth writing without them.
+const GONE: usize = 64;
+
 /// The files of the index.
 ///
 /// # Errors
@@ -64,11 +71,15 @@ pub fn compute(place: &Place) -> Result<(Vec<File>, Effort), Odd> {
     }
     let files: Vec<(&Candidate, u32)> =
         chosen.iter().zip(&modules).filter_map(|(file, module)| Some((*file, (*module)?))).collect();
-    let changed = !unknown.is_empty() || known.files.len() != files.len();
+    // What has gone does no harm in the file.
+    let read_now: u64 = unknown.iter().map(|at| chosen[*at].stamp.size).sum();
+    let gone = known.files.len().saturating_sub(chosen.len() - unknown.len());
+    let first = known.files.is_empty() && !unknown.is_empty();
+    let worth_keeping = first || read_now > WORTH || gone > GONE;
     let effort = Effort { modules: chosen.len(), read: unknown.len() };
     let facts = &known.facts;
     std::thread::scope(|scope| {
-        if let Some(path) = place.known.as_deref().filter(|_| changed) {
+        if let Some(path) = place.known.as_deref().filter(|_| worth_keeping) {
             // What was written just now could be written again without a new time.
             let settled: Vec<_> =
                 files.iter().filter(|(file, _)| file.stamp.is_older_than(begun)).copied().collect();

@@ -112,6 +112,16 @@ fn what_modules_said_is_only_there_to_save_time() {
         root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0);
         assert_eq!(index(&root), before);
     }
+    // To read one small module again costs less than to write down what all of them say; a large one is remembered.
+    let written = || fs::read(root.path(&known)).unwrap();
+    let before = written();
+    for (name, size, remembered) in [("small", 0, false), ("large", 200_000, true)] {
+        let content = [module(&[name], &[]), vec![0; size]].concat();
+        root.write(at(&format!("extra/{name}.ko")), content);
+        root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0);
+        assert!(root.read(at("modules.symbols")).contains(&format!("symbol:{name}")));
+        assert_eq!(written() != before, remembered, "{name}");
+    }
     // A file of the same size and name that says something else.
     root.write(at("kernel/fs/toyfs/toyfs.ko"), module(&["new_symbol"], &[]));
     root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0);
