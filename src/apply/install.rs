@@ -12,7 +12,7 @@ use crate::fs::look::mtime;
 use crate::fs::same::same_content;
 use crate::fs::sync;
 use crate::model::error::{Error, Kind, Result};
-use crate::model::ids::Cell;
+use crate::model::ids::{Cell, ModuleId};
 use crate::model::indexed::Found;
 use crate::model::inside::plain;
 use crate::model::record::{InstalledFile, Record};
@@ -192,22 +192,16 @@ impl Installer<'_> {
         let layout = self.layout;
         let built = layout.built_modules(cell).join(file);
         let real = layout.root.path(path);
-        let mut archived = before.iter().find(|f| f.path == path).and_then(|f| f.original.clone());
-        for (there, owner) in in_the_way.of(file, path) {
-            let shown = layout.shown(&there);
-            let of = owner.as_ref().map(|owner| format!(" of {owner}, a module of the same name,"));
-            let of = of.unwrap_or_default();
-            // Where an older rule or an older tool put it.
-            if owner.is_none() && in_the_way.is_again() && same_content(&built, &there) {
-                self.report.line(&format!("Deleting {}, another copy of {file}", shown.display()));
-                atomic::delete(&there)?;
-                continue;
-            }
-            let until = format!("until {} is uninstalled", cell.module);
-            self.report.line(&format!("Setting aside {}{of} {until}", shown.display()));
-            original::archive(layout, cell, &there)?;
+        let archived = before.iter().find(|f| f.path == path).and_then(|f| f.original.clone());
+        let mut archived = archived.or_else(|| original::place_of(layout, cell, file));
+        let in_our_place = |(there, _): &(PathBuf, _)| *there == real;
+        // Whatever ends this run, there is a module of this name: what is set aside goes when ours is there.
+        let (place, others): (Vec<_>, Vec<_>) = in_the_way.of(file, path).into_iter().partition(in_our_place);
+        for (there, owner) in place {
+            self.tell_set_aside(cell, &there, owner.as_ref(), "it is in the place of this one");
+            original::keep(layout, cell, &there)?;
             self.holdings.has_set_aside(&cell.module.name);
-            archived.get_or_insert(shown);
+            archived.get_or_insert(layout.shown(&there));
         }
         self.report.line(&format!("Installing {}", path.display()));
         if self.symlink_modules {
@@ -216,6 +210,20 @@ impl Installer<'_> {
             atomic::install(&built, &real)?;
         }
         self.holdings.has_come(&cell.kernel, &real);
+        for (there, owner) in others {
+            let shown = layout.shown(&there);
+            // Where an older rule or an older tool put it.
+            if owner.is_none() && in_the_way.is_again() && same_content(&built, &there) {
+                self.report.line(&format!("Deleting {}, another copy of {file}", shown.display()));
+                atomic::delete(&there)?;
+                continue;
+            }
+            self.tell_set_aside(cell, &there, owner.as_ref(), "depmod may take it instead of this one");
+            original::archive(layout, cell, &there)?;
+            self.holdings.has_set_aside(&cell.module.name);
+            archived.get_or_insert(shown);
+        }
+        let archived = archived.or_else(|| in_the_way.left_in_place(file, path));
         let meta = std::fs::symlink_metadata(&real).map_err(|e| Error::io("read", &real, &e))?;
         Ok(InstalledFile {
             path: path.to_path_buf(),
@@ -225,6 +233,16 @@ impl Installer<'_> {
             built_mtime: built_mtime(self.layout, cell, file),
             original: archived,
         })
+    }
+
+    fn tell_set_aside(&self, cell: &Cell, file: &Path, owner: Option<&ModuleId>, why: &str) {
+        let of = owner.map(|owner| format!(" of {owner}, a module of the same name,"));
+        let (file, of) = (self.layout.shown(file), of.unwrap_or_default());
+        self.report.line(&format!(
+            "Setting aside {}{of} until {} is uninstalled: {why}",
+            file.display(),
+            cell.module
+        ));
     }
 
     /// Brings the present content of a build to the files that were installed from it. Nothing else

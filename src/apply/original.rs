@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::elf::module_stem;
-use crate::fs::atomic;
+use crate::elf::{module_name, module_stem};
+use crate::fs::atomic::{self, TEMPORARY};
 use crate::fs::look;
 use crate::fs::regular;
 use crate::fs::same::same_content;
+use crate::fs::sync;
 use crate::kernel;
 use crate::model::error::{Error, Result};
 use crate::model::ids::Cell;
@@ -22,14 +23,59 @@ use crate::tree::layout::Layout;
 /// # Errors
 /// When it cannot be moved; it is then where it was.
 pub fn archive(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
+    match note_place(layout, cell, original)? {
+        Some(kept) => move_file(original, &kept),
+        None => Ok(()),
+    }
+}
+
+/// Writes down where a module is that is to be set aside, and says under which path. The note comes first: without the
+/// file it is harmless, the file without it could not go back.
+fn note_place(layout: &Layout, cell: &Cell, original: &Path) -> Result<Option<PathBuf>> {
     let dir = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
-    let Some(name) = original.file_name().and_then(|n| n.to_str()) else { return Ok(()) };
-    std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, &e))?;
+    let Some(name) = original.file_name().and_then(|n| n.to_str()) else { return Ok(None) };
+    sync::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, &e))?;
     let place = format!("{}\n", layout.shown(original).display());
     let name = name_for(&dir, name, &place)?;
-    // The note first: without the file it is harmless, the file without it could not go back.
-    atomic::write(&dir.join(format!("{name}.origin")), place.as_bytes())?;
-    move_file(original, &dir.join(name))
+    atomic::write_durably(&dir.join(format!("{name}.origin")), place.as_bytes())?;
+    Ok(Some(dir.join(name)))
+}
+
+/// Keeps a module whose place is about to be taken in one step: until then it stays there.
+///
+/// # Errors
+/// When it cannot be kept.
+pub fn keep(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
+    let Some(kept) = note_place(layout, cell, original)? else { return Ok(()) };
+    if !link_to(original, &kept)? {
+        copy(original, &kept)?;
+    }
+    atomic::sync_parent(&kept)
+}
+
+/// Gives a file a second name, in place of what has that name; false where the file system cannot.
+fn link_to(file: &Path, name: &Path) -> Result<bool> {
+    let dir = name.parent().unwrap_or(Path::new("/"));
+    let doing = |e: std::io::Error| Error::io("write to", dir, &e);
+    let place = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(dir).map_err(doing)?;
+    let new = place.path().join("link");
+    if std::fs::hard_link(file, &new).is_err() {
+        return Ok(false);
+    }
+    std::fs::rename(&new, name).map(|()| true).map_err(doing)
+}
+
+/// Where the module was that was set aside for one of ours, inside the root: the run that did so may have ended before
+/// it wrote that down.
+pub fn place_of(layout: &Layout, cell: &Cell, file: &str) -> Option<PathBuf> {
+    let dir = layout.originals(&cell.module.name, &cell.kernel, &cell.arch);
+    let name = module_name(file);
+    let mut noted = set_aside(&dir).into_iter().filter_map(|(kept, note)| Some((kept, note?)));
+    noted.find_map(|(kept, note)| {
+        let place = PathBuf::from(std::fs::read_to_string(note).ok()?.trim_end());
+        let same = place.file_name().and_then(|own| own.to_str()).is_some_and(|own| module_name(own) == name);
+        (same && std::fs::symlink_metadata(kept).is_ok()).then_some(place)
+    })
 }
 
 /// The name to set a file aside under: its own, unless a file from another place has it. DKMS puts back all
@@ -167,14 +213,19 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
     match std::fs::rename(from, to) {
         // /lib/modules and /var are often different file systems.
         Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
-            if let Ok(target) = std::fs::read_link(from) {
-                atomic::symlink(&target, to)?;
-                return atomic::delete(from).map(drop);
-            }
-            atomic::install(from, to)?;
+            copy(from, to)?;
+            // Two file systems bring to the disk what they have when they like.
+            atomic::sync_parent(to)?;
             atomic::delete(from).map(drop)
         }
         other => other.map_err(|e| Error::io("move", from, &e)),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    match std::fs::read_link(from) {
+        Ok(target) => atomic::symlink(&target, to),
+        Err(_) => atomic::install(from, to),
     }
 }
 

@@ -140,6 +140,15 @@ pub(super) fn choose(files: &[Candidate], config: &Config) -> Vec<usize> {
     chosen
 }
 
+impl Config {
+    /// Whether the first of two files of one name is the one that counts, whichever of them is read first. Their paths
+    /// are below the kernel's directory.
+    pub fn prefers(&self, one: &Path, other: &Path) -> bool {
+        let [one, other] = [one, other].map(|path| path.as_os_str().as_encoded_bytes());
+        wins(one, other, self) && !wins(other, one, self)
+    }
+}
+
 /// Whether a file wins over one that was read before it.
 fn wins(new: &[u8], old: &[u8], config: &Config) -> bool {
     for file in config.overrides.iter().rev() {

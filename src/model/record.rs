@@ -169,7 +169,8 @@ pub struct InstalledFile {
     pub mtime: i64,
     /// Modification time of the built file when it was installed, nanoseconds since the epoch.
     pub built_mtime: i64,
-    /// The archived module that stood in its way, if any: its place before, inside the root.
+    /// The module of the same name that was set aside for it, or that stays because depmod takes this one: its place,
+    /// inside the root. It has the former place where there are both.
     pub original: Option<PathBuf>,
 }
 

@@ -1,13 +1,18 @@
 //! Module files of others that stand in the way of ours. depmod(8) takes one file of a name, and which one can
-//! depend on the order in which it reads a directory: so all of them are set aside.
+//! depend on the order in which it reads a directory: so these are set aside. Those that it takes ours before in any
+//! case (ours are in `updates`, and the kernel's own are not) stay where their package put them.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
+use crate::depmod::{Config, directories};
 use crate::fs::same::same_content;
+use crate::kernel::depmod_base;
 use crate::model::ids::{Cell, ModuleId};
 use crate::model::indexed::Found;
 use crate::model::record::InstalledFile;
 use crate::observe::holdings::Holdings;
+use crate::process::find_program;
 use crate::tree::installed;
 use crate::tree::layout::Layout;
 use crate::tree::registry;
@@ -37,6 +42,8 @@ pub struct InTheWay<'a> {
     before: &'a [InstalledFile],
     intended: &'a [InstalledFile],
     manners: Manners<'a>,
+    /// What depmod goes by; nothing where that cannot be told.
+    order: OnceCell<Option<Config>>,
 }
 
 impl<'a> InTheWay<'a> {
@@ -49,7 +56,7 @@ impl<'a> InTheWay<'a> {
         intended: &'a [InstalledFile],
         manners: Manners<'a>,
     ) -> Self {
-        Self { layout, cell, holdings, before, intended, manners }
+        Self { layout, cell, holdings, before, intended, manners, order: OnceCell::new() }
     }
 
     /// True when a version of the module is installed.
@@ -63,7 +70,11 @@ impl<'a> InTheWay<'a> {
         let layout = self.layout;
         let place = layout.root.path(path);
         // What an install that was cut off left at our very place is no original.
-        let cut_off = same_content(&layout.built_modules(self.cell).join(built), &place);
+        let cut_off = || {
+            let mut known = self.before.iter().filter(|known| layout.root.path(&known.path) == place);
+            installed::is_the_built_one(&layout.built_modules(self.cell).join(built), &place)
+                || known.any(|known| installed::is_still_ours(layout, self.cell, known))
+        };
         let kernels_own = layout.kernel(&self.cell.kernel).join("kernel");
         let Manners { again, found, held_by, force } = self.manners;
         let has = |files: &[InstalledFile], file: &PathBuf| {
@@ -75,32 +86,63 @@ impl<'a> InTheWay<'a> {
             }
             // A package may have two modules that are one to the kernel; each is looked at in its turn.
             let ours = match *file == place {
-                true => cut_off || again || has(self.before, file),
+                true => again || cut_off(),
                 false => has(self.before, file) || has(self.intended, file),
             };
             let stays = match found {
                 Some(Found::Another { by, kept }) if layout.root.path(by) == *file => {
                     kept.is_some() && !force
                 }
-                _ => again && file.starts_with(&kernels_own),
+                _ if file.starts_with(&kernels_own) => again || self.comes_after(file, &place),
+                // Where an older rule or an older tool put ours.
+                _ => self.comes_after(file, &place) && !(again && self.is_a_copy(built, file)),
             };
             !ours && !stays
         };
-        let there = self.holdings.all(&self.cell.kernel, built, &below(layout, self.cell, path)).into_iter();
-        let there = there.map(|file| {
+        self.all(built, path).filter(|(file, owner)| gives_way(file, owner.as_ref())).collect()
+    }
+
+    /// A file that stays although it has the name of a built one that is installed at `path`, inside the root: depmod
+    /// takes ours. Inside the root, too.
+    pub fn left_in_place(&self, built: &str, path: &Path) -> Option<PathBuf> {
+        let place = self.layout.root.path(path);
+        let mut there = self.all(built, path).filter(|(_, owner)| owner.is_none());
+        let (file, _) =
+            there.find(|(file, _)| self.comes_after(file, &place) && !self.is_a_copy(built, file))?;
+        Some(self.layout.shown(&file))
+    }
+
+    fn is_a_copy(&self, built: &str, file: &Path) -> bool {
+        same_content(&self.layout.built_modules(self.cell).join(built), file)
+    }
+
+    /// The files of this name, and the package that each of them is of.
+    fn all(&self, built: &str, path: &Path) -> impl Iterator<Item = (PathBuf, Option<ModuleId>)> {
+        let there = self.holdings.all(&self.cell.kernel, built, &below(self.layout, self.cell, path));
+        there.into_iter().map(|file| {
             let owner = self.holdings.owner(self.cell, &file);
             (file, owner)
-        });
-        // The first one goes wherever it is, as with DKMS. After it, a package's own files in `kernel` stay, for ours
-        // come before them; if they do not, the index tells.
-        let comes_after =
-            |file: &Path| !again && file.starts_with(&kernels_own) && !place.starts_with(&kernels_own);
-        let mut first = true;
-        let mut goes = |file: &PathBuf, owner: Option<&ModuleId>| {
-            gives_way(file, owner) && (std::mem::take(&mut first) || !comes_after(file))
-        };
-        there.filter(|(file, owner)| goes(file, owner.as_ref())).collect()
+        })
     }
+
+    /// Whether depmod takes a file at `place` and not this one, in whatever order it reads them.
+    fn comes_after(&self, file: &Path, place: &Path) -> bool {
+        let dir = self.layout.kernel(&self.cell.kernel);
+        let (Ok(file), Ok(place)) = (file.strip_prefix(&dir), place.strip_prefix(&dir)) else { return false };
+        let order = self.order.get_or_init(|| order(self.layout, self.cell));
+        order.as_ref().is_some_and(|order| order.prefers(place, file))
+    }
+}
+
+/// What depmod goes by. The one of busybox goes by nothing but what it reads first.
+fn order(layout: &Layout, cell: &Cell) -> Option<Config> {
+    let program = find_program("depmod")?.canonicalize().ok()?;
+    if program.file_name()?.as_encoded_bytes().starts_with(b"busybox") {
+        return None;
+    }
+    let base = depmod_base(layout).ok()?;
+    let dirs = directories(base.as_deref().unwrap_or(Path::new("/"))).ok()?;
+    Config::read(&dirs, cell.kernel.as_str()).ok()
 }
 
 /// What other packages have installed for the kernel of a cell.

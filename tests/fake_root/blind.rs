@@ -199,6 +199,7 @@ fn without_anything_of_ours_a_root_without_kernels_is_nothing_to_speak_of() {
 fn originals_that_were_set_aside_stay_while_their_kernel_may_be_there() {
     let root = FakeRoot::new();
     ToyKernel::new(K).in_tree("drivers/hello.ko").install(&root);
+    root.write("/etc/depmod.d/first.conf", "search built-in updates\n");
     ToyModule::new("hello", "1").register(&root);
     root.dkms(&["install", "hello/1", "-k", K, "--force"]).expect(0);
     let original = format!("/var/lib/dkms/hello/original_module/{K}/x86_64/hello.ko");
@@ -396,5 +397,5 @@ fn a_module_that_cannot_be_read_is_not_replaced() {
     assert!(root.read(&own).ends_with("cut off"));
     root.hook(&[]).expect(11).says(&own);
     root.dkms(&["install", "hello/1", "-k", K, "--force"]).expect(0);
-    assert!(!root.exists(&own) && root.exists(format!("/lib/modules/{K}/updates/dkms/hello.ko")));
+    assert!(root.exists(format!("/lib/modules/{K}/updates/dkms/hello.ko")));
 }

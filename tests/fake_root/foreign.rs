@@ -137,9 +137,78 @@ fn a_build_of_dkms_can_be_removed_without_being_taken_over_first() {
 }
 
 #[test]
-fn a_module_of_the_kernel_is_set_aside_and_comes_back() {
+fn a_module_of_the_kernel_stays_where_its_package_put_it() {
     let root = FakeRoot::new();
     ToyKernel::new(K).in_tree("drivers/net/hello.ko").install(&root);
+    ToyModule::new("hello", "1.0").register(&root);
+    let original = root.snapshot_of(format!("/usr/lib/modules/{K}/kernel"));
+    let untouched = || {
+        let now = root.snapshot_of(format!("/usr/lib/modules/{K}/kernel"));
+        assert_eq!(original.changes(&now), [""; 0], "dpkg -V, rpm -V and pacman -Qkk would tell");
+        assert!(!root.exists("/var/lib/dkms/hello/original_module"));
+    };
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0).does_not_say("aside");
+    untouched();
+    assert!(root.read(format!("/lib/modules/{K}/modules.dep")).contains("updates/dkms/hello.ko"));
+    // The words are DKMS's, which scripts look for.
+    let status = format!("hello/1.0, {K}, x86_64: installed (Original modules exist)\n");
+    assert_eq!(root.dkms(&["status"]).expect(0).out, status);
+    root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0);
+    root.hook(&[]).expect(0).says("nothing to do");
+    untouched();
+    assert_eq!(root.dkms(&["status"]).expect(0).out, status);
+    root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
+    untouched();
+    assert_eq!(root.dkms(&["status"]).expect(0).out, format!("hello/1.0, {K}, x86_64: built\n"));
+}
+
+/// depmod takes the kernel's own modules before those in `updates`.
+fn kernels_own_first(root: &FakeRoot) {
+    root.write("/etc/depmod.d/first.conf", "search built-in updates\n");
+}
+
+#[test]
+fn a_module_in_the_very_place_of_ours_is_kept_before_ours_takes_it() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    ToyModule::new("hello", "1.0").register(&root);
+    let place = format!("/lib/modules/{K}/updates/dkms/hello.ko");
+    let kept = format!("/var/lib/dkms/hello/original_module/{K}/x86_64");
+    root.write(&place, "of somebody else");
+    let said =
+        format!("Setting aside {place} until hello/1.0 is uninstalled: it is in the place of this one");
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0).says(&said);
+    assert_eq!(root.read(format!("{kept}/hello.ko")), "of somebody else");
+    assert_eq!(root.names(&kept), ["hello.ko", "hello.ko.origin"]);
+    assert_ne!(fs::read(root.path(&place)).unwrap(), b"of somebody else");
+    root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
+    assert_eq!(root.read(&place), "of somebody else");
+    // The same when the run that kept it was ended before it had put its own there.
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    let record = format!("/var/lib/dkms/hello/1.0/{K}/x86_64/.dkms-hook.json");
+    let mut text: serde_json::Value = serde_json::from_str(&root.read(&record)).unwrap();
+    let file = text["installed"][0].as_object_mut().unwrap();
+    for (name, value) in [("size", 0), ("mtime", 0), ("built-mtime", 0)] {
+        file.insert(name.to_owned(), value.into());
+    }
+    file.remove("original");
+    root.write(&record, text.to_string());
+    fs::remove_file(root.path(format!("/var/lib/dkms/hello/kernel-{K}-x86_64"))).unwrap();
+    fs::remove_file(root.path(&place)).unwrap();
+    fs::hard_link(root.path(format!("{kept}/hello.ko")), root.path(&place)).unwrap();
+    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+    assert_eq!(root.names(&kept), ["hello.ko", "hello.ko.origin"]);
+    let text: serde_json::Value = serde_json::from_str(&root.read(&record)).unwrap();
+    assert_eq!(text["installed"][0]["original"], place.as_str());
+    root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
+    assert_eq!(root.read(&place), "of somebody else");
+}
+
+#[test]
+fn a_module_of_the_kernel_is_set_aside_where_depmod_takes_it_and_comes_back() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).in_tree("drivers/net/hello.ko").install(&root);
+    kernels_own_first(&root);
     ToyModule::new("hello", "1.0").register(&root);
     let original = root.snapshot_of(format!("/usr/lib/modules/{K}/kernel"));
     root.hook(&[]).expect(0);
@@ -169,6 +238,7 @@ fn originals_of_a_kernel_that_is_gone_are_deleted_with_it() {
     let root = FakeRoot::new();
     let kernel = ToyKernel::new(K).in_tree("drivers/net/hello.ko");
     kernel.install(&root);
+    kernels_own_first(&root);
     ToyModule::new("hello", "1.0").register(&root);
     root.hook(&[]).expect(0);
     kernel.remove_image(&root);
@@ -193,7 +263,7 @@ fn a_newer_module_of_the_kernel_is_kept() {
     assert_eq!(fs::read(root.path(format!("/lib/modules/{K}/kernel/hello.ko"))).unwrap(), newer);
     assert!(!root.exists(format!("/lib/modules/{K}/updates")));
     root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0);
-    assert!(!root.exists(format!("/lib/modules/{K}/kernel/hello.ko")));
+    assert!(root.exists(format!("/lib/modules/{K}/updates/dkms/hello.ko")));
     root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
     assert_eq!(fs::read(root.path(format!("/lib/modules/{K}/kernel/hello.ko"))).unwrap(), newer);
 }

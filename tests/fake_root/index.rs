@@ -44,7 +44,8 @@ fn strangers_module(version: &str) -> Vec<u8> {
 fn files_of_the_same_name_are_set_aside_and_come_back() {
     // DKMS 3.2.2 in the same steps: "Found pre-existing …/one.ko, archiving for uninstallation".
     let root = installed();
-    let strangers = ["updates/dkms/hello.ko.xz", "updates/hello.ko", "extra/hello.ko.zst"];
+    let strangers = ["updates/dkms/hello.ko.xz", "updates/hello.ko", "updates/old/hello.ko.zst"];
+    root.write(at("extra/hello.ko"), "depmod takes what is in updates");
     for stranger in strangers {
         root.write(at(stranger), stranger);
     }
@@ -62,6 +63,7 @@ fn files_of_the_same_name_are_set_aside_and_come_back() {
         assert_eq!(root.read(at(stranger)), stranger);
     }
     assert_eq!(root.names(at("updates/dkms")), ["hello.ko.xz"]);
+    assert!(root.exists(at("extra/hello.ko")));
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn a_module_of_the_kernel_that_its_package_brings_again_does_no_harm() {
     ToyKernel::new(K).in_tree("drivers/hello.ko").install(&root);
     ToyModule::new("hello", "1.0").register(&root);
     root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
-    assert!(!root.exists(at("kernel/drivers/hello.ko")));
+    assert!(root.exists(at("kernel/drivers/hello.ko")), "depmod takes ours");
     root.write(at("kernel/drivers/hello.ko"), "the next revision");
     depmod(&root);
     root.hook(&[]).expect(0).says("nothing to do");
@@ -113,24 +115,36 @@ fn a_module_of_the_kernel_that_its_package_brings_again_does_no_harm() {
 }
 
 #[test]
-fn of_the_kernels_own_modules_dkms_moves_the_first_and_so_do_we() {
-    let root = FakeRoot::new();
-    let kernel = ToyKernel::new(K).in_tree("drivers/a/hello.ko").in_tree("drivers/b/hello.ko");
-    kernel.install(&root);
-    ToyModule::new("hello", "1.0").register(&root);
-    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
-    assert!(!root.exists(at("kernel/drivers/a/hello.ko")) && root.exists(at("kernel/drivers/b/hello.ko")));
-    root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
-    assert!(root.exists(at("kernel/drivers/a/hello.ko")));
-    // Of files in other places all go: which of them comes first depends on the file system.
-    for place in ["extra/hello.ko", "updates/hello.ko.xz", "hello.ko"] {
-        root.write(at(place), place);
+fn what_depmod_may_take_goes_and_what_it_never_takes_stays() {
+    // depmod.d; what goes, and what stays.
+    let places =
+        ["kernel/a/hello.ko", "kernel/b/hello.ko", "extra/hello.ko", "updates/hello.ko.xz", "hello.ko"];
+    let rows: [(&str, &[usize]); 5] = [
+        ("", &[3]),
+        ("search updates extra built-in weak-updates\n", &[3]),
+        // Of those before, and those of the same rank, all: what depmod reads first depends on the file system.
+        ("search extra updates built-in\n", &[2, 3]),
+        ("search built-in updates\n", &[0, 1, 2, 3, 4]),
+        // One that only depmod understands.
+        ("search updates external built-in\n", &[0, 1, 2, 3, 4]),
+    ];
+    for (text, goes) in rows {
+        let root = FakeRoot::new();
+        ToyKernel::new(K).install(&root);
+        root.write("/etc/depmod.d/search.conf", text);
+        ToyModule::new("hello", "1.0").register(&root);
+        for place in places {
+            root.write(at(place), place);
+        }
+        root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
+        for (index, place) in places.iter().enumerate() {
+            assert_eq!(root.exists(at(place)), !goes.contains(&index), "{text} {place}");
+        }
+        root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
+        for place in places {
+            assert_eq!(root.read(at(place)), place, "{text}");
+        }
     }
-    root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
-    let there: Vec<String> = root.names(at("updates/dkms"));
-    assert_eq!((there, root.exists(at("hello.ko"))), (vec!["hello.ko".to_owned()], false));
-    assert!(root.exists(at("kernel/drivers/a/hello.ko")) && root.exists(at("kernel/drivers/b/hello.ko")));
-    root.hook(&[]).expect(0).says("nothing to do");
 }
 
 #[test]

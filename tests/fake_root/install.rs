@@ -100,9 +100,8 @@ fn the_modules_version_decides_whether_the_kernels_own_is_replaced() {
         ToyModule::new("hello", "2.0").register(&root);
         let (kept, ours) =
             (format!("/lib/modules/{K}/kernel/drivers/hello.ko"), format!("/lib/modules/{K}/updates"));
-        let condition = format!(
-            "would install hello/2.0 for {K}, setting aside {kept}, if it is newer than {kept} (version {version}): "
-        );
+        let condition =
+            format!("would install hello/2.0 for {K}, if it is newer than {kept} (version {version}): ");
         root.hook(&["--dry-run"]).expect(0).says(&condition);
         root.dkms(&["build", "hello/2.0", "-k", K]).expect(0);
         // Now that it is built, the plan knows.
@@ -114,7 +113,6 @@ fn the_modules_version_decides_whether_the_kernels_own_is_replaced() {
         };
         root.assert_untouched(&before);
         root.dkms(&["install", "hello/2.0", "-k", K]).expect(code);
-        assert_eq!(root.exists(&kept), code != 0, "{version}");
         assert_eq!(root.exists(&ours), code == 0, "{version}");
         if code != 0 {
             root.take_make_calls();
@@ -122,7 +120,7 @@ fn the_modules_version_decides_whether_the_kernels_own_is_replaced() {
             root.dkms(&["install", "hello/2.0", "-k", K, "--force-version-override"]).expect(0);
             assert_eq!(root.take_make_calls().len(), 0);
         }
-        assert!(!root.exists(&kept) && root.exists(&ours));
+        assert!(root.exists(&ours));
         root.dkms(&["uninstall", "hello/2.0", "-k", K]).expect(0);
         assert_eq!(fs::read(root.path(&kept)).unwrap(), own, "{version}");
     }

@@ -6,6 +6,8 @@
 
 mod glob;
 
+use std::path::Path;
+
 use crate::elf::module_stem;
 use crate::fs::directories::{Directories, Kind, Memory};
 use crate::model::blind::Blind;
@@ -92,9 +94,11 @@ fn builds(
     let may_have = of_module.is_none_or(|listing| listing.get(ORIGINALS).is_some());
     let line = |cell: Cell| {
         let installed = registry::look_at_active_by(layout, &cell, dirs).unwrap_or(false);
+        let record = state::known(state::record_by(layout, &cell, dirs));
+        let aside = || may_have && layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir();
         let remarks = Remarks {
-            originals: may_have && layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir(),
-            trouble: trouble(layout, &cell, installed, destination, dirs, indexes),
+            originals: aside() || installed && record.as_ref().is_some_and(|record| stays(layout, record)),
+            trouble: trouble(layout, &cell, record.as_ref(), installed, destination, indexes),
         };
         StatusLine::Built { cell, installed, remarks }
     };
@@ -109,18 +113,25 @@ fn builds(
     registry::cells_by(layout, id, None, dirs).into_iter().filter(wanted).filter(is_built).map(line).collect()
 }
 
+/// Whether a module that one of ours is used instead of is still in its place.
+fn stays(layout: &Layout, record: &Record) -> bool {
+    let originals = record.installed.iter().filter_map(|file| Some((file, file.original.as_ref()?)));
+    let is_there = |path: &Path| layout.root.path(path).exists();
+    let mut elsewhere = originals.filter(|(file, original)| file.path != **original);
+    elsewhere.any(|(file, original)| is_there(&file.path) && is_there(original))
+}
+
 /// The first thing wrong with the files of a build. Where the distribution puts every module whatever its conf
 /// says, that is `destination`.
 fn trouble(
     layout: &Layout,
     cell: &Cell,
+    record: Option<&Record>,
     is_installed: bool,
     destination: Option<&str>,
-    dirs: &Directories<'_>,
     indexes: &mut Indexes<'_>,
 ) -> Option<Trouble> {
-    let record = state::known(state::record_by(layout, cell, dirs));
-    if let Some(record) = &record {
+    if let Some(record) = record {
         // Whatever the record says of files is looked at below: the directory need be listed for others alone.
         let is = |name: &str, module: &String| module_stem(name) == Some(module);
         let recorded = |module: &String| record.installed.iter().any(|file| is(&file.built, module));
@@ -132,7 +143,7 @@ fn trouble(
             }
         }
     }
-    let of_files = match record.as_ref().filter(|record| !record.installed.is_empty()) {
+    let of_files = match record.filter(|record| !record.installed.is_empty()) {
         Some(record) => {
             let mut found: Vec<Trouble> = installed::by_record(layout, cell, &record.installed).collect();
             let missing = found.contains(&Trouble::Missing);
@@ -142,7 +153,7 @@ fn trouble(
         None if is_installed => installed::by_place(layout, cell, |_| destination.map(str::to_owned)).next(),
         None => None,
     };
-    of_files.or_else(|| is_installed.then(|| trouble_of_index(cell, record.as_ref(), indexes)).flatten())
+    of_files.or_else(|| is_installed.then(|| trouble_of_index(cell, record, indexes)).flatten())
 }
 
 /// What is wrong with the index of modules, for a build whose files are in their places.
