@@ -2,7 +2,8 @@
 //! of some 4,230 modules and on a cloud kernel.
 //!
 //! Times depend on the machine and are never judged here; docs/benchmarks.md says what the ratios should be. What is
-//! judged: that every program installs the same modules, and that our index is depmod's, byte for byte.
+//! judged: that builds at once and one after another give the same modules, and that our index is depmod's, byte for
+//! byte.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -96,6 +97,9 @@ fn measure() -> ExitCode {
         bench.cached(&full);
     }
     let mut good = true;
+    if wanted("bytes") {
+        good &= bench.bytes(&both);
+    }
     if wanted("index") {
         good &= bench.index();
     }
@@ -181,6 +185,33 @@ impl Bench {
         self.table.compare(part, title, &contenders, 3);
     }
 
+    /// All at once, or one after another: the same modules, byte for byte.
+    fn bytes(&self, kernels: &[String]) -> bool {
+        let installed =
+            "(cd /lib/modules; find */updates -name '*.ko*' -print0 | sort -z | xargs -0 sha256sum)";
+        let all = kernels.join(" ");
+        let named: Vec<String> = kernels.iter().map(|kernel| format!("--kernel {kernel}")).collect();
+        let at_once = sh(&format!(
+            "/opt/bench/fresh {all}; /opt/ours/dkms-hook {} >/dev/null || true; {installed}",
+            named.join(" ")
+        ));
+        let one_by_one = sh(&format!(
+            "/opt/bench/fresh {all}
+             for k in {all}; do for m in $(cat /order-$k); do /opt/ours/dkms install $m -k $k >/dev/null; done; done
+             {installed}"
+        ));
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let (at_once, one_by_one) = (lines(&at_once), lines(&one_by_one));
+        let others: Vec<&String> = at_once.symmetric_difference(&one_by_one).collect();
+        println!(
+            "Built at once and one after another: {} modules, {} not the same.\n",
+            at_once.len(),
+            others.len()
+        );
+        others.iter().for_each(|line| eprintln!("not the same: {line}"));
+        others.is_empty() && !at_once.is_empty()
+    }
+
     /// The same with every build in the cache.
     fn cached(&mut self, kernels: &[String]) {
         let all = kernels.join(" ");
@@ -263,7 +294,12 @@ impl Bench {
             }
             all
         };
-        let mut contenders = programs(&format!("dkms-hook --kernel {full}"));
+        // Typed by a person, it asks the dkms.conf again that needs bash; a package manager's hook does not.
+        let mut contenders = programs("dkms-hook deb trigger");
+        contenders.extend(programs(&format!("dkms-hook --kernel {full}")).into_iter().map(|mut typed| {
+            typed.name = if typed.name == "ours" { "ours, typed" } else { "before, typed" };
+            typed
+        }));
         contenders.push(Contender::new(
             "Debian's dkms autoinstall",
             &format!("/usr/sbin/dkms autoinstall -k {full}"),
