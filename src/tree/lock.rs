@@ -17,7 +17,6 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use crate::fs::look;
 use crate::fs::look::mtime;
 use crate::model::blind::{Blind, Cause};
 use crate::model::error::{Error, Result};
@@ -28,7 +27,7 @@ use crate::tree::layout::Layout;
 use crate::tree::left;
 use crate::tree::recover;
 use crate::tree::turn;
-use crate::tree::waiting;
+use crate::tree::waiting::{self, written_in};
 
 /// Held while in scope.
 #[derive(Debug)]
@@ -83,15 +82,6 @@ impl Drop for Lock {
 /// for it.
 pub fn was_killed(layout: &Layout) -> bool {
     written_in(&layout.state().join("lock")).is_some_and(|pid| !is_alive(pid))
-}
-
-/// The process id in a lock file.
-pub(super) fn written_in(path: &Path) -> Option<u32> {
-    holder(&String::from_utf8(look::read(path).ok()??).ok()?)
-}
-
-fn holder(text: &str) -> Option<u32> {
-    text.trim().parse().ok()
 }
 
 fn is_alive(pid: u32) -> bool {

@@ -84,7 +84,7 @@ pub(super) fn wait(
 
 impl Holder {
     fn of(file: &File, path: &Path) -> Self {
-        let written = super::lock::written_in(path).filter(|pid| stat(*pid).is_some());
+        let written = written_in(path).filter(|pid| stat(*pid).is_some());
         let Some(pid) = written.or_else(|| listed(file)) else { return Self::default() };
         let since = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
         let since = since
@@ -114,6 +114,11 @@ impl Holder {
             _ => String::new(),
         }
     }
+}
+
+/// The process id in a lock file.
+pub(super) fn written_in(path: &Path) -> Option<u32> {
+    String::from_utf8(look::read(path).ok()??).ok()?.trim().parse().ok()
 }
 
 /// A duration as people say it.
