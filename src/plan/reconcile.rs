@@ -12,7 +12,7 @@ use crate::model::error::Error;
 use crate::model::fit::Fit;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::inputs::Change;
-use crate::model::record::{Facts, Verdict};
+use crate::model::record::{Facts, FailureNote, Verdict};
 use crate::model::system::{CellView, Now, Source};
 
 /// What one version of a module is to a kernel, what it depends on left aside.
@@ -320,7 +320,10 @@ impl<'a> Planner<'a> {
         let kept = self.keep_step(cell, view);
         let mut install = !view.installed || !view.intact;
         if let Some(change) = Self::signing_change(view) {
-            match same_verdict(view).and_then(|v| v.failure.as_ref()).filter(|_| !retry && !kept) {
+            let again =
+                |failure: &FailureNote| retry || failure.provisional && self.options.retry_provisional;
+            let failure = same_verdict(view).and_then(|v| v.failure.as_ref());
+            match failure.filter(|failure| !again(failure) && !kept) {
                 Some(failure) => {
                     let failure = Box::new(failure.clone());
                     self.note(Note::FailedBefore { cell: cell.clone(), failure });

@@ -4,8 +4,13 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
+use nix::fcntl::{FallocateFlags, fallocate};
+
 use super::{Output, Process, ProcessError};
 use crate::fs::regular;
+
+/// Bytes that a log has room for whatever the command does.
+const ROOM: i64 = 128 << 10;
 
 impl Process {
     /// Runs it and appends a block to a log, in the form that DKMS's logs have: a heading, the
@@ -18,7 +23,16 @@ impl Process {
         let mut file = regular::append(log, 0o644).map_err(wrote)?;
         write!(file, "\n{heading}\n# command: {}\n", self.text()).map_err(wrote)?;
         let begin = Instant::now();
+        // What a command says that fills the file system is to have room all the same.
+        let length = file.metadata().map_or(0, |meta| meta.len()).cast_signed();
+        let kept = fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, length, ROOM);
         let result = self.run(Output::File(&file));
+        if kept.is_ok()
+            && let Ok(meta) = file.metadata()
+        {
+            // Gives the rest back.
+            let _ = file.set_len(meta.len());
+        }
         let status = match &result {
             Ok(status) => *status,
             Err(error) => {

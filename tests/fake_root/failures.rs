@@ -95,6 +95,33 @@ fn a_person_who_asks_gets_another_try() {
 }
 
 #[test]
+fn what_the_machine_did_is_tried_again_by_the_next_hook() {
+    for (command, said) in [
+        // Make is killed; make is told to end; a command of it is; the disk fails.
+        ("kill -KILL $$PPID; sleep 1", "exit status 137"),
+        ("kill -TERM $$PPID; sleep 1", "a signal ended a program of the build"),
+        ("kill -KILL $$$$", "Killed"),
+        ("echo 'cp: error reading x: Input/output error' >&2; exit 1", "the disk reports an error"),
+    ] {
+        let root = FakeRoot::new().without_cache();
+        ToyKernel::new(K).install(&root);
+        ToyModule::new("bad", "1").register(&root);
+        let struck = root.write("/var/log/struck", "");
+        let makefile = format!(
+            "obj-m := bad.o\nifneq ($(wildcard {}),)\n$(M)/bad.o: $(M)/struck\n$(M)/struck:\n\t@{command}\nendif\n",
+            struck.display()
+        );
+        root.write("/usr/src/bad-1/Makefile", makefile);
+        root.hook(&[]).expect(11).says(said);
+        let verdict = root.read(format!("/var/lib/dkms/.dkms-hook/verdicts/bad/1/{K}-x86_64.json"));
+        assert!(verdict.contains("\"provisional\": true"), "{command}: {verdict}");
+        std::fs::remove_file(struck).unwrap();
+        root.deb("trigger", "", "triggered").expect(0).does_not_say("not retried");
+        assert_eq!(root.names(format!("/lib/modules/{K}/updates/dkms")), ["bad.ko"], "{command}");
+    }
+}
+
+#[test]
 fn a_failed_rebuild_keeps_the_module_that_works() {
     let root = root();
     let good = ToyModule::new("bad", "1");

@@ -10,8 +10,9 @@ use crate::support::trace;
 
 const K: &str = "6.12.1-toy";
 
-pub const SCENARIOS: [(&str, fn()); 9] = [
+pub const SCENARIOS: [(&str, fn()); 10] = [
     ("a_build_that_fills_the_disk", a_build_that_fills_the_disk),
+    ("a_make_that_fills_the_disk_gives_it_back", a_make_that_fills_the_disk_gives_it_back),
     ("a_module_that_does_not_fit", a_module_that_does_not_fit),
     ("an_archive_that_does_not_fit", an_archive_that_does_not_fit),
     ("a_tree_that_is_read_only", a_tree_that_is_read_only),
@@ -72,6 +73,41 @@ fn a_build_that_fills_the_disk() {
     std::fs::remove_file(root.path("/var/lib/dkms/filler")).unwrap();
     root.hook(&[]).expect(0);
     assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}
+
+fn a_make_that_fills_the_disk_gives_it_back() {
+    // With and without a word about it: that, too, may have had no room.
+    for (quiet, says) in [("2>/dev/null", false), ("", true)] {
+        let root = FakeRoot::new();
+        ToyKernel::new(K).install(&root);
+        root.write("/etc/dkms/framework.conf", "parallel_jobs=1\n");
+        mount(&root, "/var/lib/dkms", "size=8m");
+        ToyModule::new("bad", "1").register(&root);
+        ToyModule::new("zgood", "1").register(&root);
+        let full = root.path("/var/log/full");
+        root.write("/var/log/full", "");
+        let makefile = format!(
+            "obj-m := bad.o\nifneq ($(wildcard {full}),)\n$(M)/bad.o: $(M)/fill\n$(M)/fill:\n\
+             \t@cat /dev/zero > $(M)/fill {quiet}\nendif\n",
+            full = full.display()
+        );
+        root.write("/usr/src/bad-1/Makefile", makefile);
+        root.deb("kernel-postinst", K, "configure").expect(0).says("bad/1 could not be built");
+        assert_eq!(root.names(format!("/lib/modules/{K}/updates/dkms")), ["zgood.ko"], "zgood/1 had no room");
+        assert_eq!(root.names("/var/lib/dkms/bad/1"), ["source"], "the disk stays full");
+        let told = root.deb("summary", "", "").expect(0);
+        for part in ["bad/1", "a file system is full, so the build directory was deleted", "free some space"]
+        {
+            assert!(told.err.contains(part), "{part} is missing in {}", told.err);
+        }
+        let log = root.read(format!("/var/lib/dkms/.dkms-hook/verdicts/bad/1/{K}-x86_64.log"));
+        assert_eq!(log.contains("No space left on device"), says, "{log}");
+        assert!(log.contains("# exit code: 2"), "{log}");
+        // It is the machine's fault: the next hook tries again.
+        std::fs::remove_file(full).unwrap();
+        root.hook(&[]).expect(0).says("Building bad/1");
+        assert_eq!(root.names(format!("/lib/modules/{K}/updates/dkms")), ["bad.ko", "zgood.ko"]);
+    }
 }
 
 fn a_module_that_does_not_fit() {

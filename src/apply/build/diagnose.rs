@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::memory;
-use crate::fs::regular;
+use super::{disk, memory};
 
 /// How many lines a summary shows.
 const SHOWN: usize = 6;
@@ -25,8 +24,7 @@ pub struct Diagnosis {
 /// Reads a log. One that cannot be read gives no findings. `kernel_killed`: whether the kernel has killed something
 /// for want of memory since, if that is known.
 pub fn diagnose(log: &Path, build_dir: &Path, status: i32, kernel_killed: Option<bool>) -> Diagnosis {
-    let text = regular::read_itself(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let text = text.unwrap_or_default();
+    let text = read(log);
     let mut found = findings(&text, &build_dir.to_string_lossy());
     found.out_of_memory = memory::was_short(status, last_command(&text), kernel_killed);
     if found.out_of_memory {
@@ -35,20 +33,69 @@ pub fn diagnose(log: &Path, build_dir: &Path, status: i32, kernel_killed: Option
     if found.trouble.is_none() && matches!(status, 126 | 127) {
         found.trouble = Some("the build cannot start a program; see the log".to_owned());
     }
+    if found.trouble.is_none() && (is_of_a_signal(status) || last_command(&text).lines().any(was_killed)) {
+        found.trouble = Some(KILLED.to_owned());
+    }
     found
+}
+
+/// What to do about something that somebody ended.
+const KILLED: &str = "a signal ended a program of the build (somebody, or a limit of the system): try again";
+
+/// What to do about a disk that fails.
+const BROKEN_DISK: &str = "the disk reports an error: look for it in the kernel's log (`dmesg`)";
+
+/// Whether an exit status says that a signal ended the program: 128 + its number. (255 is what scripts and perl end
+/// with when they do not know better.)
+fn is_of_a_signal(status: i32) -> bool {
+    (129..=128 + 64).contains(&status)
+}
+
+/// Whether make or a shell says in a line that a signal ended something that does not end itself so.
+fn was_killed(line: &str) -> bool {
+    const MAKE: [&str; 7] = [
+        "] Killed",
+        "] Terminated",
+        "] Hangup",
+        "Error 137",
+        "Error 143",
+        "Error 129",
+        "] File size limit exceeded",
+    ];
+    // `bash: line 1: 4711 Killed                  cc x.c`
+    let by_shell = |sign: &&str| {
+        let number =
+            |before: &str| before.ends_with(|c: char| c.is_ascii_digit()) && before.contains(": line ");
+        line.split_once(sign).is_some_and(|(before, _)| number(before.trim_end()))
+    };
+    let line = line.trim_end();
+    MAKE.iter().any(|sign| line.ends_with(sign)) || [" Killed", " Terminated"].iter().any(by_shell)
+}
+
+/// Whether the machine and not what was worked on is at fault, by what a program said of it and how it ended.
+pub fn is_of_the_machine(said: &str) -> bool {
+    let status = |line: &str| {
+        let (_, rest) = line.split_once("exit status ")?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    said.lines().any(|line| {
+        machine_at_fault(line).is_some() || was_killed(line) || status(line).is_some_and(is_of_a_signal)
+    })
+}
+
+fn read(log: &Path) -> String {
+    String::from_utf8_lossy(&disk::end_of(log, disk::LARGE_LOG)).into_owned()
 }
 
 /// Whether the last command of a log looked for a file in vain.
 pub fn lacks_a_file(log: &Path) -> bool {
-    let text = regular::read_itself(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    last_command(&text.unwrap_or_default()).contains("No such file or directory")
+    last_command(&read(log)).contains("No such file or directory")
 }
 
 /// Whether the last command of a log lacked a file, or did not know how to make one.
 pub fn misses_something(log: &Path) -> bool {
     const SIGNS: [&str; 3] = ["No such file or directory", "No rule to make target", "cannot find "];
-    let text = regular::read_itself(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let text = text.unwrap_or_default();
+    let text = read(log);
     SIGNS.iter().any(|sign| last_command(&text).contains(sign))
 }
 
@@ -99,9 +146,11 @@ fn is_error(line: &str) -> bool {
 }
 
 fn machine_at_fault(line: &str) -> Option<&'static str> {
-    const SIGNS: [(&str, &str); 9] = [
-        ("No space left on device", "free some space on the file system of the module tree"),
-        ("Disk quota exceeded", "free some space on the file system of the module tree"),
+    const SIGNS: [(&str, &str); 11] = [
+        ("No space left on device", disk::ADVICE),
+        ("Disk quota exceeded", disk::ADVICE),
+        ("Input/output error", BROKEN_DISK),
+        ("File too large", "raise the limit of file sizes (`ulimit -f`) of whoever starts the build"),
         ("Read-only file system", "remount the file system of the module tree read-write"),
         ("error while loading shared libraries", "reinstall the package of the program that cannot load it"),
         ("cannot execute ", "reinstall the compiler"),
@@ -186,10 +235,37 @@ mod tests {
             ("/bin/sh: 1: gcc-14: not found", "install gcc-14"),
             ("bash: line 1: flex: command not found", "install flex"),
             ("make[1]: bc: No such file or directory", "install bc"),
+            ("cp: error writing 'x': Input/output error", "the disk"),
         ] {
             let found = findings(&format!("{HEAD}{line}\n"), "/T");
             assert!(found.trouble.clone().is_some_and(|t| t.contains(advice)), "{line}: {found:?}");
         }
+        for (line, status) in [
+            ("", 137),
+            ("", 143),
+            ("", 153),
+            ("make[2]: *** [Makefile:7: x.o] Killed", 2),
+            ("make: *** [Makefile:7: x.o] Terminated", 2),
+            ("make: *** [Makefile:7: x.o] Error 137", 2),
+            ("bash: line 1:  4711 Killed                  cc x.c", 1),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let log = dir.path().join("make.log");
+            std::fs::write(&log, format!("{HEAD}{line}\n")).unwrap();
+            // The kernel has killed nothing for want of memory.
+            let found = diagnose(&log, Path::new("/T"), status, Some(false));
+            assert_eq!(
+                (found.trouble.as_deref(), found.out_of_memory),
+                (Some(KILLED), false),
+                "{line} {status}"
+            );
+        }
+        for (line, status) in [("x.c: error: `Killed` undeclared", 2), ("", 255), ("", 1), ("Error 1", 2)] {
+            assert!(!was_killed(line) && !is_of_a_signal(status), "{line} {status}");
+        }
+        assert!(is_of_the_machine("sign-file failed with exit status 137: "));
+        assert!(is_of_the_machine("sign-file failed with exit status 1: x.ko: Input/output error"));
+        assert!(!is_of_the_machine("sign-file failed with exit status 1: no key"));
         let both = format!("{HEAD}bash: line 1: git: command not found\na.c:1:1: error: unknown type\n");
         assert_eq!(findings(&both, "/T").trouble, None);
     }

@@ -11,7 +11,8 @@
 
 mod checks;
 pub(super) mod compress;
-mod diagnose;
+pub(super) mod diagnose;
+mod disk;
 mod effort;
 mod finishing;
 pub(super) mod last_look;
@@ -125,6 +126,10 @@ pub struct Failure {
     pub hint: Option<String>,
     /// True when a command ended for want of memory.
     pub out_of_memory: bool,
+    /// True when a file system is full: the build directory does not stay.
+    pub disk_full: bool,
+    /// True when a command was ended because its time was over.
+    pub took_too_long: bool,
 }
 
 impl Failure {
@@ -137,6 +142,8 @@ impl Failure {
             toolchain_trouble: false,
             hint: None,
             out_of_memory: false,
+            disk_full: false,
+            took_too_long: false,
         }
     }
 
@@ -153,7 +160,9 @@ impl Failure {
     /// A failed file operation, which is never the source's fault for good.
     fn io(job: &Job<'_>, doing: &str, path: &Path, err: &std::io::Error) -> Self {
         let error = Error::io(doing, &job.layout.shown(path), err);
-        Self { hint: error.hint.clone(), ..Self::new(error.kind, error.sentence()).trouble() }
+        let disk_full =
+            matches!(err.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        Self { hint: error.hint.clone(), disk_full, ..Self::new(error.kind, error.sentence()).trouble() }
     }
 }
 

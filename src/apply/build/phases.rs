@@ -9,8 +9,8 @@ use super::restore::Restored;
 use super::stand_ins::StandIns;
 use super::workspace::Workspace;
 use super::{
-    Built, BuiltModule, Failure, Job, checks, effort, finishing, memory, restore, results, serial, stand_ins,
-    steps, uses,
+    Built, BuiltModule, Failure, Job, checks, disk, effort, finishing, memory, restore, results, serial,
+    stand_ins, steps, uses,
 };
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signed, Signer};
@@ -176,7 +176,14 @@ fn keep_log(job: &Job<'_>, work: Option<&Workspace>, mut failure: Failure) -> Fa
             let _ = remove_tree(&work.dir);
             failure = Failure::new(Kind::Interrupted(stop.exit_status()), failure.what);
         }
-        None => failure.log = Some(work.keep_log(job)),
+        None => {
+            if !failure.took_too_long && (failure.disk_full || disk::is_full(&work.dir)) {
+                disk::blame(&mut failure);
+                failure.log = Some(work.give_back(job));
+            } else {
+                failure.log = Some(work.keep_log(job));
+            }
+        }
     }
     failure
 }

@@ -15,6 +15,7 @@ pub(super) fn needs_another_try(job: &Job<'_>, work: &Workspace, failure: &Failu
         && job.server.limit() > 1
         && is_serial(&job.conf.make)
         && !failure.toolchain_trouble
+        && !failure.took_too_long
         && interrupt::requested().is_none()
         && diagnose::misses_something(&work.log);
     if again {

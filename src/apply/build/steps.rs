@@ -7,7 +7,7 @@ use super::diagnose::{diagnose, lacks_a_file};
 use super::makefiles::{self, Remarks};
 use super::stand_ins::StandIns;
 use super::workspace::Workspace;
-use super::{Failure, Job};
+use super::{Failure, Job, disk};
 use crate::apply::script;
 use crate::kernel::Kbuild;
 use crate::model::error::Kind;
@@ -113,7 +113,8 @@ fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> R
         }
         // With the same inputs it would take that long again, and keep every hook waiting.
         ProcessError::TimedOut { limit, .. } => {
-            Failure::new(Kind::Make, format!("\"{heading}\" {}", took_longer(limit))).hint(more_time(limit))
+            let what = format!("\"{heading}\" {}", took_longer(limit));
+            Failure { took_too_long: true, ..Failure::new(Kind::Make, what).hint(more_time(limit)) }
         }
         _ => Failure::new(Kind::Make, error.to_string()).trouble(),
     })
@@ -125,6 +126,7 @@ fn diagnosed(work: &Workspace, kind: Kind, what: String, status: i32) -> Failure
     failure.first_errors = found.errors;
     failure.toolchain_trouble = found.trouble.is_some();
     failure.out_of_memory = found.out_of_memory;
+    failure.disk_full = found.trouble.as_deref() == Some(disk::ADVICE);
     failure.hint = found.trouble;
     failure
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::place::Place;
-use super::{Failure, Job};
+use super::{Failure, Job, disk};
 use crate::apply::sign::Environment;
 use crate::fs::copy::{CopyError, copy_file, copy_tree, remove_tree};
 use crate::fs::regular;
@@ -114,18 +114,36 @@ impl Workspace {
     /// directory stays for inspection. Returns the log's place.
     pub fn keep_log(&self, job: &Job<'_>) -> PathBuf {
         let kept = job.layout.failed_log(job.cell);
-        let copied = kept
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| copy_file(&self.log, &kept).map_err(std::io::Error::other));
+        let large = fs::symlink_metadata(&self.log).is_ok_and(|meta| meta.len() > disk::LARGE_LOG);
+        let copied = kept.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| match large {
+            true => fs::write(&kept, disk::end_of(&self.log, disk::LARGE_LOG)),
+            false => copy_file(&self.log, &kept).map_err(std::io::Error::other),
+        });
         match copied {
             Ok(()) => kept,
-            // A full disk: the original is still there.
+            // The original is still there.
             Err(_) => {
                 let _ = fs::remove_file(&kept);
                 self.as_seen(&self.log)
             }
         }
+    }
+}
+
+impl Workspace {
+    /// Deletes the build directory, which may have filled the file system that the next build needs, and keeps the end
+    /// of the log as [`Self::keep_log`] does.
+    pub fn give_back(&self, job: &Job<'_>) -> PathBuf {
+        let kept = job.layout.failed_log(job.cell);
+        let end = disk::end_of(&self.log, disk::LOG);
+        if let Err(error) = remove_tree(&self.dir) {
+            self.warn(job, format!("{} could not be removed: {error}", self.show(&self.dir)));
+        }
+        let written = kept.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&kept, end));
+        if let Err(error) = written {
+            self.warn(job, format!("{} could not be written: {error}", job.layout.shown(&kept).display()));
+        }
+        kept
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::Executor;
 use crate::apply::build::Failure;
+use crate::apply::build::diagnose::is_of_the_machine;
 use crate::apply::resign::{Resigned, Resigning};
 use crate::apply::sign::Signer;
 use crate::apply::tree;
 use crate::conf::model::Context;
-use crate::model::error::{Error, Result};
+use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::Cell;
 use crate::model::system::Now;
 use crate::observe::Observer;
@@ -91,8 +92,11 @@ impl Executor<'_> {
             what: error.sentence(),
             log: None,
             first_errors: Vec::new(),
-            toolchain_trouble: false,
+            // A tool that was killed says nothing about the module.
+            toolchain_trouble: error.kind == Kind::Io || is_of_the_machine(&error.what),
             out_of_memory: false,
+            disk_full: false,
+            took_too_long: false,
             hint: error.hint.clone(),
         };
         if let Err(error) = self.record_failure(cell, facts.clone(), (**inputs).clone(), &failure) {
