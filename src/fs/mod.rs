@@ -1,6 +1,7 @@
 //! Files and directories, without knowledge of modules or kernels.
 
 pub mod atomic;
+pub mod beneath;
 pub mod census;
 pub mod copy;
 pub mod digest;
