@@ -77,4 +77,8 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "time_limit_initramfs",
     "time_limit_lock",
     "writable_sources",
+    "unconfined",
+    "build_processes",
+    "build_memory",
+    "build_file_size",
 ];

@@ -126,6 +126,11 @@ fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, 
         build_cache: files.build_cache().unwrap_or_default(),
         limits: Limits::from(|name| files.limit(name)),
         writable_sources: files.exceptions("writable_sources").unwrap_or_default(),
+        unconfined: files.exceptions("unconfined").unwrap_or_default(),
+        build_processes: optional(files.number("build_processes")),
+        build_memory: optional(files.bytes("build_memory")),
+        build_file_size: optional(files.bytes("build_file_size")),
+        unconfined_now: variable(environment, "DKMS_HOOK_UNCONFINED", Exceptions::parse).unwrap_or_default(),
         no_weak_modules: variable(environment, "NO_WEAK_MODULES", |text| Some(!text.starts_with(['n', 'N'])))
             .unwrap_or_default(),
         addon_modules_dir: optional(strongest([
@@ -224,7 +229,11 @@ impl<'a> Files<'a> {
     }
 
     fn build_cache(self) -> Option<Value<Bytes>> {
-        self.understood("build_cache", "which is no size such as 500M or 2G, nor 0", Bytes::parse)
+        self.bytes("build_cache")
+    }
+
+    fn bytes(self, name: &str) -> Option<Value<Bytes>> {
+        self.understood(name, "which is no size such as 500M or 2G, nor 0", Bytes::parse)
     }
 
     fn limit(self, name: &'static str) -> Option<Value<Limit>> {

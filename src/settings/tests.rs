@@ -16,7 +16,7 @@ const WITH_OPTION: &[By] = &[CommandLine, DropIn, File];
 const WITH_VARIABLE: &[By] = &[DropIn, File, Variable];
 
 /// What may set a setting, the strongest first, and what each of those says.
-const SETTINGS: [(&str, &[By], [&str; 4]); 34] = [
+const SETTINGS: [(&str, &[By], [&str; 4]); 39] = [
     ("source_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("dkms_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("install_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
@@ -39,6 +39,10 @@ const SETTINGS: [(&str, &[By], [&str; 4]); 34] = [
     ("rebuild", WITH_OPTION, ["abi", "inputs", "abi", "abi"]),
     ("build_cache", FILES, ["c", "500M", "0", "e"]),
     ("writable_sources", FILES, ["c", "d: why", "f: why", "e"]),
+    ("unconfined", FILES, ["c", "a: d", "*: f", "e"]),
+    ("build_processes", FILES, ["c", "100", "0", "e"]),
+    ("build_memory", FILES, ["c", "1G", "0", "e"]),
+    ("build_file_size", FILES, ["c", "2G", "0", "e"]),
     ("time_limit_conf", FILES, ["c", "30s", "2h", "e"]),
     ("time_limit_build", FILES, ["c", "30s", "2h", "e"]),
     ("time_limit_script", FILES, ["c", "30s", "2h", "e"]),
@@ -46,6 +50,7 @@ const SETTINGS: [(&str, &[By], [&str; 4]); 34] = [
     ("time_limit_depmod", FILES, ["c", "30s", "2h", "e"]),
     ("time_limit_initramfs", FILES, ["c", "30s", "2h", "e"]),
     ("time_limit_lock", FILES, ["c", "30s", "2h", "e"]),
+    ("DKMS_HOOK_UNCONFINED", &[Variable], ["c", "d", "f", "a: e"]),
     ("NO_WEAK_MODULES", &[Variable], ["yes"; 4]),
     ("ADDON_MODULES_DIR", &[Variable], ["c", "d", "f", "e"]),
     ("DKMS_HOOK_STRICT", &[Variable], ["yes"; 4]),

@@ -17,6 +17,7 @@ pub use limit::{Limit, Limits, written};
 pub use rows::Row;
 
 use super::fit::Rebuild;
+use super::ids::ModuleId;
 
 /// Where a value came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,6 +134,16 @@ pub struct Settings {
     pub writable_sources: Value<Exceptions>,
     /// `time_limit_*`, which DKMS does not know: how long things may take.
     pub limits: Limits,
+    /// `unconfined`, which DKMS does not know: what is built with all of root's power, and why.
+    pub unconfined: Value<Exceptions>,
+    /// `build_processes`, which DKMS does not know: how many processes a build may have at once; 0 for no limit.
+    pub build_processes: Value<Option<usize>>,
+    /// `build_memory`, which DKMS does not know: the address space of each of its processes; 0 for no limit.
+    pub build_memory: Value<Option<Bytes>>,
+    /// `build_file_size`, which DKMS does not know: the largest file that a build may write; 0 for no limit.
+    pub build_file_size: Value<Option<Bytes>>,
+    /// `DKMS_HOOK_UNCONFINED` in the environment: the same as `unconfined`, for one call.
+    pub unconfined_now: Value<Exceptions>,
     /// `NO_WEAK_MODULES` in the environment: let no other kernel share what is installed.
     pub no_weak_modules: Value<bool>,
     /// `ADDON_MODULES_DIR` in the environment, or in `/etc/sysconfig/module-init-tools`: where modules go
@@ -164,6 +175,18 @@ pub struct Named {
     pub directives: Vec<Value<(String, String)>>,
 }
 
+impl Settings {
+    /// Why a module version is built with all of root's power, and whether its machine says so or only this call. The
+    /// name `*` stands for every package. `None`: it is not.
+    pub fn unconfined_because(&self, id: &ModuleId) -> Option<(&str, &Origin, bool)> {
+        let names = [id.to_string(), id.name.to_string(), "*".to_owned()];
+        [(&self.unconfined_now, false), (&self.unconfined, true)].into_iter().find_map(|(setting, always)| {
+            let reason = names.iter().find_map(|name| setting.reason(name))?;
+            Some((reason, &setting.origin, always))
+        })
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let tree = |path: &str| Value::default_of(PathBuf::from(path));
@@ -191,6 +214,11 @@ impl Default for Settings {
             build_cache: Value::default(),
             writable_sources: Value::default(),
             limits: Limits::default(),
+            unconfined: Value::default(),
+            build_processes: Value::default(),
+            build_memory: Value::default(),
+            build_file_size: Value::default(),
+            unconfined_now: Value::default(),
             no_weak_modules: Value::default(),
             addon_modules_dir: Value::default(),
             strict: Value::default(),
@@ -200,5 +228,26 @@ impl Default for Settings {
             named: Named::default(),
             names_kernel: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_says_why_a_package_is_not_confined() {
+        let said = |text| Value::default_of(Exceptions::parse(text).unwrap());
+        let mut settings = Settings { unconfined: said("zfs: a; zfs/2: b; *: c"), ..Settings::default() };
+        let reason = |settings: &Settings, name: &str, version: &str| {
+            let id = ModuleId::new(name, version).unwrap();
+            settings.unconfined_because(&id).map(|(why, _, always)| (why.to_owned(), always))
+        };
+        for (name, version, why) in [("zfs", "1", "a"), ("zfs", "2", "b"), ("other", "1", "c")] {
+            assert_eq!(reason(&settings, name, version), Some((why.to_owned(), true)));
+        }
+        settings.unconfined_now = said("zfs: now");
+        assert_eq!(reason(&settings, "zfs", "2"), Some(("now".to_owned(), false)));
+        assert_eq!(reason(&Settings::default(), "zfs", "1"), None);
     }
 }

@@ -43,9 +43,14 @@ impl Settings {
             row("rebuild", &self.rebuild),
             row("build_cache", &self.build_cache),
             row("writable_sources", &self.writable_sources),
+            row("unconfined", &self.unconfined),
+            row("build_processes", &self.build_processes),
+            row("build_memory", &self.build_memory),
+            row("build_file_size", &self.build_file_size),
         ];
         rows.extend(self.limits.all().into_iter().map(|(name, limit)| row(name, limit)));
         rows.extend([
+            row("DKMS_HOOK_UNCONFINED", &self.unconfined_now),
             row("NO_WEAK_MODULES", &self.no_weak_modules),
             row("ADDON_MODULES_DIR", &self.addon_modules_dir),
             row("DKMS_HOOK_STRICT", &self.strict),
