@@ -46,6 +46,7 @@ fn sourced(layout: &Layout, file: &Path, mut vars: Environment) -> Result<Enviro
     let process = Process::bash("source \"$1\" >/dev/null 2>&1; exec env -0")
         .arg("bash")
         .arg(file)
+        .with_clean_environment()
         .envs(&vars)
         .limit(QUERY_LIMIT);
     let got = process.capture().map_err(|e| Error::new(Kind::BuildEnvironment, e.to_string()))?;

@@ -35,6 +35,22 @@ const FROM_MAKE: [&str; 5] = ["MAKELEVEL", "MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS"
 /// caller exported have names of their own: [`is_function`].
 const FROM_BASH: [&str; 4] = ["BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS"];
 
+/// What of the caller's environment is meant for builds: what the kernel's own makefiles read, where HOME is, and what
+/// makes builds reproducible. More can be said in the file that `build_environment` names.
+const FOR_BUILDS: [&str; 11] = [
+    "HOME",
+    "ARCH",
+    "CROSS_COMPILE",
+    "LLVM",
+    "LLVM_IAS",
+    "KCFLAGS",
+    "KAFLAGS",
+    "KBUILD_BUILD_TIMESTAMP",
+    "KBUILD_BUILD_USER",
+    "KBUILD_BUILD_HOST",
+    "SOURCE_DATE_EPOCH",
+];
+
 /// As many open files as a build may have. There are programs that close every number up to the limit when they
 /// start, and hard limits of a thousand million.
 const MOST_FILES: u64 = 65_536;
@@ -72,15 +88,36 @@ pub(super) fn set_variables(command: &mut Command) {
             command.env_remove(name);
         }
     }
+    set_holder(command);
+    command.env_remove(WORK_VARIABLE);
+    if let Some(dir) = TEMPORARY.get() {
+        command.env("TMPDIR", dir);
+    }
+}
+
+/// Gives a build its variables. What its caller has in his own shall not decide whether it works, or what comes out: a
+/// verdict would be kept for a variable that the next caller does not have.
+pub(super) fn set_clean_variables(command: &mut Command) {
+    command.env_clear().env("PATH", search_path()).env("LC_ALL", "C").env("LANG", "C");
+    let forgotten = FORGOTTEN.get().map_or(&[][..], Vec::as_slice);
+    for (name, value) in std::env::vars_os() {
+        // A script that calls this program speaks of the same root.
+        let ours = || name.as_encoded_bytes().starts_with(b"DKMS_HOOK_") && name != WORK_VARIABLE;
+        let meant = FOR_BUILDS.iter().any(|known| name == *known) || ours();
+        if meant && !forgotten.iter().any(|gone| name == *gone) {
+            command.env(name, value);
+        }
+    }
+    set_holder(command);
+    command.env("TMPDIR", std::env::temp_dir());
+}
+
+fn set_holder(command: &mut Command) {
     let holder = match LOCK_HOLDER.load(Ordering::Relaxed) {
         0 => std::process::id(),
         pid => pid,
     };
     command.env(PARENT_VARIABLE, holder.to_string());
-    command.env_remove(WORK_VARIABLE);
-    if let Some(dir) = TEMPORARY.get() {
-        command.env("TMPDIR", dir);
-    }
 }
 
 /// Leaves files open in a child, under their own numbers; in this process they stay such that no other child

@@ -1,5 +1,6 @@
 //! A child whose output goes into a log, in the form that DKMS's logs have.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -20,13 +21,22 @@ impl Process {
     /// When it cannot be started or the log cannot be written.
     pub fn run_logged(&self, heading: &str, log: &Path) -> Result<i32, ProcessError> {
         let wrote = |source| ProcessError::Log { path: log.to_path_buf(), source };
-        let mut file = regular::append(log, 0o644).map_err(wrote)?;
+        let file = regular::append(log, 0o644).map_err(wrote)?;
+        self.run_logged_into(heading, &file, log)
+    }
+
+    /// The same with a log that is open already, for appending; `log` is its name in messages.
+    ///
+    /// # Errors
+    /// When it cannot be started or the log cannot be written.
+    pub fn run_logged_into(&self, heading: &str, mut file: &File, log: &Path) -> Result<i32, ProcessError> {
+        let wrote = |source| ProcessError::Log { path: log.to_path_buf(), source };
         write!(file, "\n{heading}\n# command: {}\n", self.text()).map_err(wrote)?;
         let begin = Instant::now();
         // What a command says that fills the file system is to have room all the same.
         let length = file.metadata().map_or(0, |meta| meta.len()).cast_signed();
-        let kept = fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, length, ROOM);
-        let result = self.run(Output::File(&file));
+        let kept = fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, length, ROOM);
+        let result = self.run(Output::File(file));
         if kept.is_ok()
             && let Ok(meta) = file.metadata()
         {

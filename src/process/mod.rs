@@ -85,6 +85,7 @@ pub struct Process {
     shown: Option<String>,
     no_terminal: bool,
     bare: bool,
+    clean: bool,
     limit: Option<Limit>,
     group: Group,
     may_leave: bool,
@@ -107,6 +108,7 @@ impl Process {
             shown: None,
             no_terminal: false,
             bare: false,
+            clean: false,
             limit: None,
             group: Group::Ours,
             may_leave: false,
@@ -191,6 +193,13 @@ impl Process {
     #[must_use]
     pub fn with_bare_environment(mut self) -> Self {
         self.bare = true;
+        self
+    }
+
+    /// Gives it the variables that every build gets, and none of the caller's but a few that are meant for builds.
+    #[must_use]
+    pub fn with_clean_environment(mut self) -> Self {
+        self.clean = true;
         self
     }
 
@@ -359,7 +368,10 @@ impl Process {
         if self.bare {
             command.env_clear();
         } else {
-            inheritance::set_variables(&mut command);
+            match self.clean {
+                true => inheritance::set_clean_variables(&mut command),
+                false => inheritance::set_variables(&mut command),
+            }
             family::mark(&mut command, self.may_leave);
         }
         for (name, value) in &self.env {
@@ -401,11 +413,6 @@ impl Process {
         if !self.kept.is_empty() {
             inheritance::keep_open(&mut command, self.kept.clone());
         }
-        if let Some(sandbox) = &self.sandbox {
-            // The last of what happens before exec.
-            let inside = inside.map_or(Path::new("/"), PathBuf::as_path);
-            sandbox.confine(&mut command, &self.views, inside).map_err(|source| self.failed(source))?;
-        }
         match (&self.input, &self.stdin) {
             (None, None) => command.stdin(Stdio::null()),
             (Some(text), _) => command.stdin(with_text(text).map_err(|source| self.failed(source))?),
@@ -416,7 +423,14 @@ impl Process {
                 })?)
             }
         };
-        group::end_with_us(&mut command);
+        match &self.sandbox {
+            // It ends with us, too.
+            Some(sandbox) => {
+                let inside = inside.map_or(Path::new("/"), PathBuf::as_path);
+                sandbox.confine(&mut command, &self.views, inside).map_err(|source| self.failed(source))?;
+            }
+            None => group::end_with_us(&mut command),
+        }
         Ok(command)
     }
 

@@ -46,8 +46,9 @@ fn the_log_has_the_form_that_scripts_know() {
         format!("DKMS (dkms-hook-{version}) make.log for hello/1.0 for kernel {K} (x86_64)")
     );
     assert!(!lines[1].is_empty(), "the date");
-    assert_eq!(lines[2..4], ["", "Building module(s)"]);
-    assert!(lines[4].starts_with(&format!("# command: make -j2 KERNELRELEASE={K} -C ")), "{}", lines[4]);
+    assert!(lines[2].starts_with("hello/1.0 is built with root's power, because "), "{}", lines[2]);
+    assert_eq!(lines[3..5], ["", "Building module(s)"]);
+    assert!(lines[5].starts_with(&format!("# command: make -j2 KERNELRELEASE={K} -C ")), "{}", lines[5]);
     assert!(log.contains("\n\n# exit code: 0\n# elapsed time: 00:0"), "{log}");
     let steps: Vec<String> = run.report.lines().into_iter().filter(|l| l.starts_with("Building")).collect();
     assert_eq!(steps, ["Building module(s)..."]);

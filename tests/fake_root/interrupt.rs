@@ -180,7 +180,7 @@ fn what_whoever_started_the_run_ignores_stops_nothing() {
     command = {
         // nohup(1).
         let mut shell = std::process::Command::new("sh");
-        shell.env_clear().env("PATH", root.search_path()).env("LC_ALL", "C");
+        shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(program).args(words);
         shell
     };

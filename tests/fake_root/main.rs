@@ -24,6 +24,7 @@ mod checkout;
 mod commands;
 mod compilers;
 mod conf_answers;
+mod confined;
 mod dependents;
 mod depends;
 mod depmod;

@@ -87,6 +87,10 @@ impl FakeRoot {
         command.env_clear().env("LC_ALL", "C").env("PATH", self.search_path()).env("HOME", "/nonexistent");
         command.env(trace::ROOT, self.layout.root.dir()).env(trace::VARIABLE, trace::FILE);
         command.current_dir("/").stdin(Stdio::null());
+        if !self.confined {
+            // What toy builds note lies outside of their directories.
+            command.env("DKMS_HOOK_UNCONFINED", "*: toys");
+        }
         match face {
             Face::Hook => command.arg("--root").arg(self.layout.root.dir()),
             Face::Dkms => command.arg0("/usr/sbin/dkms").env("DKMS_HOOK_ROOT", self.layout.root.dir()),

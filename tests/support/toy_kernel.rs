@@ -31,6 +31,8 @@ pub struct FakeRoot {
     dir: tempfile::TempDir,
     /// The trees in it.
     pub layout: Layout,
+    /// Builds run in a sandbox, as they do without tests.
+    pub confined: bool,
 }
 
 impl FakeRoot {
@@ -39,9 +41,15 @@ impl FakeRoot {
         let dir = tempfile::tempdir().unwrap();
         // macOS-like indirection of /tmp would make recorded absolute paths differ.
         let layout = Layout::new(Root::at(dir.path().canonicalize().unwrap()));
-        let root = Self { dir, layout };
+        let root = Self { dir, layout, confined: false };
         root.lay_out();
         root
+    }
+
+    /// Lets builds run as they do without tests: in a sandbox.
+    pub fn confined(mut self) -> Self {
+        self.confined = true;
+        self
     }
 
     /// Deletes everything, so that the root is as new, at its old place.

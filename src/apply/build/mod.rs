@@ -11,6 +11,7 @@
 
 mod checks;
 pub(super) mod compress;
+mod confine;
 pub(super) mod diagnose;
 mod disk;
 mod effort;
@@ -20,6 +21,7 @@ mod makefiles;
 mod memory;
 pub mod phases;
 pub mod place;
+mod post_build;
 pub(super) mod publish;
 mod readable;
 pub mod restore;

@@ -9,8 +9,8 @@ use super::restore::Restored;
 use super::stand_ins::StandIns;
 use super::workspace::Workspace;
 use super::{
-    Built, BuiltModule, Failure, Job, checks, disk, effort, finishing, memory, restore, results, serial,
-    stand_ins, steps, uses,
+    Built, BuiltModule, Failure, Job, checks, disk, effort, finishing, memory, post_build, restore, results,
+    serial, stand_ins, steps, uses,
 };
 use crate::apply::environment::environment;
 use crate::apply::sign::{Environment, Signed, Signer};
@@ -134,6 +134,7 @@ fn attempt(job: &Job<'_>, prepared: &Prepared, place: &Place, one_job: bool) -> 
     if let Some(mismatch) = &prepared.mismatch {
         work.warn(job, mismatch);
     }
+    work.confine(job);
     let compiled = compile(job, &work, &stand_ins, prepared.llvm);
     match compiled.and_then(|()| finish(job, &work, prepared.signer.as_ref(), &prepared.dependencies)) {
         Ok((staging, kind, signed, uses)) => {
@@ -211,9 +212,11 @@ fn signer(job: &Job<'_>, environment: &Environment) -> Result<Signer, Unsigned> 
 
 /// The source's own part: patches, scripts, make.
 fn compile(job: &Job<'_>, work: &Workspace, stand_ins: &StandIns, llvm: bool) -> Result<(), Failure> {
-    steps::patch(job, work)?;
-    steps::script(job, work, "pre_build", job.conf.scripts.pre_build.as_deref())?;
-    steps::make(job, work, stand_ins, llvm)?;
+    let made = steps::patch(job, work)
+        .and_then(|()| steps::script(job, work, "pre_build", job.conf.scripts.pre_build.as_deref(), None))
+        .and_then(|()| steps::make(job, work, stand_ins, llvm));
+    let settled = work.settle().map_err(|e| Failure::io(job, "take back", &work.dir, &e));
+    made.and(settled)?;
     results::check(job, work)
 }
 
@@ -259,7 +262,7 @@ fn put_in_place(
     work.beside.set(false);
     let published =
         staging.publish(job.layout, job.cell).map_err(|e| Failure::io(job, "put in place", &target, &e))?;
-    let after = steps::script(job, work, "post_build", job.conf.scripts.post_build.as_deref())
+    let after = post_build::run(job, work, &published)
         .and_then(|()| copy_log(job, work, &published.dir().join("log/make.log")))
         .and_then(|()| results::list(job, published.dir(), kind));
     let modules = match after {

@@ -6,6 +6,7 @@ use super::workspace::Workspace;
 use super::{Failure, Job, last_look};
 use crate::conf::model::Record;
 use crate::elf::{self, Compression};
+use crate::fs::beneath::open_file;
 use crate::model::error::Kind;
 
 /// The records that this kernel gets, with their indices.
@@ -14,7 +15,12 @@ pub(super) fn wanted<'a>(job: &Job<'a>) -> impl Iterator<Item = (usize, &'a Reco
 }
 
 pub(super) fn built_path(work: &Workspace, record: &Record) -> PathBuf {
-    work.dir.join(format!("{}{}.ko", record.built_location, record.built_name))
+    work.dir.join(built_name(record))
+}
+
+/// By its path in the build directory. DKMS puts one behind the other, so a location may begin with a slash.
+pub(super) fn built_name(record: &Record) -> String {
+    format!("{}{}.ko", record.built_location, record.built_name).trim_start_matches('/').to_owned()
 }
 
 /// The modules as make left them, each with the name that it gets.
@@ -26,9 +32,12 @@ pub(super) fn built(job: &Job<'_>, work: &Workspace) -> Vec<(String, PathBuf)> {
 pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
     for (_, record) in wanted(job) {
         let path = built_path(work, record);
-        let name = format!("{}{}.ko", record.built_location, record.built_name);
-        if !path.is_file() {
-            let what = format!("make succeeded, but built no {name}");
+        let name = built_name(record);
+        if let Err(error) = open_file(&work.dir, Path::new(&name)) {
+            let what = match error.kind() {
+                std::io::ErrorKind::NotFound => format!("make succeeded, but built no {name}"),
+                _ => format!("make succeeded, but built no {name} that can be taken: {error}"),
+            };
             let hint = "check BUILT_MODULE_NAME and BUILT_MODULE_LOCATION in dkms.conf against the log";
             return Err(Failure::new(Kind::ModuleNotBuilt, what).hint(hint));
         }

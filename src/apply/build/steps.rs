@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::confine::{limit_that_struck, needs_more};
 use super::diagnose::{diagnose, lacks_a_file};
 use super::makefiles::{self, Remarks};
 use super::stand_ins::StandIns;
@@ -41,24 +42,34 @@ pub(super) fn patch(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
             return Err(Failure::new(Kind::PatchMissing, what));
         }
         let file = work.dir.join("patches").join(name);
+        // A link that leads nowhere, or somewhere else, is for the shell below to find out.
         if !file.is_file() {
             let what = format!("patch {name} in dkms.conf is missing: there is no {}", work.show(&file));
             return Err(Failure::new(Kind::PatchMissing, what));
         }
-        // Without --force, patch asks questions at the terminal when there is one.
-        let process = Process::new("patch").arg("--force").arg("-p1").stdin(&file);
+        // Without --force, patch asks questions at the terminal when there is one. A shell opens the file, which may be
+        // a link: it may read no more than the build.
+        let patch = Process::bash("exec patch --force -p1 < \"$1\"").arg("bash");
+        let process = patch.arg(work.seen.join("patches").join(name));
         let process = process.shown(format!("patch --force -p1 < ./patches/{name}"));
         let status = logged(job, work, process, &format!("Applying patch {name}"))?;
         if status != 0 {
             let what = format!("patch {name} does not apply (patch ended with exit status {status})");
-            return Err(diagnosed(work, Kind::PatchFailed, what, status));
+            return Err(diagnosed(job, work, Kind::PatchFailed, what, status));
         }
     }
     Ok(())
 }
 
-/// Runs PRE_BUILD or POST_BUILD. Its exit status becomes that of the build, as scripts expect.
-pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&str>) -> Result<(), Failure> {
+/// Runs PRE_BUILD or POST_BUILD. Its exit status becomes that of the build, as scripts expect. `view`: a directory that
+/// it sees in the place of another.
+pub(super) fn script(
+    job: &Job<'_>,
+    work: &Workspace,
+    kind: &str,
+    text: Option<&str>,
+    view: Option<(&Path, &Path)>,
+) -> Result<(), Failure> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(()) };
     let found = script::find(job.layout, &job.cell.module, text, &work.dir, &work.seen);
     let Some(process) = found.and_then(|found| found.by_shell()) else {
@@ -66,12 +77,16 @@ pub(super) fn script(job: &Job<'_>, work: &Workspace, kind: &str, text: Option<&
         work.warn(job, missing);
         return Ok(());
     };
+    let process = match view {
+        Some((dir, at)) => process.seeing(dir, at),
+        None => process,
+    };
     let status = logged(job, work, process, &format!("Running the {kind} script"))?;
     if status == 0 {
         return Ok(());
     }
     let failed = u8::try_from(status).map_or(Kind::Make, Kind::Script);
-    Err(diagnosed(work, failed, format!("the {kind} script ended with exit status {status}"), status))
+    Err(diagnosed(job, work, failed, format!("the {kind} script ended with exit status {status}"), status))
 }
 
 /// Runs make. The log shows the command as DKMS would run it; where make takes its jobs from a server, it is run
@@ -86,7 +101,8 @@ pub(super) fn make(job: &Job<'_>, work: &Workspace, first: &StandIns, llvm: bool
     if status == 0 {
         return Ok(());
     }
-    let mut failure = diagnosed(work, Kind::Make, format!("make failed with exit status {status}"), status);
+    let mut failure =
+        diagnosed(job, work, Kind::Make, format!("make failed with exit status {status}"), status);
     failure.hint = failure.hint.or_else(|| remarks.hint(lacks_a_file(&work.log)));
     Err(failure)
 }
@@ -98,12 +114,16 @@ fn remarks(job: &Job<'_>, work: &Workspace) -> Remarks {
 }
 
 fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> Result<i32, Failure> {
-    let process = work.inside(process).envs(&work.environment);
-    let process = if work.one_job { job.server.attach_one(process) } else { job.server.attach(process) };
+    // A server of another make may have no name that the user of builds can open.
+    let one_job = work.one_job || job.server.is_anothers() && work.confine(job).sandbox().is_some();
+    let process = work.inside(process);
+    let process = if one_job { job.server.attach_one(process) } else { job.server.attach(process) };
     let process = process.in_own_group().with_many_files().within(*job.settings.limits.build);
     job.report.begin(if job.verbose { process.text() } else { heading.to_owned() }.as_str());
     let begin = Instant::now();
-    let result = process.run_logged(heading, &work.log);
+    let log = |source| ProcessError::Log { path: work.log.clone(), source };
+    let result =
+        work.with_log(|file| process.run_logged_into(heading, file, &work.log)).map_err(log).flatten();
     work.took.set(work.took.get() + begin.elapsed());
     job.report.end(*result.as_ref().unwrap_or(&127));
     result.map_err(|error| match &error {
@@ -120,7 +140,7 @@ fn logged(job: &Job<'_>, work: &Workspace, process: Process, heading: &str) -> R
     })
 }
 
-fn diagnosed(work: &Workspace, kind: Kind, what: String, status: i32) -> Failure {
+fn diagnosed(job: &Job<'_>, work: &Workspace, kind: Kind, what: String, status: i32) -> Failure {
     let found = diagnose(&work.log, &work.seen, status, work.kernel_killed());
     let mut failure = Failure::new(kind, what);
     failure.first_errors = found.errors;
@@ -128,6 +148,16 @@ fn diagnosed(work: &Workspace, kind: Kind, what: String, status: i32) -> Failure
     failure.out_of_memory = found.out_of_memory;
     failure.disk_full = found.trouble.as_deref() == Some(disk::ADVICE);
     failure.hint = found.trouble;
+    if work.confine(job).sandbox().is_some() {
+        let printed = std::fs::read(&work.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let printed = printed.unwrap_or_default();
+        if let Some(more) = needs_more(&printed) {
+            // It is not the machine that is at fault, and another try would end the same way.
+            failure.hint = Some(more.to_owned());
+            failure.toolchain_trouble = false;
+        }
+        failure.hint = limit_that_struck(&printed, job).or(failure.hint);
+    }
     failure
 }
 

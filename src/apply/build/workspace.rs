@@ -1,17 +1,22 @@
 //! The build directory `T/m/v/build`: a fresh copy of the source, its log, and the environment of
 //! everything that runs in it.
 
-use std::cell::{Cell, RefCell};
-use std::fs;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{getegid, geteuid};
+
+use super::confine::{Confinement, Site, without_ccache};
 use super::place::Place;
 use super::{Failure, Job, disk};
 use crate::apply::sign::Environment;
 use crate::fs::copy::{CopyError, copy_file, copy_tree, remove_tree};
-use crate::fs::regular;
 use crate::fs::root::Root;
+use crate::process::sandbox::Sandbox;
 use crate::process::{Process, QUERY_LIMIT, WORK_VARIABLE, shortage};
 use crate::tree::layout::MAKE_LOG;
 use crate::tree::recover::OWN_LOG;
@@ -35,6 +40,12 @@ pub(super) struct Workspace {
     pub beside: Cell<bool>,
     /// Its makes get one job.
     pub one_job: bool,
+    /// How they run.
+    confinement: OnceCell<Confinement>,
+    /// How they run for the time being.
+    other: RefCell<Option<Confinement>>,
+    /// The log as it was made: a build may put something else in its place.
+    log_file: RefCell<Option<File>>,
     /// How many processes the kernel had killed for want of memory when it began.
     kills: Option<u64>,
     root: Root,
@@ -53,7 +64,22 @@ impl Workspace {
         let log = dir.join(MAKE_LOG);
         let (warnings, took, kills) = (RefCell::default(), Cell::default(), shortage::kills());
         let beside = Cell::new(true);
-        let work = Self { dir, seen, log, environment, warnings, took, beside, one_job: false, kills, root };
+        let (confinement, other, log_file) = (OnceCell::new(), RefCell::default(), RefCell::default());
+        let work = Self {
+            dir,
+            seen,
+            log,
+            environment,
+            warnings,
+            took,
+            beside,
+            one_job: false,
+            confinement,
+            other,
+            log_file,
+            kills,
+            root,
+        };
         remove_tree(&work.dir).map_err(|e| Failure::io(job, "remove", &work.dir, &e))?;
         if let Err(error) = work.fill(job, source) {
             // Half a copy would look like a build to inspect, and may fill the disk.
@@ -78,8 +104,110 @@ impl Workspace {
             job.cell.arch,
             now(),
         );
-        // The source may bring a log of its author's last build.
-        regular::write(&self.log, text.as_bytes()).map_err(|e| Failure::io(job, "write", &self.log, &e))
+        self.start_log(text.as_bytes()).map_err(|e| Failure::io(job, "write", &self.log, &e))
+    }
+
+    /// Begins the log anew with this text. The source may bring a log of its author's last build.
+    fn start_log(&self, text: &[u8]) -> io::Result<()> {
+        remove_tree(&self.log)?;
+        let mut file = File::options().append(true).read(true).create_new(true).open(&self.log)?;
+        file.write_all(text)?;
+        self.log_file.replace(Some(file));
+        Ok(())
+    }
+
+    /// The log stays ours when the directory is handed over.
+    pub fn keep_own_log(&self) -> io::Result<()> {
+        lchown(&self.log, Some(geteuid().as_raw()), Some(getegid().as_raw()))
+    }
+
+    /// Decides how the commands run, and says so in the log; the first call does. Everything in the directory is the
+    /// user's who runs them then.
+    pub fn confine(&self, job: &Job<'_>) -> &Confinement {
+        self.confinement.get_or_init(|| {
+            let confinement = self.confinement(job, &[]);
+            let text = confinement.text();
+            log::info!("{} for kernel {}: {text}", job.cell.module, job.cell.kernel);
+            match confinement.sandbox() {
+                _ if !confinement.is_told() => {}
+                // Whoever relies on it reads what is missing.
+                Some(_) => job.report.line(&text),
+                None => job.report.warning(&text),
+            }
+            if let Some(file) = &*self.log_file.borrow() {
+                let mut file = file;
+                let _ = writeln!(file, "{text}");
+            }
+            confinement
+        })
+    }
+
+    /// A new one, in which `more` directories may be written to, too.
+    pub fn confinement(&self, job: &Job<'_>, more: &[PathBuf]) -> Confinement {
+        let site = Site {
+            dir: &self.dir,
+            seen: &self.seen,
+            environment: &self.environment,
+            keep_log: &|| self.keep_own_log(),
+            warn: &|text| self.warn(job, text),
+        };
+        Confinement::of(job, &site, more)
+    }
+
+    /// Runs something with another confinement than the build had.
+    pub fn confined_by<T>(&self, confinement: Confinement, run: impl FnOnce() -> T) -> T {
+        self.other.replace(Some(confinement));
+        let result = run();
+        if let Some(sandbox) = self.other.take().as_ref().and_then(Confinement::sandbox) {
+            sandbox.end_all();
+        }
+        result
+    }
+
+    /// The sandbox of the next command.
+    fn sandbox(&self) -> Option<Sandbox> {
+        let other = self.other.borrow();
+        other.as_ref().or_else(|| self.confinement.get()).and_then(Confinement::sandbox).cloned()
+    }
+
+    /// The commands have ended: what they left is ours now, and nothing of them runs.
+    pub fn settle(&self) -> io::Result<()> {
+        let Some(sandbox) = self.confinement.get().and_then(Confinement::sandbox) else { return Ok(()) };
+        sandbox.end_all();
+        sandbox.take_back(&self.dir)
+    }
+
+    /// Another command may begin: the directory is the user's again.
+    pub fn resume(&self) -> io::Result<()> {
+        let Some(sandbox) = self.confinement.get().and_then(Confinement::sandbox) else { return Ok(()) };
+        sandbox.hand_over(&self.dir)?;
+        self.keep_own_log()
+    }
+
+    /// Runs something with the log; then what lies in its place is the log, whatever was put there meanwhile. Nothing
+    /// writes to the directory when this is called.
+    pub fn with_log<T>(&self, run: impl FnOnce(&File) -> T) -> io::Result<T> {
+        if self.log_file.borrow().is_none() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let result = self.log_file.borrow().as_ref().map(run);
+        if let Some(sandbox) = self.sandbox() {
+            sandbox.end_all();
+        }
+        let mut lost = None;
+        if let Some(file) = &*self.log_file.borrow() {
+            let (own, there) = (file.metadata()?, fs::symlink_metadata(&self.log).ok());
+            if there.is_none_or(|there| (there.dev(), there.ino()) != (own.dev(), own.ino())) {
+                let (mut text, mut file) = (Vec::new(), file);
+                file.rewind()?;
+                file.read_to_end(&mut text)?;
+                lost = Some(text);
+            }
+        }
+        if let Some(text) = lost {
+            self.start_log(&text)?;
+        }
+        result.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Whether the kernel has killed a process for want of memory since; `None` where that is not known.
@@ -98,9 +226,17 @@ impl Workspace {
 
     /// A command that runs in the build directory, unless it names another.
     pub fn inside(&self, process: Process) -> Process {
-        let process = process.in_dir_unless_set(&self.seen);
+        let process = process.in_dir_unless_set(&self.seen).with_clean_environment();
         let process = if self.beside.get() { process.env(WORK_VARIABLE, "1") } else { process };
-        if self.dir == self.seen { process } else { process.seeing(&self.dir, &self.seen) }
+        let process = if self.dir == self.seen { process } else { process.seeing(&self.dir, &self.seen) };
+        let process = process.envs(&self.environment);
+        match self.sandbox() {
+            Some(sandbox) if without_ccache(&self.environment, &sandbox) => {
+                process.env("CCACHE_DISABLE", "1").confined(&sandbox)
+            }
+            Some(sandbox) => process.confined(&sandbox),
+            None => process,
+        }
     }
 
     /// Reports and notes something that stops nothing.

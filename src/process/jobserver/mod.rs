@@ -15,10 +15,11 @@
 //! Where a make runs this program and has a job server, that one is used; then the first slot is the job that
 //! this program is.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -246,7 +247,7 @@ impl Server {
         let flags = match process.said_of(FLAGS) {
             Some(said) => said.map(|text| text.to_string_lossy().into_owned()),
             // What a make told this program, its own children are not told.
-            None if inheritance::is_run_by_make() => None,
+            None if inheritance::is_run_by_make() || process.clean => None,
             None => std::env::var(FLAGS).ok(),
         };
         // Of another's server, tokens cannot all be taken for one who is to be alone.
@@ -255,6 +256,27 @@ impl Server {
         let flags = flags::with_jobs(&flags.unwrap_or_default(), jobs, server);
         let process = if server.is_none() { process.env(ONE_JOB, "1") } else { process };
         process.env(FLAGS, flags).keeping(tokens.kept.iter().cloned())
+    }
+
+    /// Lets the members of a group, if one is named, take jobs from it. Returns the named pipe that they need; `None` where there is none, or
+    /// it is another's.
+    ///
+    /// # Errors
+    /// When the pipe cannot be given to the group.
+    pub fn lend(&self, group: Option<u32>) -> io::Result<Option<PathBuf>> {
+        let Some(Tokens { pool, own: true, _dir: Some(dir), .. }) = &self.0.tokens else { return Ok(None) };
+        if let Some(group) = group {
+            std::os::unix::fs::chown(&pool.path, None, Some(group))?;
+            std::fs::set_permissions(&pool.path, Permissions::from_mode(0o660))?;
+            // Nobody can list it, and who is not of the group can open nothing in it.
+            std::fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
+        }
+        Ok(Some(pool.path.clone()))
+    }
+
+    /// Whether it is the server of a make that runs this program, which may have no name that another user can open.
+    pub fn is_anothers(&self) -> bool {
+        self.0.tokens.as_ref().is_some_and(|tokens| !tokens.own)
     }
 
     /// Whether somebody holds a slot.

@@ -125,7 +125,9 @@ impl Entry {
         let Some((uid, gid)) = self.user else { return Ok(()) };
         setgroups(&[])?;
         setresgid(gid, gid, gid)?;
-        setresuid(uid, uid, uid)
+        setresuid(uid, uid, uid)?;
+        // Who becomes another user is not killed with its parent any more (prctl(2)).
+        prctl::set_pdeathsig(Signal::SIGKILL)
     }
 }
 

@@ -102,6 +102,16 @@ impl Sandbox {
         Ok(sandbox)
     }
 
+    /// The same with a named pipe that programs may use, too.
+    #[must_use]
+    pub fn with_pipe(mut self, pipe: Option<PathBuf>) -> Self {
+        // Nobody has a copy of it yet, or the copies stay as they are.
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.bounds.pipes.extend(pipe);
+        }
+        self
+    }
+
     /// The directory for temporary files: TMPDIR.
     pub fn temporary(&self) -> PathBuf {
         self.0.private.path().join("tmp")
@@ -120,6 +130,11 @@ impl Sandbox {
     /// What confines the programs, and what does not and why: one line.
     pub fn layers(&self) -> String {
         text::layers(Machine::here(), self.0.user.as_ref())
+    }
+
+    /// Whether directories can be shown in other places.
+    pub fn has_mounts() -> bool {
+        Machine::here().mounts.is_ok()
     }
 
     /// Whether everything that this program knows confines them.

@@ -2,7 +2,8 @@
 //!
 //! The package installs one of its own (`_dkms-build`, by sysusers.d(5)). Where there is none, or another build of this
 //! run has it, it is a number that nobody has: no line of passwd(5) or group(5), and no process. Two builds of a run
-//! never share one, so that neither can reach the other's files, and all that a build started can be ended by it.
+//! never share one, so that neither can reach the other's files, and all that a build started can be ended by it. They
+//! are in one group, which may use what belongs to the run: its job server.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -73,14 +74,22 @@ impl User {
         let user = match own {
             Some((uid, gid)) => Self { uid, gid, named: true },
             None => {
-                let unused = |uid: &u32| !taken.contains(uid) && !FOREIGN.others.contains(uid);
+                let group = group();
+                let unused =
+                    |uid: &u32| *uid != group && !taken.contains(uid) && !FOREIGN.others.contains(uid);
                 let uid = UNUSED.filter(unused).find_map(free)?;
-                Self { uid, gid: uid, named: false }
+                Self { uid, gid: group, named: false }
             }
         };
         taken.insert(user.uid);
         Some(user)
     }
+}
+
+/// The group of all of them: that of the package's user, else the last free number of the range, which no user gets.
+fn group() -> u32 {
+    let unused = || UNUSED.rev().find(|gid| !FOREIGN.others.contains(gid)).unwrap_or(*UNUSED.end());
+    FOREIGN.own.map_or_else(unused, |(_, gid)| gid)
 }
 
 impl Drop for User {
