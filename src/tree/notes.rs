@@ -19,6 +19,20 @@ pub fn kernel_note(layout: &Layout, kernel: &KernelRelease) -> KernelNote {
     state::note(layout, kernel).unwrap_or_else(|_| every_duty())
 }
 
+/// Kernels whose index or initramfs is due.
+pub fn kernels_with_duties(layout: &Layout) -> Vec<KernelRelease> {
+    let notes = look::read_dir(&layout.state().join("kernels"));
+    let names = notes.filter_map(|entry| entry.file_name().into_string().ok());
+    let kernels = names.filter_map(|name| KernelRelease::new(name.strip_suffix(".json")?).ok());
+    let is_due = |kernel: &KernelRelease| {
+        let note = kernel_note(layout, kernel);
+        note.depmod_due || note.initramfs_due.is_some()
+    };
+    let mut due: Vec<KernelRelease> = kernels.filter(is_due).collect();
+    due.sort();
+    due
+}
+
 /// What a note that nobody can read may have said.
 pub fn every_duty() -> KernelNote {
     let initramfs = InitramfsDue { since: now_nanos(), always: true, modules: Vec::new() };

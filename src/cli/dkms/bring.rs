@@ -28,13 +28,16 @@ pub(super) fn bring(session: &mut Session<'_, '_>, goal: Goal) -> Result<u8> {
             (ensure_added(session, targets.first())?, targets)
         }
         Goal::Uninstalled | Goal::Unbuilt => {
-            let id = session.registered_module()?;
+            let id = session.module_to_take_away()?;
             let need = if goal == Goal::Uninstalled { Need::Root } else { Need::Tree };
             session.engine.permit(need)?;
             let targets = match session.asked.all {
                 true => every_build(session, &id),
                 false => session.targets()?,
             };
+            if session.asked.all {
+                session.finish_cut_off(&id, &targets);
+            }
             (id, targets)
         }
     };

@@ -11,7 +11,7 @@ use crate::tree::registry;
 /// Without `-k` and `--all` it is about the default kernel. Where there is no kernel at all, only the
 /// registration can go.
 pub(super) fn remove(session: &mut Session<'_, '_>) -> Result<u8> {
-    let id = session.registered_module()?;
+    let id = session.module_to_take_away()?;
     session.engine.permit(Need::Tree)?;
     if session.asked.options.rpm_safe_upgrade && rpm_upgrade::ends_one(session.engine.layout(), &id)? {
         session.screen.warning(format_args!(
@@ -28,8 +28,9 @@ pub(super) fn remove(session: &mut Session<'_, '_>) -> Result<u8> {
             Err(error) => return Err(error),
         }
     };
-    let cells = targets.into_iter().map(|target| (target.kernel, target.arch)).collect();
+    let cells = targets.iter().map(|target| (target.kernel.clone(), target.arch.clone())).collect();
     let outcome = session.carry_out(&Request::Remove { module: id.clone(), cells });
+    session.finish_cut_off(&id, &targets);
     if outcome.code == 0 && registry::source(session.engine.layout(), &id).is_none() {
         session.screen.line(format_args!("Module {id} removed from the DKMS tree."));
     }

@@ -1,15 +1,15 @@
 //! What the actions share: which kernels, which module, and how an outcome is told.
 
 use super::args::Invocation;
-use crate::cli::engine::{Engine, Outcome, Target};
+use crate::cli::engine::{Engine, Need, Outcome, Target};
 use crate::cli::screen::Screen;
 use crate::model::blind::Blind;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
-use crate::model::request::Request;
+use crate::model::request::{Goal, Request};
 use crate::model::system::Source;
 use crate::plan::{Note, Subject, other_architecture};
-use crate::tree::registry;
+use crate::tree::{notes, registry};
 
 /// One command while it is carried out.
 pub(super) struct Session<'s, 'w> {
@@ -152,6 +152,41 @@ impl Session<'_, '_> {
             None | Some(Source::BinariesOnly) => {
                 Err(Error::new(Kind::NotRegistered, format!("{id} is not in the DKMS tree"))
                     .hint("`dkms status` lists the modules there; `dkms add` registers a source"))
+            }
+        }
+    }
+
+    /// As [`Self::registered_module`], for a command that takes it away. Where that was done by one which was cut off,
+    /// what it left to be done is done.
+    pub fn module_to_take_away(&mut self) -> Result<ModuleId> {
+        let found = self.registered_module();
+        if let Err(Error { kind: Kind::NotRegistered, .. }) = &found
+            && let Ok(id) = self.module()
+            && self.engine.permit(Need::Tree).is_ok()
+        {
+            self.finish_cut_off(&id, &[]);
+        }
+        found
+    }
+
+    /// Has index and initramfs made of kernels that a command left due which was cut off: the same command may find
+    /// nothing to do for them. `but` are those that were asked about.
+    pub fn finish_cut_off(&mut self, id: &ModuleId, but: &[Target]) {
+        for kernel in notes::kernels_with_duties(self.engine.layout()) {
+            let named = &self.asked.kernels;
+            let meant = named.is_empty() || named.iter().any(|name| name == kernel.as_str());
+            let Ok(arch) = self.engine.arch(&kernel) else { continue };
+            if !meant || but.iter().any(|target| target.kernel == kernel) {
+                continue;
+            }
+            // There is nothing of it to be uninstalled.
+            let request =
+                Request::Bring { module: id.clone(), kernel, arch, to: Goal::Uninstalled, force: false };
+            let outcome = self.engine.run(&request, &self.asked.options);
+            for failure in outcome.failures {
+                if matches!(failure.error.kind, Kind::DepmodFailed | Kind::InitramfsFailed) {
+                    self.screen.error(&failure.error);
+                }
             }
         }
     }
