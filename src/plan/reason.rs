@@ -166,7 +166,7 @@ impl fmt::Display for Reason {
                 write!(f, "loaded from an archive and still valid (checked: vermagic{})", Compared(*symbols))
             }
             Self::NotAdopted { misfit } => write!(f, "the existing build cannot be used: {misfit}"),
-            Self::RetryToolchain => f.write_str("the compiler could not run last time"),
+            Self::RetryToolchain => f.write_str("the last try failed, and its source was not at fault"),
             Self::RetryAsked => f.write_str("it failed before, and a retry was requested"),
             Self::Asked => f.write_str("it was requested"),
             Self::OtherSignature => f.write_str("it is not signed with the current key"),

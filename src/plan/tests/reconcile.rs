@@ -199,7 +199,7 @@ fn a_failure_is_heeded_until_inputs_change_or_a_person_asks() {
 #[test]
 fn a_failure_of_the_toolchain_is_tried_again_where_that_is_wanted() {
     let world = World::new(&["6.1"]).with(&["zfs/2"]).failed("zfs/2", "6.1", true);
-    assert_eq!(reason(&world.reconcile(), NEW[0]), "the compiler could not run last time");
+    assert_eq!(reason(&world.reconcile(), NEW[0]), "the last try failed, and its source was not at fault");
     let options = Options { retry_provisional: false, ..Options::default() };
     let request = Request::Reconcile { kernels: None, retry: false };
     assert!(plan(&world.0, &request, &options).is_empty());
