@@ -264,6 +264,9 @@ impl Machine {
         if lock.is_nested() {
             nested::may_change(&self.layout, &plan)?;
         }
+        if !plan.is_empty() {
+            lock.note_on_disk();
+        }
         let done = executor.run(&plan);
         self.remember_directories();
         if plan.is_empty() {

@@ -65,6 +65,13 @@ impl Lock {
     }
 
     /// True when no other run has changed anything since a look at [`last_use`], and this one did not wait.
+    /// Brings to the disk that this run holds it: after a power cut the next one clears away what it left.
+    pub fn note_on_disk(&self) {
+        if let Some(error) = self.file.as_ref().and_then(|file| file.sync_all().err()) {
+            log::info!("the lock is not on the disk: {error}");
+        }
+    }
+
     pub fn is_first_since(&self, look: Option<Used>) -> bool {
         look.is_some() && self.found == look
     }
