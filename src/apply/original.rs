@@ -8,7 +8,7 @@ use crate::fs::atomic::{self, TEMPORARY};
 use crate::fs::look;
 use crate::fs::regular;
 use crate::fs::same::same_content;
-use crate::fs::sync;
+use crate::fs::{sync, temporary};
 use crate::kernel;
 use crate::model::error::{Error, Result};
 use crate::model::ids::Cell;
@@ -57,7 +57,7 @@ pub fn keep(layout: &Layout, cell: &Cell, original: &Path) -> Result<()> {
 fn link_to(file: &Path, name: &Path) -> Result<bool> {
     let dir = name.parent().unwrap_or(Path::new("/"));
     let doing = |e: std::io::Error| Error::io("write to", dir, &e);
-    let place = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(dir).map_err(doing)?;
+    let place = temporary::Dir::new(dir, TEMPORARY).map_err(doing)?;
     let new = place.path().join("link");
     if std::fs::hard_link(file, &new).is_err() {
         return Ok(false);

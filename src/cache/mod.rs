@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use walkdir::WalkDir;
 
 use crate::fs::copy::remove_tree;
-use crate::fs::regular;
+use crate::fs::{regular, temporary};
 use crate::model::ids::Cell;
 use crate::tree::layout::Layout;
 
@@ -98,7 +98,7 @@ impl Cache {
             self.make_room(most);
             return Err(io::Error::other(format!("larger than the {most} bytes that the cache may take")));
         }
-        let staging = tempfile::Builder::new().prefix(".tmp-").tempdir_in(&self.dir)?;
+        let staging = temporary::Dir::new(&self.dir, ".tmp-")?;
         entry::write(staging.path(), from, without, entry)?;
         let place = self.entry(cell, key);
         self.remove(&place);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::index::File;
 use crate::fs::atomic::TEMPORARY;
+use crate::fs::temporary;
 use crate::model::error::{Error, Result};
 
 /// Writes the files into a kernel's directory: all of them beside their places first, then each is renamed, in
@@ -21,20 +22,15 @@ pub fn write(dir: &Path, files: &[File]) -> Result<()> {
     for (name, bytes) in files {
         let path = dir.join(name);
         let doing = |error: std::io::Error| Error::io("write", &path, &error);
-        let mut file = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .suffix(".tmp")
-            .permissions(std::fs::Permissions::from_mode(0o644))
-            .tempfile_in(dir)
-            .map_err(doing)?;
-        file.write_all(bytes).map_err(doing)?;
+        let file = temporary::File::new(dir, TEMPORARY, ".tmp").map_err(doing)?;
+        (&*file).write_all(bytes).map_err(doing)?;
         written.push((file, path));
     }
     for (file, path) in written {
         // The permissions above are less the umask.
-        let opened = file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644));
+        let opened = file.set_permissions(std::fs::Permissions::from_mode(0o644));
         opened.map_err(|error| Error::io("write", &path, &error))?;
-        file.persist(&path).map_err(|error| Error::io("write", &path, &error.error))?;
+        file.persist(&path).map_err(|error| Error::io("write", &path, &error))?;
     }
     Ok(())
 }

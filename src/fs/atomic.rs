@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::fs::regular;
 use crate::fs::same::same_content;
-use crate::fs::sync;
+use crate::fs::{sync, temporary};
 use crate::model::error::{Error, Result};
 
 /// Start of the names that this program gives to files that are not complete, outside its own tree.
@@ -30,16 +29,10 @@ pub fn install(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, &e))?;
     let doing = |e: std::io::Error| Error::io("write", to, &e);
     let mut source = regular::open(from).map_err(|e| Error::io("read", from, &e))?;
-    let mut temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .suffix(".tmp")
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(dir)
-        .map_err(doing)?;
-    std::io::copy(&mut source, temporary.as_file_mut()).map_err(doing)?;
-    temporary.as_file().sync_all().map_err(doing)?;
-    temporary.persist(to).map_err(|e| doing(e.error))?;
-    Ok(())
+    let new = temporary::File::new(dir, TEMPORARY, ".tmp").map_err(doing)?;
+    std::io::copy(&mut source, &mut &*new).map_err(doing)?;
+    new.sync_all().map_err(doing)?;
+    new.persist(to).map_err(doing)
 }
 
 /// Writes bytes beside the final name and renames them into place, mode 0644. A reader never sees half of them, nor does
@@ -80,15 +73,10 @@ pub fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
 fn write_then(path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> std::io::Result<()>) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let doing = |e: std::io::Error| Error::io("write", path, &e);
-    let mut file = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(dir)
-        .map_err(doing)?;
-    file.write_all(bytes).map_err(doing)?;
-    sync(file.as_file()).map_err(doing)?;
-    file.persist(path).map_err(|e| doing(e.error))?;
-    Ok(())
+    let file = temporary::File::new(dir, ".tmp-", "").map_err(doing)?;
+    (&*file).write_all(bytes).map_err(doing)?;
+    sync(&file).map_err(doing)?;
+    file.persist(path).map_err(doing)
 }
 
 /// Removes a file and then its parent directories as long as they are empty, up to but not
@@ -125,7 +113,7 @@ pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     let dir = link.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, &e))?;
     let doing = |e: std::io::Error| Error::io("make the link", link, &e);
-    let place = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(dir).map_err(doing)?;
+    let place = temporary::Dir::new(dir, TEMPORARY).map_err(doing)?;
     let new = place.path().join("link");
     std::os::unix::fs::symlink(target, &new).map_err(doing)?;
     std::fs::rename(&new, link).map_err(doing)
@@ -151,13 +139,14 @@ pub fn delete(path: &Path) -> Result<bool> {
 pub fn delete_tree(dir: &Path, prefix: &str) -> Result<()> {
     let parent = dir.parent().unwrap_or(Path::new("/"));
     let doing = |e: std::io::Error| Error::io("delete", dir, &e);
-    let place = match tempfile::Builder::new().prefix(prefix).tempdir_in(parent) {
+    let place = match temporary::Dir::new(parent, prefix) {
         Ok(place) => place,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(doing(e)),
     };
     match std::fs::rename(dir, place.path().join(GONE)) {
-        Ok(()) => place.close().map_err(doing),
+        // It is gone for everybody; the rest can wait.
+        Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(doing(e)),
     }
@@ -165,6 +154,8 @@ pub fn delete_tree(dir: &Path, prefix: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

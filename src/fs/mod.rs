@@ -14,4 +14,5 @@ pub mod root;
 pub mod same;
 pub mod stamp;
 pub mod sync;
+pub mod temporary;
 pub mod workbench;

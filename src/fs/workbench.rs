@@ -7,14 +7,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use crate::fs::copy::copy_file;
+use crate::fs::temporary;
 
 /// Such a place. Dropped, it is gone.
 #[derive(Debug)]
 pub struct Workbench {
-    dir: TempDir,
+    dir: temporary::Dir,
     file: PathBuf,
 }
 
@@ -25,7 +24,7 @@ impl Workbench {
     /// When it cannot be made.
     pub fn beside(file: &Path) -> io::Result<Self> {
         let parent = file.parent().unwrap_or(Path::new("/"));
-        let dir = tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?;
+        let dir = temporary::Dir::new(parent, ".tmp-")?;
         Ok(Self { dir, file: file.to_path_buf() })
     }
 

@@ -18,6 +18,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 
 use crate::fs::look::mtime;
+use crate::fs::temporary;
 use crate::model::blind::{Blind, Cause};
 use crate::model::error::{Error, Result};
 use crate::model::settings::Limit;
@@ -64,7 +65,6 @@ impl Lock {
         self.file.is_none()
     }
 
-    /// True when no other run has changed anything since a look at [`last_use`], and this one did not wait.
     /// Brings to the disk that this run holds it: after a power cut the next one clears away what it left.
     pub fn note_on_disk(&self) {
         if let Some(error) = self.file.as_ref().and_then(|file| file.sync_all().err()) {
@@ -72,6 +72,7 @@ impl Lock {
         }
     }
 
+    /// True when no other run has changed anything since a look at [`last_use`], and this one did not wait.
     pub fn is_first_since(&self, look: Option<Used>) -> bool {
         look.is_some() && self.found == look
     }
@@ -79,7 +80,10 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if let Some(file) = &self.file {
+        // With the id in it, the next run clears away what this one could not remove.
+        if let Some(file) = &self.file
+            && !temporary::take_left()
+        {
             let _ = file.set_len(0);
         }
     }

@@ -38,8 +38,12 @@ pub const WORKING: &str = "dkms-hook-working-";
 /// Cleans up after a run that was killed while it held the lock, which the caller holds now.
 /// What cannot be removed is left: it is in nobody's way.
 pub fn after(layout: &Layout, holder: u32) {
-    log::info!("an earlier run (process {holder}) was killed; cleaning up after it");
-    end_processes(layout, holder);
+    log::info!(
+        "an earlier run (process {holder}) was killed, or could not remove something; cleaning up after it"
+    );
+    if holder != std::process::id() {
+        end_processes(layout, holder);
+    }
     if let Ok(began) = std::fs::metadata(layout.state().join("lock")).and_then(|m| m.modified()) {
         remove_unfinished_builds(layout, began);
         remove_working_directories(began);

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::program::{Face, finish};
+use crate::support::syncs;
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const K: &str = "6.12.1-toy";
@@ -162,4 +163,55 @@ fn signatures_are_looked_at_without_a_trace_in_the_temporary_directory() {
     command.env("TMPDIR", &temporary).env("RUST_LOG", "debug").args(["resign"]);
     finish(&mut command).expect(0).says("nothing to do").does_not_say("could not be checked");
     assert_eq!(changed(&temporary), before, "a kill would leave a module there");
+}
+
+/// A command that was killed when its files and records were right, and index and initramfs were not made yet.
+fn cut_off(root: &FakeRoot) {
+    let note =
+        r#"{ "depmod-due": true, "initramfs-due": { "since": 1, "always": false, "modules": ["hello"] } }"#;
+    root.write(format!("/var/lib/dkms/.dkms-hook/kernels/{K}.json"), note);
+    root.take_calls();
+}
+
+#[test]
+fn a_command_that_finds_nothing_left_to_take_away_makes_the_index_that_is_due() {
+    let done = |root: &FakeRoot, words: &[&str], code: i32| {
+        cut_off(root);
+        root.dkms(words).expect(code);
+        assert_eq!(root.take_depmods(), [K], "{words:?}");
+        assert!(!root.exists(format!("/var/lib/dkms/.dkms-hook/kernels/{K}.json")), "{words:?}");
+    };
+    let root = root();
+    done(&root, &["unbuild", "hello/1", "--all"], 0);
+    done(&root, &["uninstall", "hello/1", "--all"], 0);
+    root.dkms(&["remove", "hello/1", "--all"]).expect(0);
+    for words in
+        [["remove", "hello/1", "--all"], ["unbuild", "hello/1", "--all"], ["remove", "hello/1", "-k"]]
+    {
+        let words = words.into_iter().chain((words[2] == "-k").then_some(K)).collect::<Vec<_>>();
+        done(&root, &words, 3);
+    }
+    // Of another kernel it is not asked.
+    cut_off(&root);
+    root.dkms(&["remove", "hello/1", "-k", "6.99"]).expect(3);
+    assert_eq!(root.take_depmods(), [""; 0]);
+}
+
+#[test]
+fn what_a_run_could_not_remove_the_next_one_does() {
+    let rows: [(&[&str], &str, &str); 2] = [
+        // The directory of an entry that is on its way out of the tree, and of a build.
+        (&["remove", "hello/1", "--all"], ".tmp-", "/var/lib/dkms/hello"),
+        (&["unbuild", "hello/1", "-k", K], ".tmp_", "/var/lib/dkms/hello/1/6.12.1-toy"),
+    ];
+    for (words, stubborn, dir) in rows {
+        let root = root();
+        root.hook(&[]).expect(0);
+        syncs::run_where_stubborn(&root, Face::Dkms, words, stubborn).expect(0);
+        let left = |root: &FakeRoot| root.names(dir).iter().any(|name| name.starts_with(stubborn));
+        assert!(left(&root), "{words:?}: {:?}", root.names(dir));
+        another_run(&root);
+        assert!(!left(&root), "{words:?}");
+        assert_eq!(root.read("/var/lib/dkms/.dkms-hook/lock"), "");
+    }
 }

@@ -5,18 +5,16 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use crate::fs::copy::{copy_tree, remove_tree};
 use crate::fs::exchange::exchange;
-use crate::fs::sync;
+use crate::fs::{sync, temporary};
 use crate::model::ids::Cell;
 use crate::tree::layout::Layout;
 
 /// A build result that nobody sees yet. Dropped, it disappears.
 #[derive(Debug)]
 pub struct Staging {
-    dir: TempDir,
+    dir: temporary::Dir,
     synced: bool,
 }
 
@@ -68,7 +66,7 @@ impl Staging {
     pub fn new(layout: &Layout, cell: &Cell) -> io::Result<Self> {
         let parent = kernel_dir(layout, cell);
         fs::create_dir_all(&parent)?;
-        let dir = tempfile::Builder::new().prefix(&prefix(cell)).rand_bytes(6).tempdir_in(&parent)?;
+        let dir = temporary::Dir::new(&parent, &prefix(cell))?;
         fs::create_dir(dir.path().join("log"))?;
         fs::create_dir(dir.path().join("module"))?;
         Ok(Self { dir, synced: false })
@@ -161,7 +159,7 @@ impl Published {
     /// # Errors
     /// When a part of it cannot be removed; the next build of the cell will.
     pub fn keep(self) -> io::Result<()> {
-        self.old.as_deref().map_or(Ok(()), remove_tree)
+        self.old.as_deref().map_or(Ok(()), remove_tree).inspect_err(|_| temporary::leave())
     }
 
     /// Puts the predecessor back, or leaves the cell without a build when there was none.

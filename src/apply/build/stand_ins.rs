@@ -4,18 +4,16 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tempfile::TempDir;
-
 use super::{Job, uname};
 use crate::apply::sign::Environment;
-use crate::fs::regular;
+use crate::fs::{regular, temporary};
 use crate::process::jobserver::{StandIn, by_name};
 use crate::process::{find_program, search_path};
 
 /// They are there as long as this.
 #[derive(Debug)]
 pub(super) struct StandIns {
-    _dir: Option<TempDir>,
+    _dir: Option<temporary::Dir>,
     /// Those that take their jobs from the run's server.
     with_jobs: Vec<StandIn>,
 }
@@ -52,9 +50,12 @@ fn put(environment: &mut Environment, dir: &Path) {
     environment.push(("PATH".into(), Some(path)));
 }
 
-fn write(state: &Path, programs: impl Iterator<Item = (&'static str, String)>) -> std::io::Result<TempDir> {
+fn write(
+    state: &Path,
+    programs: impl Iterator<Item = (&'static str, String)>,
+) -> std::io::Result<temporary::Dir> {
     std::fs::create_dir_all(state)?;
-    let dir = tempfile::Builder::new().prefix(".tmp-").tempdir_in(state)?;
+    let dir = temporary::Dir::new(state, ".tmp-")?;
     let mode = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
     for (name, text) in programs {
         let file = dir.path().join(name);

@@ -7,6 +7,7 @@ use super::Executor;
 use super::long::Long;
 use super::schedule::{Manner, Node};
 use crate::apply::build;
+use crate::fs::temporary;
 use crate::model::ids::{Cell, ModuleId};
 use crate::model::own_writes::OwnWrites;
 use crate::model::record::Effort;
@@ -152,7 +153,7 @@ fn writes_into_its_source(executor: &Executor<'_>, cell: &Cell) -> bool {
 fn can_build_side_by_side(executor: &Executor<'_>) -> bool {
     let try_it = || {
         let state = executor.observer.layout.state();
-        let dir = tempfile::Builder::new().prefix(".tmp-").tempdir_in(state)?;
+        let dir = temporary::Dir::new(&state, ".tmp-")?;
         can_see(dir.path(), dir.path()).map_err(std::io::Error::other)
     };
     try_it().inspect_err(|error| log::info!("builds of one module version take turns: {error}")).is_ok()

@@ -4,13 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::copy_tree;
 use crate::fs::exchange::exchange;
 use crate::fs::regular;
 use crate::fs::stamp::content_tree;
+use crate::fs::temporary;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::ModuleId;
 use crate::tree::layout::Layout;
@@ -30,7 +29,7 @@ pub(super) fn make_stub(conf_dir: &Path, dir: &Path) -> Result<()> {
 #[derive(Debug, Default)]
 pub(super) struct Placed {
     /// `S/m-v`, unless it was there already as it is in the archive.
-    changed: Option<(PathBuf, TempDir)>,
+    changed: Option<(PathBuf, temporary::Dir)>,
     /// Another source was there before.
     pub replaced: bool,
 }
@@ -61,10 +60,7 @@ pub(super) fn place(layout: &Layout, from: &Path, id: &ModuleId) -> Result<Place
     let failed = |e: &std::io::Error| Error::io("put the source into", &shown, e).of_kind(Kind::NotCopied);
     let parent = target.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
-    let place = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .tempdir_in(parent)
-        .map_err(|e| Error::io("write to", parent, &e))?;
+    let place = temporary::Dir::new(parent, TEMPORARY).map_err(|e| Error::io("write to", parent, &e))?;
     let new = place.path().join("source");
     match fs::rename(from, &new) {
         Ok(()) => {}

@@ -4,14 +4,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tempfile::TempDir;
-
 use crate::archive::{self, BINARIES_ONLY, MAIN_TREE, SOURCE_TREE, UnpackError};
 use crate::elf;
 use crate::elf::is_module;
 use crate::fs::copy::remove_tree;
 use crate::fs::regular;
 use crate::fs::stamp::content_tree;
+use crate::fs::temporary;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
 use crate::model::settings::Limit;
@@ -47,7 +46,7 @@ pub struct Build {
 #[derive(Debug)]
 pub struct Unpacked {
     // In this order: it is deleted while the lock is still held.
-    pub(super) place: TempDir,
+    pub(super) place: temporary::Dir,
     lock: Lock,
     form: Form,
     conf_dir: PathBuf,
@@ -108,10 +107,8 @@ pub fn unpack(layout: &Layout, file: &Path, patience: Limit, report: &dyn Report
     let latest = SystemTime::now() - Duration::from_secs(1);
     let lock = lock::take(layout, patience, report)?;
     let tree = layout.tree();
-    let place = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .tempdir_in(&tree)
-        .map_err(|e| Error::io("create a directory in", &tree, &e))?;
+    let place =
+        temporary::Dir::new(&tree, ".tmp-").map_err(|e| Error::io("create a directory in", &tree, &e))?;
     archive::unpack(input, place.path(), latest).map_err(|error| refused(layout, file, error))?;
     let found = inspect(place.path(), latest).map_err(|problem| match problem {
         Problem::Archive(error) => refused(layout, file, error),

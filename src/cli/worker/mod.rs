@@ -13,6 +13,7 @@ use crate::display::Display;
 use crate::fs::atomic::TEMPORARY;
 use crate::fs::copy::copy_tree;
 use crate::fs::same::same_place;
+use crate::fs::temporary;
 use crate::kernel;
 use crate::kernel::PairState;
 use crate::machine::{Machine, Ran};
@@ -435,7 +436,7 @@ fn copy_source(from: &Path, to: &Path, force: bool) -> Result<()> {
     }
     let parent = to.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
-    let place = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(|e| failed(&e))?;
+    let place = temporary::Dir::new(parent, TEMPORARY).map_err(|e| failed(&e))?;
     let new = place.path().join("source");
     copy_tree(from, &new).map_err(|e| failed(&e))?;
     if to.exists() {

@@ -23,9 +23,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use super::{Process, inheritance};
+use crate::fs::temporary;
 use flags::Auth;
 use pool::{MOST, Pool};
 
@@ -70,7 +69,7 @@ struct Tokens {
     /// What a child has to have open.
     kept: Vec<Arc<OwnedFd>>,
     /// Where the pipe is.
-    _dir: Option<TempDir>,
+    _dir: Option<temporary::Dir>,
 }
 
 #[derive(Debug, Default)]
@@ -392,13 +391,13 @@ impl Drop for Alone {
 impl Tokens {
     fn own(dir: &Path, limit: usize, style: Style) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let dir = tempfile::Builder::new().prefix(".tmp-").tempdir_in(dir)?;
+        let dir = temporary::Dir::new(dir, ".tmp-")?;
         let pool = Pool::create(dir.path())?;
         pool.put(limit)?;
         Self::of(pool, true, style, Some(dir))
     }
 
-    fn of(pool: Pool, own: bool, style: Style, dir: Option<TempDir>) -> io::Result<Self> {
+    fn of(pool: Pool, own: bool, style: Style, dir: Option<temporary::Dir>) -> io::Result<Self> {
         let (auth, kept) = match style {
             Style::Fifo => (Auth::Fifo(pool.path.clone()), Vec::new()),
             Style::Pipe => {

@@ -1,6 +1,6 @@
 use super::*;
 
-fn server(limit: usize, style: Style) -> (TempDir, Server) {
+fn server(limit: usize, style: Style) -> (tempfile::TempDir, Server) {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::with(limit, style, dir.path(), None);
     assert!(server.is_shared());

@@ -42,6 +42,13 @@ pub fn run(root: &FakeRoot, face: Face, args: &[&str], watched: &[&str]) -> (Ans
     (answer, text.lines().map(sync).collect())
 }
 
+/// Runs the program where the first removal of something with this text in its name fails.
+#[track_caller]
+pub fn run_where_stubborn(root: &FakeRoot, face: Face, args: &[&str], name: &str) -> Answer {
+    let mut command = root.program(face);
+    finish(command.env("LD_PRELOAD", shim()).env("STUBBORN", name).args(args))
+}
+
 /// The library, made once.
 fn shim() -> &'static Path {
     static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
