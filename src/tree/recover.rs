@@ -20,7 +20,7 @@ use crate::fs::copy::remove_tree;
 use crate::fs::look;
 use crate::fs::root::Root;
 use crate::model::ids::{Cell, ModuleId};
-use crate::process::PARENT_VARIABLE;
+use crate::process::{PARENT_VARIABLE, started_by};
 use crate::tree::half_pair;
 use crate::tree::installed;
 use crate::tree::layout::{DIRECTIVES, LOADED, Layout, MAKE_LOG, ORIGINALS, USES};
@@ -145,10 +145,8 @@ fn has_failed(layout: &Layout, id: &ModuleId, began: SystemTime) -> bool {
     verdicts.filter_map(|e| e.metadata().ok()?.modified().ok()).any(|modified| modified >= began)
 }
 
-/// Ends what the killed run started and what still works in the module tree: a make that goes on
-/// would write into the next build. Programs with business elsewhere are left alone.
+/// Ends what the killed run started: a make that goes on would write into the next build.
 fn end_processes(layout: &Layout, holder: u32) {
-    let variable = format!("{PARENT_VARIABLE}={holder}");
     // A script of the killed run may be the one that calls us.
     if std::env::var(PARENT_VARIABLE).is_ok_and(|own| own == holder.to_string()) {
         return;
@@ -156,7 +154,7 @@ fn end_processes(layout: &Layout, holder: u32) {
     let tree = layout.tree();
     // What is ended may just have started something; a few rounds find it all.
     for _ in 0..50 {
-        let found = processes_of(&variable, &tree);
+        let found = processes_of(holder, &tree);
         if found.is_empty() {
             return;
         }
@@ -168,25 +166,20 @@ fn end_processes(layout: &Layout, holder: u32) {
     }
 }
 
-/// Processes with this variable in their environment that have the tree as their directory or in
-/// their command line (proc_pid_environ(5) and its neighbours).
-fn processes_of(variable: &str, tree: &Path) -> Vec<Pid> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
-        let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
-        if !environment.split(|&b| b == 0).any(|entry| entry == variable.as_bytes()) {
-            continue;
-        }
-        let there = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|dir| dir.starts_with(tree));
+/// What a killed run has started and what is not to stay: all but what a script of root's may have started as a
+/// service. Of that, too, what has the tree as its directory or in its command line is ended.
+fn processes_of(holder: u32, tree: &Path) -> Vec<Pid> {
+    let works_there = |pid: Pid| {
+        let process = PathBuf::from(format!("/proc/{pid}"));
         let name = tree.as_os_str().as_bytes();
-        let named = std::fs::read(entry.path().join("cmdline"))
-            .is_ok_and(|line| line.windows(name.len()).any(|part| part == name));
-        if there || named {
-            found.push(Pid::from_raw(pid));
-        }
-    }
-    found
+        let named = || {
+            std::fs::read(process.join("cmdline"))
+                .is_ok_and(|line| line.windows(name.len()).any(|part| part == name))
+        };
+        std::fs::read_link(process.join("cwd")).is_ok_and(|dir| dir.starts_with(tree)) || named()
+    };
+    let started = started_by(holder).into_iter();
+    started.filter(|(pid, may_stay)| !may_stay || works_there(*pid)).map(|(pid, _)| pid).collect()
 }
 
 fn remove_temporaries(layout: &Layout) {

@@ -212,3 +212,39 @@ fn a_script_around_an_installation_is_ended_and_the_others_are_installed() {
     root.dkms(&["install", "bad/1", "-k", K]).expect(0);
     assert_eq!(installed(&root), ["bad.ko", "late.ko", "zgood.ko"]);
 }
+
+#[test]
+fn what_a_script_leaves_behind_keeps_no_package_manager_reading() {
+    let root = root("");
+    let scripts = Scripts { post_install: Some("start.sh".into()), ..Scripts::default() };
+    let start = format!(
+        "#!/bin/sh\necho from the script\necho of an error >&2\nsleep 300 &\necho $! > {}\n",
+        root.path(PIDS).display()
+    );
+    ToyModule::new("hello", "1").scripts(scripts).executable("start.sh", &start).register(&root);
+    // The answer is read until nobody has the pipes open any more, as apt and dnf do it.
+    let answer = root.hook(&[]).expect(0).says("from the script");
+    assert!(answer.err.contains("of an error"), "{}", answer.err);
+    let pid = root.read(PIDS).trim().to_owned();
+    assert!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "what was started was ended");
+    kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn depmod_is_ended_and_stays_due() {
+    let root = root("time_limit_depmod=1s\nalways_depmod=yes\n");
+    ToyModule::new("hello", "1").register(&root);
+    root.dkms(&["status"]).expect(0);
+    let real = root.path("/var/log/depmod");
+    std::fs::rename(root.path("/var/log/stand-ins/depmod"), &real).unwrap();
+    let slow = format!("[ \"$1\" = --version ] || {}\nexec {} \"$@\"\n", endless(&root), real.display());
+    root.stand_in("depmod", &slow);
+    let answer = root.hook(&[]).expect(11).says("depmod took longer than 1s (time_limit_depmod)");
+    answer.says("the old index stays");
+    assert_eq!((ended(&root), installed(&root)), (1, vec!["hello.ko".to_owned()]));
+    root.deb("trigger", "", "triggered").expect(0).says("took longer than 1s");
+    assert_eq!(ended(&root), 2, "it is due");
+    std::fs::remove_file(root.path(SLOW)).unwrap();
+    root.hook(&[]).expect(0);
+    assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
+}

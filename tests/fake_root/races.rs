@@ -260,6 +260,55 @@ fn what_a_killed_run_started_does_not_disturb_the_next() {
 }
 
 #[test]
+fn children_end_with_a_killed_run_and_what_left_them_with_the_next() {
+    let root = FakeRoot::new();
+    ToyKernel::new(K).install(&root);
+    let pids = |name: &str| root.path("/var/log").join(name);
+    let leave = |name: &str| {
+        let file = pids(name).display().to_string();
+        format!(
+            "setsid sh -c 'cd /; echo $$ > {file}.new; mv {file}.new {file}; exec sleep 300' >/dev/null 2>&1 &\n"
+        )
+    };
+    // A service that is started may stay.
+    let service = format!("#!/bin/sh\n{}", leave("service"));
+    let first = ToyModule::new("first", "1").executable("service.sh", &service);
+    first.line("POST_INSTALL=service.sh").register(&root);
+    let slow = format!(
+        "#!/bin/sh\n[ -e {slow} ] || exit 0\n{left}echo $PPID $$ > {own}.new; mv {own}.new {own}\n\
+         while [ -e {slow} ]; do sleep 0.05; done\n",
+        left = leave("left"),
+        own = pids("own").display(),
+        slow = pids("slow").display(),
+    );
+    root.write("/var/log/slow", "");
+    let second = ToyModule::new("second", "1").executable("slow.sh", &slow).depends("first");
+    second.line("PRE_BUILD=slow.sh").register(&root);
+    let mut run = spawn(&root, Face::Hook, &[]);
+    until("all of it runs", || ["service", "left", "own"].iter().all(|name| pids(name).exists()));
+    let alive = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    let (own, left, service) =
+        (root.read("/var/log/own"), root.read("/var/log/left"), root.read("/var/log/service"));
+    let shell = own.split(' ').find(|pid| pid.trim() != run.id().to_string()).unwrap().to_owned();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    until("the shell of the script ends", || !alive(&shell));
+    assert!(alive(&left), "it has left its session: nobody but the next run finds it");
+    std::fs::remove_file(pids("slow")).unwrap();
+    root.hook(&[]).expect(0);
+    assert!(!alive(&left), "it goes on");
+    assert!(alive(&service), "a service that was started was ended");
+    let _ = nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(service.trim().parse().unwrap()),
+        nix::sys::signal::Signal::SIGKILL,
+    );
+    assert_eq!(root.names(format!("/lib/modules/{K}/updates/dkms")), ["first.ko", "second.ko"]);
+}
+
+#[test]
 fn a_build_script_that_calls_us_neither_hangs_nor_multiplies() {
     let root = FakeRoot::new();
     ToyKernel::new(K).install(&root);
