@@ -70,6 +70,7 @@ fn observing() {
             asked: None,
             anew: false,
             memory: &memory,
+            endless: &dkms_hook::observe::endless::Endless::default(),
         };
         tree::Tree { modules, kernels, files, own: 0 }.make(&layout);
         let system = observer.observe(None);

@@ -12,6 +12,7 @@ use dkms_hook::model::settings::Settings;
 use dkms_hook::model::system::Now;
 use dkms_hook::observe::Observer;
 use dkms_hook::observe::distribution::Distribution;
+use dkms_hook::observe::endless::Endless;
 use dkms_hook::tree::layout::Layout;
 use dkms_hook::tree::state;
 
@@ -58,7 +59,7 @@ impl Tree {
             self.module(layout, m);
         }
         let (settings, overrides) = (Settings::default(), Overrides::default());
-        let memory = Memory::default();
+        let (memory, endless) = (Memory::default(), Endless::default());
         let (distribution, arch) = (Distribution::from_id("debian"), x86_64());
         let observer = Observer {
             layout,
@@ -69,6 +70,7 @@ impl Tree {
             asked: None,
             anew: false,
             memory: &memory,
+            endless: &endless,
         };
         write_records(&observer);
     }

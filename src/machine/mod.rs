@@ -18,6 +18,7 @@ use crate::model::request::{Goal, Request};
 use crate::model::settings::Settings;
 use crate::model::system::System;
 use crate::observe::distribution::Distribution;
+use crate::observe::endless::Endless;
 use crate::observe::holdings::Holdings;
 use crate::observe::left::concerned;
 use crate::observe::{Asked, Observer};
@@ -51,6 +52,8 @@ pub struct Machine {
     pub anew: bool,
     /// What earlier runs remember of directories.
     pub memory: Arc<OnceLock<Memory>>,
+    /// With which dkms.conf files bash did not come to an end.
+    pub endless: Arc<Endless>,
 }
 
 /// A finished run.
@@ -100,7 +103,15 @@ impl Machine {
             nix::sys::utsname::uname().map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
         let arch = Arch::new(machine.machine().to_string_lossy())
             .map_err(|e| Error::new(Kind::UnknownArchitecture, e.to_string()))?;
-        Ok(Self { layout, settings, distribution, arch, anew: false, memory: Arc::default() })
+        Ok(Self {
+            layout,
+            settings,
+            distribution,
+            arch,
+            anew: false,
+            memory: Arc::default(),
+            endless: Arc::default(),
+        })
     }
 
     /// An observer of this machine.
@@ -114,6 +125,7 @@ impl Machine {
             asked: None,
             anew: self.anew,
             memory: self.memory(),
+            endless: &self.endless,
         }
     }
 
@@ -232,6 +244,7 @@ impl Machine {
                 && self.unremembered_looks(&system).next().is_none()
                 && self.unremembered_tree(request, &system, &plan).is_none()
                 && !self.memory().is_worth_saving()
+                && !self.endless.is_news()
         };
         if idle && remembered() {
             return Ok(Ran { system, plan, done: Vec::new() });
@@ -269,6 +282,7 @@ impl Machine {
         }
         let done = executor.run(&plan);
         self.remember_directories();
+        self.remember_endless();
         if plan.is_empty() {
             self.refresh(&system);
             self.remember_looks(&system, &BTreeSet::new());

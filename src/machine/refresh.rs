@@ -150,6 +150,15 @@ impl Machine {
         }
     }
 
+    /// Writes down with which files bash did not come to an end. Without it, the next hook waits for them again.
+    pub(super) fn remember_endless(&self) {
+        if self.endless.is_news()
+            && let Err(error) = self.endless.save(&self.layout)
+        {
+            log::info!("{error}");
+        }
+    }
+
     /// Writes down what [`Self::outdated`] found. Failing to is a slower next run, no more.
     pub(super) fn refresh(&self, system: &System) {
         for (cell, refresh) in self.outdated(system) {

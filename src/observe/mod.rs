@@ -26,6 +26,7 @@ use crate::model::record::{Facts, InstalledFile, Overrides, Provenance, Record, 
 use crate::model::settings::Settings;
 use crate::model::system::{CellView, InstallTree, Now, Source, System};
 use crate::observe::distribution::Distribution;
+use crate::observe::endless::Endless;
 use crate::observe::forced::Forced;
 use crate::process::parallel;
 use crate::tree::installed;
@@ -37,6 +38,7 @@ mod cached;
 mod contents;
 mod directives;
 pub mod distribution;
+pub mod endless;
 mod expected;
 mod fit;
 pub mod forced;
@@ -81,6 +83,8 @@ pub struct Observer<'a> {
     pub anew: bool,
     /// What earlier runs remember of directories.
     pub memory: &'a Memory,
+    /// With which dkms.conf files bash did not come to an end.
+    pub endless: &'a Endless,
 }
 
 impl Observer<'_> {
@@ -325,7 +329,11 @@ impl Observer<'_> {
     /// When it is missing or invalid.
     pub fn conf(&self, cell: &Cell, context: &Context, strictness: Strictness) -> Result<Conf, ConfError> {
         let overrides = conf::override_files(self.layout, &cell.module, Some(&cell.kernel), &cell.arch);
-        conf::load(&self.layout.root, &self.conf_file(&cell.module), &overrides, context, strictness)
+        let file = self.conf_file(&cell.module);
+        let files: Vec<PathBuf> = std::iter::once(&file).chain(&overrides).cloned().collect();
+        self.endless.ask(self.layout, &files, (context.limit, self.anew), || {
+            conf::load(&self.layout.root, &file, &overrides, context, strictness)
+        })
     }
 
     /// True when a module certainly has no dkms.conf: its source is gone, or there never was one.

@@ -214,6 +214,7 @@ mod tests {
             asked: None,
             anew: false,
             memory: &Memory::default(),
+            endless: &crate::observe::endless::Endless::default(),
         };
         let cell = Cell {
             module: ModuleId::new("m", "1").unwrap(),

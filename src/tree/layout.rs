@@ -163,6 +163,11 @@ impl Layout {
         self.state().join("kernels").join(format!("{kernel}.json"))
     }
 
+    /// With which dkms.conf files bash did not come to an end.
+    pub fn endless(&self) -> PathBuf {
+        self.state().join("endless.json")
+    }
+
     /// What is in directories that were listed before.
     pub fn directories(&self) -> PathBuf {
         self.state().join("directories")

@@ -248,3 +248,44 @@ fn depmod_is_ended_and_stays_due() {
     root.hook(&[]).expect(0);
     assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n");
 }
+
+#[test]
+fn a_conf_that_does_not_end_costs_its_limit_once() {
+    let root = root("time_limit_conf=1s\n");
+    ToyKernel::new(K2).install(&root);
+    ToyModule::new("hello", "1").register(&root);
+    let tries = root.path("/var/log/tries");
+    let endless =
+        format!("echo >> {}; while [ -e {} ]; do :; done\n", tries.display(), root.path(SLOW).display());
+    let bad = ToyModule::new("bad", "1").line(&endless);
+    bad.register(&root);
+    let asked = || {
+        let times = std::fs::read_to_string(&tries).unwrap_or_default().lines().count();
+        let _ = std::fs::remove_file(&tries);
+        times
+    };
+    // Two kernels may be looked at at once.
+    root.deb("kernel-postinst", K, "configure").expect(0).says("took longer than 1s (time_limit_conf)");
+    assert_eq!((asked(), installed(&root)), (1, vec!["hello.ko".to_owned()]));
+    root.deb("trigger", "", "triggered").expect(0).says("took longer than 1s (time_limit_conf)");
+    root.deb("header-postinst", K2, "configure").expect(0).says("took longer than 1s");
+    assert_eq!(asked(), 0, "a hook asked it again");
+    // A person's command asks again, and once for all kernels.
+    root.hook(&["--dry-run"]).expect(0).says("took longer than 1s");
+    assert!((1..=2).contains(&asked()));
+    root.hook(&[]).expect(11);
+    assert!((1..=2).contains(&asked()));
+    root.deb("trigger", "", "triggered").expect(0);
+    assert_eq!(asked(), 0);
+    // So does another file.
+    let etc = root.write("/etc/dkms/bad.conf", "# nothing\n");
+    root.deb("trigger", "", "triggered").expect(0);
+    assert!((1..=2).contains(&asked()));
+    // What it waited for has come: a person's command finds that out for all that follow.
+    std::fs::remove_file(root.path(SLOW)).unwrap();
+    root.deb("trigger", "", "triggered").expect(0).says("took longer than 1s");
+    root.dkms(&["install", "bad/1", "-k", K]).expect(0);
+    root.deb("trigger", "", "triggered").expect(0).does_not_say("took longer");
+    assert_eq!(installed(&root), ["bad.ko", "hello.ko"]);
+    drop(etc);
+}

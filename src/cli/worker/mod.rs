@@ -330,7 +330,10 @@ impl Engine for Worker {
             Some(id) => conf::override_files(layout, id, kernel, arch),
             None => Vec::new(),
         };
-        Ok(conf::load(&layout.root, &file, &files, &context, Strictness::Build)?)
+        let all: Vec<PathBuf> = std::iter::once(&file).chain(&files).cloned().collect();
+        let how = (context.limit, self.machine.anew);
+        let load = || conf::load(&layout.root, &file, &files, &context, Strictness::Build);
+        Ok(self.machine.endless.ask(layout, &all, how, load)?)
     }
 
     fn add_source(
