@@ -232,7 +232,7 @@ pub struct Error {
     pub what: String,
     /// What to do next.
     pub hint: Option<String>,
-    cause: Option<IoFailure>,
+    cause: Option<Box<IoFailure>>,
 }
 
 /// Result with our [`Error`].
@@ -251,7 +251,7 @@ impl Error {
             kind: Kind::Io,
             what: format!("cannot {doing} {}", path.display()),
             hint: cause.hint().map(str::to_owned),
-            cause: Some(cause),
+            cause: Some(Box::new(cause)),
         }
     }
 
@@ -285,7 +285,7 @@ impl Error {
 
     /// Why the system refused, where a file operation failed.
     pub fn cause(&self) -> Option<&IoFailure> {
-        self.cause.as_ref()
+        self.cause.as_deref()
     }
 
     /// What could not be done and why, without the next step.
@@ -309,7 +309,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.as_ref().map(|cause| cause as _)
+        self.cause.as_deref().map(|cause| cause as _)
     }
 }
 
