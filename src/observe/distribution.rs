@@ -288,7 +288,9 @@ fn assignments(line: &str) -> Vec<String> {
     let parts = words.iter().skip_while(|word| matches!(&***word, "export" | "readonly" | "declare" | "-x"));
     // No identifier has a semicolon in it.
     let parts = parts.flat_map(|word| word.split(';')).map_while(|part| part.split_once('='));
-    let ours = parts.filter(|(key, value)| matches!(*key, "ID" | "ID_LIKE") && !matches!(*value, "\"" | "'"));
+    // The crate takes blanks away before it looks for quotes.
+    let quote = |value: &str| matches!(value.trim(), "\"" | "'");
+    let ours = parts.filter(|(key, value)| matches!(*key, "ID" | "ID_LIKE") && !quote(value));
     ours.map(|(key, value)| format!("{key}={value}")).collect()
 }
 
@@ -313,6 +315,7 @@ mod tests {
             ("export ID=fedora\n", "fedora"),
             ("  export ID='fedora' VERSION_ID=43\n", "fedora"),
             ("ID=\"fed\"ora\n", "fedora"),
+            ("ID='\t\"'\nID_LIKE=' '\\''\n", "linux"),
             ("ID=fed\\ora; VERSION_ID=43\n", "fedora"),
             ("VERSION_ID=43;ID=fedora\n", "fedora"),
             ("#ID=debian\nID=debian\nID=fedora\n", "fedora"),
