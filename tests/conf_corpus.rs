@@ -80,7 +80,8 @@ fn check(package: &str, conf: &Path, work: &Path) -> Result<String, String> {
         ("7.2.1-cloud-arm64", "aarch64", "CONFIG_MODULES=y\nCONFIG_PREEMPT_RT=y\n"),
     ] {
         let ctx = context(package, kernel, arch, options, work);
-        let question = Question { exported: DKMS_CONF, given: variables(&ctx), limit: ctx.limit };
+        let question =
+            Question { exported: DKMS_CONF, given: variables(&ctx), limit: ctx.limit, foreign: false };
         let (bash, _) = with_bash(&root, &question, &files).map_err(|e| e.to_string())?;
         match with_own_reader(&question, &files) {
             Ok(own) if own == bash => reader = "own reader".to_owned(),
@@ -117,5 +118,6 @@ fn context(package: &str, kernel: &str, arch: &str, options: &str, work: &Path) 
         parallel_jobs: 4,
         directives: Vec::new(),
         limit: USUAL_LIMIT,
+        unconfined: false,
     }
 }

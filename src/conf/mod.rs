@@ -3,6 +3,7 @@
 //! Knows nothing of plans or builds. A dkms.conf is read for one kernel and architecture, because
 //! its values may depend on both.
 
+mod confinement;
 mod directives;
 mod ere;
 pub mod evaluation;
@@ -23,6 +24,7 @@ use crate::fs::root::Root;
 use crate::model::ids::{Arch, KernelRelease, ModuleId};
 use crate::model::settings::Limit;
 use crate::tree::layout::Layout;
+pub use confinement::only_look;
 pub use directives::{DKMS_CONF, FRAMEWORK_CONF};
 use evaluation::Question;
 use model::{Conf, ConfError, Context};
@@ -55,7 +57,8 @@ pub fn load(
 ) -> Result<Conf, ConfError> {
     let files: Vec<&Path> = std::iter::once(file).chain(overrides.iter().map(PathBuf::as_path)).collect();
     let files = evaluation::open(root, &files)?;
-    let question = Question { exported: DKMS_CONF, given: variables(ctx), limit: ctx.limit };
+    let question =
+        Question { exported: DKMS_CONF, given: variables(ctx), limit: ctx.limit, foreign: !ctx.unconfined };
     let mut answer = evaluation::evaluate(root, &question, &files)?;
     let mut warnings: Vec<String> =
         answer.complaints.iter().map(|line| format!("while it was read: {line}")).collect();
@@ -78,8 +81,11 @@ pub fn load(
 pub fn peek(root: &Root, file: &Path) -> Result<(Option<String>, Option<String>), ConfError> {
     let files = evaluation::open(root, &[file])?;
     let given = CONTEXT.iter().map(|name| ((*name).to_owned(), None)).collect();
-    let answer =
-        evaluation::evaluate(root, &Question { exported: DKMS_CONF, given, limit: USUAL_LIMIT }, &files)?;
+    let answer = evaluation::evaluate(
+        root,
+        &Question { exported: DKMS_CONF, given, limit: USUAL_LIMIT, foreign: true },
+        &files,
+    )?;
     let directives = values::Directives(&answer.values);
     Ok((directives.some("PACKAGE_NAME"), directives.some("PACKAGE_VERSION")))
 }
@@ -195,6 +201,7 @@ mod tests {
             parallel_jobs: 0,
             directives: Vec::new(),
             limit: USUAL_LIMIT,
+            unconfined: false,
         };
         let conf = load(&layout.root, &conf, &files, &ctx, Strictness::Build).unwrap();
         assert_eq!(conf.make, "make 6.12");

@@ -36,6 +36,8 @@ pub struct Context {
     pub directives: Vec<(String, String)>,
     /// How long bash may take for it.
     pub limit: Limit,
+    /// `unconfined` in framework.conf names the package: bash reads its conf with the rights of this process.
+    pub unconfined: bool,
 }
 
 /// The configuration that headers bring, in the file that makes use of it first.

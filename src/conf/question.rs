@@ -15,6 +15,8 @@ pub struct Question<'a> {
     pub given: Vec<(String, Option<Vec<u8>>)>,
     /// How long bash may take to answer.
     pub limit: Limit,
+    /// The files are somebody else's than the administrator's: bash reads them without root's power.
+    pub foreign: bool,
 }
 
 /// A file that was read into memory.

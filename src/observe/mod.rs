@@ -404,6 +404,7 @@ impl Observer<'_> {
             parallel_jobs: self.jobs(),
             directives: self.overrides.directives.clone(),
             limit: *self.settings.limits.conf,
+            unconfined: module.is_some_and(|module| self.settings.unconfined_because(module).is_some()),
         }
     }
 

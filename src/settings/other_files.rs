@@ -33,7 +33,7 @@ fn addon_modules_dir(root: &Root) -> Option<Said> {
     if !file.is_file() {
         return None;
     }
-    let question = Question { exported: &[NAME], given: Vec::new(), limit: USUAL_LIMIT };
+    let question = Question { exported: &[NAME], given: Vec::new(), limit: USUAL_LIMIT, foreign: false };
     let read =
         evaluation::open(root, &[&file]).and_then(|files| evaluation::evaluate(root, &question, &files));
     match read {

@@ -34,13 +34,14 @@ pub fn questions() -> Vec<Question<'static>> {
         ("parallel_jobs", None),
     ]);
     vec![
-        Question { exported: DKMS_CONF, given: variables(&context()), limit: USUAL_LIMIT },
+        Question { exported: DKMS_CONF, given: variables(&context()), limit: USUAL_LIMIT, foreign: false },
         Question {
             exported: FRAMEWORK_CONF,
             given: given(&[("dkms_tree", Some("/var/lib/d  kms")), ("arch", None)]),
             limit: USUAL_LIMIT,
+            foreign: false,
         },
-        Question { exported: DKMS_CONF, given: odd, limit: USUAL_LIMIT },
+        Question { exported: DKMS_CONF, given: odd, limit: USUAL_LIMIT, foreign: false },
     ]
 }
 
@@ -58,6 +59,7 @@ fn context() -> Context {
         parallel_jobs: 4,
         directives: Vec::new(),
         limit: USUAL_LIMIT,
+        unconfined: false,
     }
 }
 

@@ -271,7 +271,7 @@ fn a_command_asks_the_module_that_it_names() {
     };
     assert_eq!(after(&["build", "p/1", "-k", K, "--force"]), [true, false]);
     assert_eq!(after(&["install", "p/1", "-k", K, "--force"]), [true, false]);
-    assert_eq!(after(&["uninstall", "p/1", "-k", K])[1], false);
+    assert!(!after(&["uninstall", "p/1", "-k", K])[1]);
     assert_eq!(after(&["autoinstall", "-k", K]), [true, true]);
-    assert_eq!(after(&["remove", "p/1", "-k", K])[1], false);
+    assert!(!after(&["remove", "p/1", "-k", K])[1]);
 }

@@ -24,6 +24,7 @@ mod checkout;
 mod commands;
 mod compilers;
 mod conf_answers;
+mod conf_power;
 mod confined;
 mod dependents;
 mod depends;

@@ -148,6 +148,7 @@ impl FakeRoot {
             parallel_jobs: 2,
             directives: Vec::new(),
             limit: USUAL_LIMIT,
+            unconfined: false,
         }
     }
 }

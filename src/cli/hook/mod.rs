@@ -13,6 +13,7 @@ use crate::cli::incoming;
 use crate::cli::root::enter;
 use crate::cli::screen::{Screen, print, to_json};
 use crate::cli::worker::{self, Worker};
+use crate::conf;
 use crate::display::{Display, Wish};
 use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
@@ -112,6 +113,21 @@ enum Command {
 }
 
 impl Cli {
+    /// True for what changes nothing.
+    fn only_looks(&self) -> bool {
+        match &self.command {
+            None => self.dry_run || self.json,
+            Some(Command::Resign { dry_run, .. }) => *dry_run,
+            Some(
+                Command::Status { .. }
+                | Command::Why { .. }
+                | Command::Settings { .. }
+                | Command::Incoming(_),
+            ) => true,
+            Some(Command::Event(_) | Command::ModulePostinst { .. }) => false,
+        }
+    }
+
     fn display(&self) -> Display {
         let person: fn() -> bool = match self.command {
             // Hooks, and what packages' scripts call: what they print is kept in a log.
@@ -172,6 +188,9 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
     let given = Given { rebuild: cli.rebuild, ..Given::default() };
     let mut machine = Machine::open(enter(cli.root.as_deref())?, &given, report)?;
     let event = matches!(cli.command, Some(Command::Event(_)));
+    if cli.only_looks() {
+        conf::only_look();
+    }
     machine.anew = !event && !dpkg::in_maintainer_script() && !rpm::in_scriptlet();
     match &cli.command {
         None => bring_in_line(cli, &machine, report),

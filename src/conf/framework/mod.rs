@@ -69,7 +69,7 @@ pub fn load_framework(layout: &Layout, kernel: Option<&KernelRelease>) -> Result
         ("install_tree".to_owned(), path(&layout.install_tree)),
         ("kernelver".to_owned(), kernel.map(|k| k.as_str().as_bytes().to_vec())),
     ];
-    let question = Question { exported: FRAMEWORK_CONF, given, limit: USUAL_LIMIT };
+    let question = Question { exported: FRAMEWORK_CONF, given, limit: USUAL_LIMIT, foreign: false };
     let answer = evaluation::evaluate(&layout.root, &question, &sources)?;
     for line in &answer.complaints {
         log::warn!("framework.conf: {line}");

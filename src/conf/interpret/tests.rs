@@ -26,6 +26,7 @@ impl Case {
             parallel_jobs: 2,
             directives: Vec::new(),
             limit: crate::conf::USUAL_LIMIT,
+            unconfined: false,
         };
         Self { dir, ctx }
     }

@@ -15,7 +15,7 @@ fn question() -> Question<'static> {
         _ => None,
     };
     let given = CONTEXT.iter().map(|name| ((*name).to_owned(), value(name).map(|v| v.as_bytes().to_vec())));
-    Question { exported: DKMS_CONF, given: given.collect(), limit: crate::conf::USUAL_LIMIT }
+    Question { exported: DKMS_CONF, given: given.collect(), limit: crate::conf::USUAL_LIMIT, foreign: true }
 }
 
 fn sources(texts: &[&str]) -> (tempfile::TempDir, Vec<Source>) {

@@ -5,6 +5,8 @@
 #   end                                             that this script got to its end
 # It lives in the same shell as what it evaluates, hence the long names and the `builtin`s.
 shopt -s extglob
+# A confined program has one of its own, with another name each time.
+unset HOME
 __dkms_hook_between=$1
 read -ra __dkms_hook_names <<<"$2"
 shift 2

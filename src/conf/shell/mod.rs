@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::confinement::Room;
 use super::model::ConfError;
 use super::question::{Bytes, Place, Places, Question, Source};
 use crate::fs::root::Root;
@@ -31,7 +32,7 @@ pub(super) struct Said {
 pub(super) fn read(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Said, ConfError> {
     let first = files.first().map(|f| root.inside(&f.path)).unwrap_or_default();
     let failed = |why: String| ConfError::Shell { path: first.clone(), why };
-    let run = run(question, files).map_err(|unanswered| match unanswered {
+    let run = run(root, question, files).map_err(|unanswered| match unanswered {
         Unanswered::Failed(why) => failed(why),
         Unanswered::TookTooLong(limit) => ConfError::TookTooLong { path: first.clone(), limit },
     })?;
@@ -70,13 +71,12 @@ pub(super) fn read(root: &Root, question: &Question<'_>, files: &[Source]) -> Re
 }
 
 /// Runs the script over the files, with nothing but their variables in its environment.
-fn run(question: &Question<'_>, files: &[Source]) -> Result<Captured, Unanswered> {
-    let between = tempfile::NamedTempFile::new()
-        .map_err(|e| Unanswered::Failed(format!("cannot make a temporary file: {e}")))?;
+fn run(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Captured, Unanswered> {
+    let room = Room::new(root, question, files)?;
     let given = question.given.iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     let bash = Process::new("bash")
         .args(["--noprofile", "--norc", "-c", SCRIPT, "dkms.conf"])
-        .arg(between.path())
+        .arg(room.between())
         .arg(question.exported.join(" "))
         .args(files.iter().map(|file| absolute(&file.path)))
         .with_bare_environment()
@@ -86,7 +86,7 @@ fn run(question: &Question<'_>, files: &[Source]) -> Result<Captured, Unanswered
         .dir("/")
         .limit(question.limit.time.unwrap_or(Duration::MAX));
     let bash = given.fold(bash, |bash, (name, value)| bash.env(name, OsString::from_vec(value)));
-    let run = bash.capture().map_err(|error| match error {
+    let run = room.confine(bash).capture().map_err(|error| match error {
         ProcessError::TimedOut { .. } => Unanswered::TookTooLong(question.limit),
         error => Unanswered::Failed(error.to_string()),
     })?;
@@ -99,7 +99,7 @@ fn run(question: &Question<'_>, files: &[Source]) -> Result<Captured, Unanswered
 
 /// Why bash gave no answer.
 #[derive(Debug)]
-enum Unanswered {
+pub(super) enum Unanswered {
     Failed(String),
     TookTooLong(Limit),
 }

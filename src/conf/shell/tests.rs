@@ -5,7 +5,7 @@ use crate::conf::DKMS_CONF;
 
 fn question(given: &[(&str, &str)]) -> Question<'static> {
     let given = given.iter().map(|(name, value)| ((*name).to_owned(), Some(value.as_bytes().to_vec())));
-    Question { exported: DKMS_CONF, given: given.collect(), limit: crate::conf::USUAL_LIMIT }
+    Question { exported: DKMS_CONF, given: given.collect(), limit: crate::conf::USUAL_LIMIT, foreign: false }
 }
 
 fn ask(texts: &[&str]) -> Result<(Bytes, Vec<String>), ConfError> {

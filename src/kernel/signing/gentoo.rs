@@ -54,7 +54,8 @@ fn from_make_conf(root: &Root) -> (Option<String>, Option<String>) {
         return (None, None);
     }
     let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    let question = Question { exported: &[KEY, CERTIFICATE], given: Vec::new(), limit: USUAL_LIMIT };
+    let question =
+        Question { exported: &[KEY, CERTIFICATE], given: Vec::new(), limit: USUAL_LIMIT, foreign: false };
     let answer =
         evaluation::open(root, &paths).and_then(|sources| evaluation::evaluate(root, &question, &sources));
     match answer {

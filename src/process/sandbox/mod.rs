@@ -142,6 +142,13 @@ impl Sandbox {
         self.0.user.is_some() && text::missing(Machine::here()).is_empty()
     }
 
+    /// Whether its programs can change no file but those that they are told they may: another user cannot change root's,
+    /// and nobody can where everything is read-only.
+    pub fn keeps_files_as_they_are(&self) -> bool {
+        let machine = Machine::here();
+        self.0.user.is_some() || machine.mounts.is_ok() || machine.landlock.is_ok()
+    }
+
     /// Gives a directory, with all in it, to the user. Links are not followed.
     ///
     /// # Errors
