@@ -9,6 +9,7 @@
 mod support;
 
 mod alone;
+mod hostile;
 mod initramfs;
 mod limits;
 mod memory;
@@ -31,8 +32,9 @@ struct Group {
     scenarios: &'static [(&'static str, fn())],
 }
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     Group { name: "alone", probe: whole_system::PROBE, scenarios: &alone::SCENARIOS },
+    Group { name: "hostile", probe: whole_system::PROBE, scenarios: &hostile::SCENARIOS },
     Group { name: "initramfs", probe: whole_system::PROBE, scenarios: &initramfs::SCENARIOS },
     Group { name: "limits", probe: "mount -t tmpfs probe /mnt", scenarios: &limits::SCENARIOS },
     Group { name: "memory", probe: memory::PROBE, scenarios: &memory::SCENARIOS },
@@ -69,7 +71,7 @@ fn main() -> ExitCode {
             names.iter().for_each(|name| println!("{name}: test"));
             continue;
         }
-        let obstacle = if names.is_empty() { None } else { obstacle(group.probe) };
+        let obstacle = if names.is_empty() { None } else { obstacle(group.name, group.probe) };
         waiting.extend(names.into_iter().map(|name| (name, obstacle.clone())));
     }
     if wanted.list {
@@ -147,7 +149,7 @@ fn outer(name: &str) -> End {
     let own = std::env::current_exe().expect("the path of this program");
     // What is mounted on cannot be deleted in there; out here nothing is mounted any more.
     let place = tempfile::tempdir().expect("a temporary directory");
-    let mut inner = isolated(&own);
+    let mut inner = isolated(name, &own);
     inner.env(SCENARIO, name).env("TMPDIR", place.path());
     match inner.output() {
         Ok(output) if output.status.success() => End::Passed,
@@ -161,15 +163,19 @@ fn outer(name: &str) -> End {
 }
 
 /// A program in its own user, mount and process namespaces; all of it goes away with the program.
-fn isolated(program: &Path) -> Command {
+fn isolated(name: &str, program: &Path) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]).arg(program);
+    // Who is to become another user has to be the machine's root.
+    if !name.starts_with("hostile") {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "--pid", "--fork", "--kill-child"]).arg(program);
     command
 }
 
 /// Why there can be no such namespaces here.
-fn obstacle(probe: &str) -> Option<String> {
-    match isolated(Path::new("sh")).args(["-c", probe]).output() {
+fn obstacle(group: &str, probe: &str) -> Option<String> {
+    match isolated(group, Path::new("sh")).args(["-c", probe]).output() {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
         Err(error) => Some(format!("unshare: {error}")),

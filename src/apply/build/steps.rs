@@ -150,7 +150,8 @@ fn diagnosed(job: &Job<'_>, work: &Workspace, kind: Kind, what: String, status: 
     failure.hint = found.trouble;
     if work.confine(job).sandbox().is_some() {
         let printed = std::fs::read(&work.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let printed = printed.unwrap_or_default();
+        // The line about the sandbox itself says why layers of it are missing.
+        let printed = printed.unwrap_or_default().replace(&work.confine(job).text(), "");
         if let Some(more) = needs_more(&printed) {
             // It is not the machine that is at fault, and another try would end the same way.
             failure.hint = Some(more.to_owned());

@@ -38,10 +38,17 @@ pub(super) fn missing(machine: &Machine) -> Vec<String> {
     if let Err(error) = machine.user {
         missing.push(format!("another user ({})", error.desc()));
     }
-    let lack = |(name, layer): &(&str, Result<(), Errno>)| {
-        layer.err().map(|error| format!("own {name} ({})", error.desc()))
-    };
-    missing.extend(namespaces(machine).iter().filter_map(lack));
+    // What is missing for one reason is said with one.
+    let mut lacking: Vec<(Errno, Vec<&str>)> = Vec::new();
+    for (name, layer) in namespaces(machine) {
+        let Err(error) = layer else { continue };
+        match lacking.iter_mut().find(|(known, _)| *known == error) {
+            Some((_, names)) => names.push(name),
+            None => lacking.push((error, vec![name])),
+        }
+    }
+    missing
+        .extend(lacking.iter().map(|(error, names)| format!("own {} ({})", names.join(", "), error.desc())));
     if let Err(error) = machine.landlock {
         missing.push(format!("Landlock ({})", error.desc()));
     }
@@ -60,4 +67,51 @@ fn namespaces(machine: &Machine) -> [(&'static str, Result<(), Errno>); 6] {
         ("IPC", machine.ipc),
         ("host name", machine.names),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::sandbox::mounts::RootKind;
+
+    fn machine() -> Machine {
+        Machine {
+            user: Ok(()),
+            in_user_namespace: false,
+            mounts: Ok(RootKind::Mount),
+            processes: Ok(()),
+            proc: Ok(()),
+            network: Ok(()),
+            ipc: Ok(()),
+            names: Ok(()),
+            landlock: Ok(7),
+            filter: Ok(()),
+        }
+    }
+
+    #[test]
+    fn a_line_says_what_there_is_and_what_not_and_why() {
+        let user = User { uid: 60_999, gid: 60_999, named: false };
+        assert_eq!(
+            layers(&machine(), Some(&user)),
+            "confined: as user 60999, which nobody is; own mounts, processes, /proc, network, IPC, host name; \
+             Landlock 7; filter of system calls"
+        );
+        let no = Err(Errno::EPERM);
+        let machine = Machine {
+            user: no,
+            mounts: Err(Errno::EPERM),
+            proc: no,
+            network: Err(Errno::EINVAL),
+            landlock: Err(Errno::ENOSYS),
+            in_user_namespace: true,
+            ..machine()
+        };
+        assert_eq!(
+            layers(&machine, None),
+            "confined: as the same user, without capabilities; own processes, IPC, host name in a user namespace; \
+             filter of system calls; without another user (Operation not permitted), own mounts, /proc (Operation not \
+             permitted), own network (Invalid argument), Landlock (Function not implemented)"
+        );
+    }
 }
