@@ -22,7 +22,8 @@ use crate::tree::notes;
 /// not keep an initramfs in every layout). So the file is looked at, and the next generator is asked.
 ///
 /// # Errors
-/// When a generator fails and none mends it. It stays due, whatever the generator left on disk.
+/// When a generator fails and none mends it. It stays due, whatever the generator left on disk; and so it does when a
+/// generator that ended well made nothing.
 pub fn make(
     layout: &Layout,
     distribution: &Distribution,
@@ -67,6 +68,15 @@ pub fn make(
         return Err(Error::from(Blind { path: layout.shown(&blind.path), ..blind }));
     }
     let old = oldest_name(layout, kernel);
+    // One that ended well and wrote nothing at all may do better next time. Where it wrote another file, the old one
+    // belongs to a boot loader that nobody uses any more.
+    if told && before == files_of(layout, kernel) {
+        report.warning(&format!(
+            "modules of {kernel} changed, but whoever was to make its initramfs made none: rebuild its initramfs{old}; \
+             the next run tries again"
+        ));
+        return Ok(());
+    }
     report.warning(&format!("modules of {kernel} changed: rebuild its initramfs{old}"));
     forget(layout, kernel)
 }

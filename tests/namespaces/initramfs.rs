@@ -12,7 +12,7 @@ use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const NEXT: &str = "6.12.2-200.toy.x86_64";
 
-pub const SCENARIOS: [(&str, fn()); 18] = [
+pub const SCENARIOS: [(&str, fn()); 20] = [
     ("fedora_kernel_and_headers_in_one_transaction", fedora_kernel_and_headers_in_one_transaction),
     ("fedora_headers_a_day_later", fedora_headers_a_day_later),
     ("fedora_reinstalled_and_removed", fedora_reinstalled_and_removed),
@@ -22,6 +22,8 @@ pub const SCENARIOS: [(&str, fn()); 18] = [
     ("a_generator_that_fails_is_asked_again", a_generator_that_fails_is_asked_again),
     ("half_an_initramfs_is_no_new_one", half_an_initramfs_is_no_new_one),
     ("nobody_can_make_it", nobody_can_make_it),
+    ("a_generator_that_makes_nothing_is_asked_again", a_generator_that_makes_nothing_is_asked_again),
+    ("a_generator_that_does_not_end_is_ended", a_generator_that_does_not_end_is_ended),
     ("a_module_that_no_initramfs_holds", a_module_that_no_initramfs_holds),
     ("arch_headers_without_their_kernel", arch_headers_without_their_kernel),
     ("arch_modules_kept_of_the_kernel_before", arch_modules_kept_of_the_kernel_before),
@@ -191,7 +193,8 @@ fn nobody_can_make_it() {
     for program in ["dracut", "kernel-install"] {
         std::fs::remove_file(root.path(format!("/usr/sbin/{program}"))).unwrap();
     }
-    if ["/usr/bin/kernel-install", "/usr/bin/dracut"].iter().any(|own| root.path(own).exists()) {
+    let others = ["/usr/bin/kernel-install", "/usr/bin/dracut"].iter().any(|own| root.path(own).exists());
+    if others {
         // The machine's own would be found; they do not know this system's files.
         root.write("/etc/os-release", "ID=unheard-of\n");
         root.write_script("/usr/sbin/kernel-install", "#!/bin/sh\nexit 0\n");
@@ -199,6 +202,50 @@ fn nobody_can_make_it() {
     }
     event(&root, "rpm in", &[], &[]).says(&format!("rebuild its initramfs /boot/toy/{K}/initrd"));
     assert_eq!(root.take_make_calls().len(), 1);
+    if !others {
+        event(&root, "rpm in", &[], &[]).does_not_say("initramfs");
+    }
+}
+
+fn a_generator_that_makes_nothing_is_asked_again() {
+    let root = fedora("bls");
+    install_image(&root);
+    posttrans(&root);
+    ToyKernel::new(K).install_headers(&root);
+    let plugin = "/usr/lib/kernel/install.d/50-dracut.install";
+    let good = root.read(plugin);
+    for program in [plugin, "/usr/sbin/dracut"] {
+        root.write_script(program, "#!/bin/sh\nexit 0\n");
+    }
+    let image = format!("/boot/toy/{K}/initrd");
+    for _ in 0..2 {
+        event(&root, "rpm in", &[], &[])
+            .says(&format!("made none: rebuild its initramfs {image}; the next run tries again"));
+    }
+    root.write_script(plugin, &good);
+    event(&root, "rpm in", &[], &[]);
+    holds_the_module(&root, &image);
+    event(&root, "rpm in", &[], &[]).does_not_say("initramfs");
+}
+
+fn a_generator_that_does_not_end_is_ended() {
+    let root = fedora("bls");
+    install_image(&root);
+    posttrans(&root);
+    ToyKernel::new(K).install_headers(&root);
+    root.write("/etc/dkms/framework.conf", "time_limit_initramfs=1s\n");
+    let plugin = "/usr/lib/kernel/install.d/50-dracut.install";
+    let good = root.read(plugin);
+    let image = format!("/boot/toy/{K}/initrd");
+    for program in [plugin, "/usr/sbin/dracut"] {
+        root.write_script(program, &format!("#!/bin/sh\n:> {image}\nwhile :; do sleep 1; done\n"));
+    }
+    event(&root, "rpm in", &[], &[])
+        .says("took longer than 1s (time_limit_initramfs)")
+        .says(&format!("{image} may be incomplete: do not boot {K}"));
+    root.write_script(plugin, &good);
+    event(&root, "rpm in", &[], &[]);
+    holds_the_module(&root, &image);
     event(&root, "rpm in", &[], &[]).does_not_say("initramfs");
 }
 
