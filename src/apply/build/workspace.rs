@@ -14,6 +14,7 @@ use super::confine::{Confinement, Site, without_ccache};
 use super::place::Place;
 use super::{Failure, Job, disk};
 use crate::apply::sign::Environment;
+use crate::fs::atomic;
 use crate::fs::copy::{CopyError, copy_file, copy_tree, remove_tree};
 use crate::fs::root::Root;
 use crate::process::sandbox::Sandbox;
@@ -252,7 +253,7 @@ impl Workspace {
         let kept = job.layout.failed_log(job.cell);
         let large = fs::symlink_metadata(&self.log).is_ok_and(|meta| meta.len() > disk::LARGE_LOG);
         let copied = kept.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| match large {
-            true => fs::write(&kept, disk::end_of(&self.log, disk::LARGE_LOG)),
+            true => write(&kept, &disk::end_of(&self.log, disk::LARGE_LOG)),
             false => copy_file(&self.log, &kept).map_err(std::io::Error::other),
         });
         match copied {
@@ -275,12 +276,16 @@ impl Workspace {
         if let Err(error) = remove_tree(&self.dir) {
             self.warn(job, format!("{} could not be removed: {error}", self.show(&self.dir)));
         }
-        let written = kept.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&kept, end));
+        let written = kept.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| write(&kept, &end));
         if let Err(error) = written {
             self.warn(job, format!("{} could not be written: {error}", job.layout.shown(&kept).display()));
         }
         kept
     }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    atomic::write_unsynced(path, bytes).map_err(std::io::Error::other)
 }
 
 /// The time as date(1) writes it in the person's language: what DKMS's logs have.
