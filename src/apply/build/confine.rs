@@ -127,7 +127,7 @@ fn attempt(job: &Job<'_>, work: &Site<'_>, more: &[PathBuf], same_user: bool) ->
     let pipe = job.server.lend(sandbox.user().map(|(_, group)| group)).map_err(said)?;
     let sandbox = sandbox.with_pipe(pipe);
     for dir in more.iter().map(PathBuf::as_path).chain([work.dir]) {
-        sandbox.hand_over(dir).map_err(said)?;
+        sandbox.hand_over(dir).inspect_err(|_| drop(sandbox.take_back(dir))).map_err(said)?;
     }
     (work.keep_log)().map_err(said)?;
     let headers = &job.context.kernel_source_dir;
@@ -216,7 +216,7 @@ pub(super) fn needs_more(printed: &str) -> Option<&'static str> {
     let signs = ["Read-only file system", "Operation not permitted", "Network is unreachable"];
     signs.iter().any(|sign| printed.contains(sign)).then_some(
         "builds write only into their own directory and have no network; if this package needs more, name it with \
-         the reason in `unconfined` in /etc/dkms/framework.conf, and build it again by name",
+         the reason in `unconfined` in /etc/dkms/framework.conf",
     )
 }
 

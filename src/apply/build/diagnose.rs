@@ -146,10 +146,12 @@ fn is_error(line: &str) -> bool {
 }
 
 fn machine_at_fault(line: &str) -> Option<&'static str> {
-    const SIGNS: [(&str, &str); 11] = [
+    const SIGNS: [(&str, &str); 12] = [
         ("No space left on device", disk::ADVICE),
         ("Disk quota exceeded", disk::ADVICE),
         ("Input/output error", BROKEN_DISK),
+        // As dash has it.
+        ("I/O error", BROKEN_DISK),
         ("File too large", "raise the limit of file sizes (`ulimit -f`) of whoever starts the build"),
         ("Read-only file system", "remount the file system of the module tree read-write"),
         ("error while loading shared libraries", "reinstall the package of the program that cannot load it"),

@@ -13,14 +13,13 @@ use super::compress::pack_file;
 use super::last_look;
 use super::publish::Staging;
 use super::readable::why_not_read;
-use super::results::{built_name, built_path, wanted};
+use super::results::{built_path, wanted};
 use super::workspace::Workspace;
 use super::{Failure, Job};
-use crate::apply::sign::{Environment, Signed, Signer};
+use crate::apply::sign::{Environment, NotSigned, Signed, Signer};
 use crate::conf::model::Record;
 use crate::elf::{Compression, check_same_load};
-use crate::fs::beneath::open_file;
-use crate::fs::copy::copy_open_file;
+use crate::fs::copy::copy_file;
 use crate::fs::workbench::Workbench;
 use crate::kernel::Unsigned;
 use crate::model::error::Kind;
@@ -41,10 +40,6 @@ struct Finishing<'a> {
 
 /// One module.
 struct Module {
-    /// The build directory.
-    dir: PathBuf,
-    /// Its path in there.
-    path: PathBuf,
     built: PathBuf,
     target: PathBuf,
     strip: bool,
@@ -67,18 +62,15 @@ pub(super) fn stage(
     signer: Result<&Signer, &Unsigned>,
     kind: Compression,
 ) -> Result<Signed, Failure> {
-    let symvers = Path::new("Module.symvers");
-    if let Ok(file) = open_file(&work.dir, symvers) {
-        let target = staging.modules().join(symvers);
-        copy_open_file(file, &work.dir.join(symvers), &target)
-            .map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+    let symvers = work.dir.join("Module.symvers");
+    if symvers.is_file() {
+        let target = staging.modules().join("Module.symvers");
+        copy_file(&symvers, &target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
     }
     if let Some(why) = why_not_read(kind) {
         work.warn(job, why);
     }
     let module = |record: &Record| Module {
-        dir: work.dir.clone(),
-        path: built_name(record).into(),
         built: built_path(work, record),
         target: staging.modules().join(format!("{}.ko", record.dest_name)),
         strip: record.strip,
@@ -153,24 +145,25 @@ impl Finishing<'_> {
     fn one(&self, module: &Module) -> Result<Told, Failure> {
         let (job, target) = (self.job, &module.target);
         let mut told = Told::default();
-        let file =
-            open_file(&module.dir, &module.path).map_err(|e| Failure::io(job, "read", &module.built, &e))?;
-        copy_open_file(file, &module.built, target)
-            .map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+        copy_file(&module.built, target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
         fs::set_permissions(target, fs::Permissions::from_mode(0o644))
             .map_err(|e| Failure::io(job, "write", target, &e))?;
         let made = fs::read(target).map_err(|e| Failure::io(job, "read", target, &e))?;
         if module.strip {
-            told.warnings.extend(self.strip(target, &made));
+            told.warnings.extend(self.strip(target, &made)?);
         }
         if let Some(signer) = self.signer.filter(|_| !self.unsigned.load(Ordering::Relaxed)) {
             told.signing = true;
             let terminal = || self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
             let _asks_alone = job.may_ask.then(terminal);
             let _asking = signer.asks().then(|| Aside::begin(job.report));
-            if let Err(why) = signer.sign(target) {
-                self.unsigned.store(true, Ordering::Relaxed);
-                told.unsigned = Some(why);
+            match signer.sign(target) {
+                Ok(()) => {}
+                Err(NotSigned::Disk(error)) => return Err(Failure::io(job, "sign", target, &error)),
+                Err(NotSigned::Tool(why)) => {
+                    self.unsigned.store(true, Ordering::Relaxed);
+                    told.unsigned = Some(why);
+                }
             }
         }
         let packed = pack_file(target, self.kind, job.settings, &mut told.warnings)
@@ -190,14 +183,17 @@ impl Finishing<'_> {
     /// `-g`, every program called strip keeps the module's BTF; without it, one of them does not
     /// (findings/eu-strip-drops-btf.sh). That of binutils writes into the file that it is given, and may be stopped half
     /// way: so it is given a copy.
-    fn strip(&self, module: &Path, made: &[u8]) -> Option<String> {
+    ///
+    /// # Errors
+    /// When the disk does not do as it should: then the next run can do better.
+    fn strip(&self, module: &Path, made: &[u8]) -> Result<Option<String>, Failure> {
         let cc = self.environment.iter().rev().find(|(name, _)| name == "CC");
         let clang = cc.is_some_and(|(_, value)| value.as_deref().is_some_and(|cc| cc == "clang"));
         let program = if clang { "llvm-strip" } else { "strip" };
+        let failed = |error: std::io::Error| Failure::io(self.job, "strip", module, &error);
+        let bench = Workbench::beside(module).map_err(failed)?;
+        let copy = bench.fill().map_err(failed)?;
         let stripped = || -> Result<(), String> {
-            let failed = |error: std::io::Error| format!("not stripped: {error}");
-            let bench = Workbench::beside(module).map_err(failed)?;
-            let copy = bench.fill().map_err(failed)?;
             let process = Process::new(program).arg("-g").arg(&copy).envs(self.environment);
             match process.within(*self.job.settings.limits.tool).run(Output::Null) {
                 Ok(0) => {}
@@ -206,10 +202,14 @@ impl Finishing<'_> {
                 }
                 Err(error) => return Err(format!("not stripped: {error}")),
             }
-            check_same_load(made, &fs::read(&copy).map_err(failed)?)
-                .map_err(|why| format!("{program} left no whole module: {why}; not stripped"))?;
-            bench.take(&copy, module).map_err(failed)
+            let left = fs::read(&copy).map_err(|error| format!("not stripped: {error}"))?;
+            check_same_load(made, &left)
+                .map_err(|why| format!("{program} left no whole module: {why}; not stripped"))
         };
-        stripped().err()
+        if let Err(why) = stripped() {
+            return Ok(Some(why));
+        }
+        bench.take(&copy, module).map_err(failed)?;
+        Ok(None)
     }
 }

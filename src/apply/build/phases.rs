@@ -246,8 +246,11 @@ fn finish(
     Ok((staging, kind, signed, uses))
 }
 
+/// A reader sees the old log or the new one; by it a later run knows whose build this is.
 fn copy_log(job: &Job<'_>, work: &Workspace, to: &Path) -> Result<(), Failure> {
-    copy_file(&work.log, to).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))
+    let new = to.with_file_name(".tmp-make.log");
+    copy_file(&work.log, &new).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+    std::fs::rename(&new, to).map_err(|e| Failure::io(job, "write", to, &e))
 }
 
 /// Makes the result the build of the cell, and runs POST_BUILD, which may read and change the modules in their

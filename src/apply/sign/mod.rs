@@ -48,6 +48,17 @@ pub struct Signer {
     doubt: Option<String>,
 }
 
+/// Why a module bears no new signature. It is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSigned {
+    /// It cannot be read or written.
+    #[error("it cannot be read or written: {0}")]
+    Disk(std::io::Error),
+    /// What the tool said, or what is wrong with what it did.
+    #[error("{0}")]
+    Tool(String),
+}
+
 impl Signer {
     /// Makes the key pair if there is none, and finds the passphrase if the key has one.
     ///
@@ -104,13 +115,13 @@ impl Signer {
     ///
     /// # Errors
     /// What the tool said, or what is wrong with what it did.
-    pub fn sign(&self, module: &Path) -> Result<(), String> {
-        let cannot = |e: std::io::Error| format!("cannot read or write {}: {e}", module.display());
-        let bad = |why: String| format!("{} did not sign it: {why}", self.tool());
+    pub fn sign(&self, module: &Path) -> Result<(), NotSigned> {
+        let cannot = NotSigned::Disk;
+        let bad = |why: String| NotSigned::Tool(format!("{} did not sign it: {why}", self.tool()));
         let before = regular::read_module(module).map_err(cannot)?;
         let bench = Workbench::beside(module).map_err(cannot)?;
         let copy = bench.fill().map_err(cannot)?;
-        self.run_tool(&copy)?;
+        self.run_tool(&copy).map_err(NotSigned::Tool)?;
         let after = regular::read_module(&copy).map_err(cannot)?;
         match self.check(&after) {
             Checked::Good => {}
