@@ -9,8 +9,7 @@ use crate::fs::same::same_content;
 use crate::fs::{sync, temporary};
 use crate::model::error::{Error, Result};
 
-/// Start of the names that this program gives to files that are not complete, outside its own tree.
-pub const TEMPORARY: &str = ".dkms-hook-";
+pub use crate::fs::temporary::TEMPORARY;
 
 /// The name of a directory that is on its way out, in the temporary one that it was moved into.
 pub const GONE: &str = "gone";
@@ -96,10 +95,8 @@ pub fn prune_empty(mut dir: Option<&Path>, stop: &Path) {
         if d == stop || !d.starts_with(stop) {
             break;
         }
-        match std::fs::remove_dir(d) {
-            Ok(()) => {}
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
-            Err(_) => break,
+        if !temporary::remove_if_empty(d) {
+            break;
         }
         dir = d.parent();
     }
@@ -127,7 +124,10 @@ pub fn delete(path: &Path) -> Result<bool> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(Error::io("delete", path, &e)),
+        Err(e) => {
+            temporary::leave();
+            Err(Error::io("delete", path, &e))
+        }
     }
 }
 

@@ -10,11 +10,52 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::{Builder, TempDir, TempPath};
 
+/// Start of the names that this program gives to files that are not complete, outside its own tree.
+pub const TEMPORARY: &str = ".dkms-hook-";
+
 static LEFT: AtomicBool = AtomicBool::new(false);
 
-/// Something of ours could not be removed: whoever holds the lock next is to try again.
+/// Something of ours could not be removed or written down: whoever holds the lock next is to look, and try again.
 pub fn leave() {
     LEFT.store(true, Ordering::Relaxed);
+}
+
+/// As [`leave`], of a directory of which a part could not be removed: what is left gets a temporary name, by which it is
+/// known for what it is.
+pub(super) fn leave_tree(dir: &Path) {
+    let name = dir.file_name().unwrap_or_default().as_encoded_bytes();
+    if ![".tmp", TEMPORARY].iter().any(|start| name.starts_with(start.as_bytes())) {
+        let place = dir.parent().and_then(|parent| Dir::new(parent, TEMPORARY).ok());
+        // An empty directory can be replaced by another one (rename(2)).
+        if let Some(place) = place.map(Dir::keep) {
+            let _ = fs::rename(dir, place);
+        }
+    }
+    leave();
+}
+
+/// Removes a directory if nothing is in it. True when it is not there then.
+pub fn remove_if_empty(dir: &Path) -> bool {
+    use io::ErrorKind::{DirectoryNotEmpty, NotADirectory, NotFound};
+    // Nobody would come back for it: one more try is all that a bad moment of the disk gets.
+    let result = fs::remove_dir(dir).or_else(|error| match error.kind() {
+        NotFound | DirectoryNotEmpty | NotADirectory | io::ErrorKind::ResourceBusy => Err(error),
+        _ => fs::remove_dir(dir),
+    });
+    match result {
+        Ok(()) => true,
+        Err(error) if error.kind() == NotFound => true,
+        // Somebody else may have mounted something there.
+        Err(error)
+            if [DirectoryNotEmpty, NotADirectory, io::ErrorKind::ResourceBusy].contains(&error.kind()) =>
+        {
+            false
+        }
+        Err(error) => {
+            removed(&dir.display().to_string(), Err(error));
+            false
+        }
+    }
 }
 
 /// Whether something could not be removed. It is forgotten by that.
@@ -49,8 +90,10 @@ impl Dir {
 impl Drop for Dir {
     fn drop(&mut self) {
         if let Some(dir) = self.0.take() {
-            let path = dir.path().display().to_string();
-            removed(&path, dir.close());
+            // A run without the lock has nobody to leave it to: so it is tried once more.
+            let path = dir.keep();
+            let result = fs::remove_dir_all(&path).or_else(|_| fs::remove_dir_all(&path));
+            removed(&path.display().to_string(), result);
         }
     }
 }

@@ -54,8 +54,7 @@ pub fn remove_kernel_dir_if_empty(layout: &Layout, cell: &Cell) {
 }
 
 fn remove_if_empty(dir: &Path) {
-    // rmdir(2) refuses directories that are not empty.
-    let _ = fs::remove_dir(dir);
+    temporary::remove_if_empty(dir);
 }
 
 impl Staging {
@@ -170,7 +169,7 @@ impl Published {
         match &self.old {
             None => remove_tree(&self.target),
             Some(old) => {
-                exchange(old, &self.target)?;
+                exchange(old, &self.target).inspect_err(|_| temporary::leave())?;
                 remove_tree(old)
             }
         }

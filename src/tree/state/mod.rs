@@ -19,7 +19,7 @@ use crate::elf::Compression;
 use crate::fs::atomic;
 use crate::fs::directories::Directories;
 use crate::fs::look::{self, Seen};
-use crate::fs::sync;
+use crate::fs::{sync, temporary};
 use crate::model::blind::{Blind, Cause};
 use crate::model::directive::Directives;
 use crate::model::error::{Error, Kind, Result};
@@ -100,15 +100,15 @@ fn understand<T: OnDisk>(bytes: &[u8]) -> Result<T::Model, Cause> {
 /// Writes what may be the old one after a power cut.
 fn save(path: &Path, value: &impl Serialize) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error))?;
-    atomic::write(path, &text(value)?)
+    let made = std::fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error));
+    made.and_then(|()| atomic::write(path, &text(value)?)).inspect_err(|_| temporary::leave())
 }
 
 /// Writes what is to be on the disk before anything that is done afterwards.
 fn save_durably(path: &Path, value: &impl Serialize) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
-    sync::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error))?;
-    atomic::write_durably(path, &text(value)?)
+    let made = sync::create_dir_all(dir).map_err(|error| Error::io("create", dir, &error));
+    made.and_then(|()| atomic::write_durably(path, &text(value)?)).inspect_err(|_| temporary::leave())
 }
 
 fn text(value: &impl Serialize) -> Result<Vec<u8>> {
