@@ -26,6 +26,7 @@ mod compilers;
 mod conf_answers;
 mod conf_power;
 mod confined;
+mod crowd;
 mod dependents;
 mod depends;
 mod depmod;
