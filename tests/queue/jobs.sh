@@ -23,9 +23,13 @@ rust_jobs() {
 		conf_corpus)
 			job "rust/$name" rust 'test ci all' 'build/tests setup/conf-corpus' "tests/queue/programs run $name"
 			;;
+		# A sample; every point takes longer than all other tests of this ring.
+		sweep) job rust/sweep rust 'test ci' build/tests 'tests/queue/programs run sweep --test-threads 1' ;;
 		*) job "rust/$name" rust 'check test ci all' build/tests "tests/queue/programs run $name" ;;
 		esac
 	done
+	job rust/sweep-every rust all build/tests 'tests/queue/programs run sweep --every'
+	job rust/races rust all build/tests 'RACES=100 tests/queue/programs run fake_root crowd::'
 }
 
 # --- packages, and what needs root
