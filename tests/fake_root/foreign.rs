@@ -156,6 +156,12 @@ fn a_module_of_the_kernel_stays_where_its_package_put_it() {
     root.dkms(&["install", "hello/1.0", "-k", K, "--force"]).expect(0);
     root.hook(&[]).expect(0).says("nothing to do");
     untouched();
+    // Of another version, too.
+    ToyModule::new("hello", "0.9").register(&root);
+    root.dkms(&["build", "hello/0.9", "-k", K]).expect(0);
+    let other = format!("hello/0.9, {K}, x86_64: built (Original modules exist)\n");
+    root.dkms(&["status"]).expect(0).says(&other);
+    root.dkms(&["remove", "hello/0.9", "--all"]).expect(0);
     assert_eq!(root.dkms(&["status"]).expect(0).out, status);
     root.dkms(&["uninstall", "hello/1.0", "-k", K]).expect(0);
     untouched();

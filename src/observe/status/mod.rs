@@ -96,8 +96,13 @@ fn builds(
         let installed = registry::look_at_active_by(layout, &cell, dirs).unwrap_or(false);
         let record = state::known(state::record_by(layout, &cell, dirs));
         let aside = || may_have && layout.originals(&id.name, &cell.kernel, &cell.arch).is_dir();
+        // Whichever version is installed, as in DKMS.
+        let left = || match installed {
+            true => record.as_ref().is_some_and(|record| stays(layout, record)),
+            false => record_of_active(layout, &cell, dirs).is_some_and(|record| stays(layout, &record)),
+        };
         let remarks = Remarks {
-            originals: aside() || installed && record.as_ref().is_some_and(|record| stays(layout, record)),
+            originals: aside() || left(),
             trouble: trouble(layout, &cell, record.as_ref(), installed, destination, indexes),
         };
         StatusLine::Built { cell, installed, remarks }
@@ -111,6 +116,13 @@ fn builds(
         }
     };
     registry::cells_by(layout, id, None, dirs).into_iter().filter(wanted).filter(is_built).map(line).collect()
+}
+
+/// The record of the version that is installed.
+fn record_of_active(layout: &Layout, cell: &Cell, dirs: &Directories<'_>) -> Option<Record> {
+    let version = registry::active(layout, &cell.module.name, &cell.kernel, &cell.arch)?;
+    let module = ModuleId { version, ..cell.module.clone() };
+    state::known(state::record_by(layout, &Cell { module, ..cell.clone() }, dirs))
 }
 
 /// Whether a module that one of ours is used instead of is still in its place.
