@@ -6,6 +6,14 @@ for part in say paths need namespace layers repack; do . "$LAB/lib/$part.sh"; do
 export DIFF_OUT=${DIFF_OUT:-$REPO_TOP/target/differential} LAB_OUT
 for part in world toy step snapshot compare rows report kept; do . "$DIFF/lib/$part.sh"; done
 
+# What builds write outside of their directories is compared, so they are not confined here.
+declare -F unconfined_in_root >/dev/null || eval "unconfined_$(declare -f in_root)"
+in_root() {
+	local root=$1
+	shift
+	unconfined_in_root "$root" env DKMS_HOOK_UNCONFINED='*: what builds write is compared' "$@"
+}
+
 # variants GROUP: who works on the right side.
 variants() {
 	case $1 in
