@@ -9,6 +9,9 @@ use crate::elf::{self, Compression};
 use crate::fs::beneath::open_file;
 use crate::model::error::Kind;
 
+/// The name of the build directory, as its commands see it.
+const BUILD: &str = "build";
+
 /// The records that this kernel gets, with their indices.
 pub(super) fn wanted<'a>(job: &Job<'a>) -> impl Iterator<Item = (usize, &'a Record)> {
     job.conf.records.iter().enumerate().filter(|(_, record)| record.excluded.is_none())
@@ -18,9 +21,24 @@ pub(super) fn built_path(work: &Workspace, record: &Record) -> PathBuf {
     work.dir.join(built_name(record))
 }
 
-/// By its path in the build directory. DKMS puts one behind the other, so a location may begin with a slash.
+/// By its path in the build directory. DKMS puts one behind the other, so a location may begin with a slash; and there
+/// are those that lead out of the directory and back, by its name (`../build/`). One that does not come back is left for
+/// whoever opens it to refuse.
 pub(super) fn built_name(record: &Record) -> String {
-    format!("{}{}.ko", record.built_location, record.built_name).trim_start_matches('/').to_owned()
+    let written = format!("{}{}.ko", record.built_location, record.built_name);
+    let written = written.trim_start_matches('/');
+    let mut parts = vec![BUILD];
+    for part in written.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        match part {
+            ".." if parts.pop().is_none() => return written.to_owned(),
+            ".." => {}
+            part => parts.push(part),
+        }
+    }
+    match parts.split_first() {
+        Some((&BUILD, inside)) => inside.join("/"),
+        _ => written.to_owned(),
+    }
 }
 
 /// The modules as make left them, each with the name that it gets.
@@ -88,4 +106,33 @@ pub(super) fn list(job: &Job<'_>, dir: &Path, kind: Compression) -> Result<Vec<s
         Ok(super::BuiltModule { record, file })
     });
     modules.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_that_comes_back_is_one_in_the_build_directory() {
+        for (location, expected) in [
+            ("", "m.ko"),
+            ("src/", "src/m.ko"),
+            ("/src//./", "src/m.ko"),
+            ("../build/", "m.ko"),
+            ("../build/src/../part/", "part/m.ko"),
+            ("../source/", "../source/m.ko"),
+            ("../../", "../../m.ko"),
+            ("../../../../etc/", "../../../../etc/m.ko"),
+        ] {
+            let record = Record {
+                built_name: "m".into(),
+                built_location: location.into(),
+                dest_name: "m".into(),
+                dest_location: String::new(),
+                strip: true,
+                excluded: None,
+            };
+            assert_eq!(built_name(&record), expected, "{location}");
+        }
+    }
 }

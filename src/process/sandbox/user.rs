@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn no_two_have_the_same_number() {
-        let (one, two) = (User::choose().unwrap(), User::choose().unwrap());
+        // A user namespace may have nobody else.
+        let (Some(one), Some(two)) = (User::choose(), User::choose()) else { return };
         assert_ne!(one.uid, two.uid);
         assert!(one.uid != 0 && one.gid != 0);
     }
