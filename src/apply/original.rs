@@ -72,7 +72,7 @@ pub fn place_of(layout: &Layout, cell: &Cell, file: &str) -> Option<PathBuf> {
     let name = module_name(file);
     let mut noted = set_aside(&dir).into_iter().filter_map(|(kept, note)| Some((kept, note?)));
     noted.find_map(|(kept, note)| {
-        let place = PathBuf::from(std::fs::read_to_string(note).ok()?.trim_end());
+        let place = PathBuf::from(regular::read_to_string(&note).ok()?.trim_end());
         let same = place.file_name().and_then(|own| own.to_str()).is_some_and(|own| module_name(own) == name);
         (same && std::fs::symlink_metadata(kept).is_ok()).then_some(place)
     })

@@ -14,8 +14,8 @@ use tempfile::NamedTempFile;
 
 use super::directives::DKMS_CONF;
 use super::question::{Question, Source};
-use super::shell::Unanswered;
 use crate::fs::root::Root;
+use crate::model::settings::Limit;
 use crate::process::Process;
 use crate::process::sandbox::{Bounds, Limits, Sandbox};
 
@@ -30,6 +30,13 @@ static ONLY_LOOKING: AtomicBool = AtomicBool::new(false);
 /// From now on, this process runs no program of a source with any power: it only looks.
 pub fn only_look() {
     ONLY_LOOKING.store(true, Ordering::Relaxed);
+}
+
+/// Why bash gave no answer.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    Failed(String),
+    TookTooLong(Limit),
 }
 
 /// Where bash reads the files.

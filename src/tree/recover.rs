@@ -4,20 +4,20 @@
 //! Everything that was half done under its final name is the planner's to find; this is about what
 //! no plan sees.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::fs::atomic::{GONE, TEMPORARY};
 use crate::fs::copy::remove_tree;
 use crate::fs::look;
+use crate::fs::regular;
 use crate::fs::root::Root;
 use crate::model::ids::{Cell, ModuleId};
 use crate::process::{PARENT_VARIABLE, started_by};
@@ -83,11 +83,7 @@ pub const OWN_LOG: &str = "DKMS (dkms-hook-";
 /// True for the log of a build that this program has begun.
 fn is_ours(log: &Path) -> bool {
     let mut begin = [0; OWN_LOG.len()];
-    let opened = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(log);
-    let read = opened.and_then(|mut file| match file.metadata()?.is_file() {
-        true => file.read_exact(&mut begin),
-        false => Err(std::io::ErrorKind::InvalidInput.into()),
-    });
+    let read = regular::open_itself(log).and_then(|mut file| file.read_exact(&mut begin));
     read.is_ok() && begin == OWN_LOG.as_bytes()
 }
 

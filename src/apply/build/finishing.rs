@@ -20,6 +20,7 @@ use crate::apply::sign::{Environment, NotSigned, Signed, Signer};
 use crate::conf::model::Record;
 use crate::elf::{Compression, check_same_load};
 use crate::fs::copy::copy_file;
+use crate::fs::regular;
 use crate::fs::workbench::Workbench;
 use crate::kernel::Unsigned;
 use crate::model::error::Kind;
@@ -148,7 +149,7 @@ impl Finishing<'_> {
         copy_file(&module.built, target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
         fs::set_permissions(target, fs::Permissions::from_mode(0o644))
             .map_err(|e| Failure::io(job, "write", target, &e))?;
-        let made = fs::read(target).map_err(|e| Failure::io(job, "read", target, &e))?;
+        let made = regular::read_module(target).map_err(|e| Failure::io(job, "read", target, &e))?;
         if module.strip {
             told.warnings.extend(self.strip(target, &made)?);
         }
@@ -202,7 +203,7 @@ impl Finishing<'_> {
                 }
                 Err(error) => return Err(format!("not stripped: {error}")),
             }
-            let left = fs::read(&copy).map_err(|error| format!("not stripped: {error}"))?;
+            let left = regular::read_module(&copy).map_err(|error| format!("not stripped: {error}"))?;
             check_same_load(made, &left)
                 .map_err(|why| format!("{program} left no whole module: {why}; not stripped"))
         };

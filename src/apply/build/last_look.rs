@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::elf::{Compression, check_same_load, check_whole, has_signature, modinfo_of_bytes};
+use crate::fs::regular;
 
 /// Looks whether a finished module file holds what `plain`, the content that make left, is to load, and whether it
 /// bears a signature where it is to.
@@ -38,5 +39,5 @@ pub(super) fn of_kernel(path: &Path, kind: Compression, kernel: &str) -> Result<
 }
 
 fn content(path: &Path, kind: Compression) -> Result<Vec<u8>, String> {
-    std::fs::read(path).and_then(|bytes| kind.unpack(bytes)).map_err(|error| error.to_string())
+    regular::read_module(path).and_then(|bytes| kind.unpack(bytes)).map_err(|error| error.to_string())
 }

@@ -7,6 +7,7 @@ use super::{Failure, Job, last_look};
 use crate::conf::model::Record;
 use crate::elf::{self, Compression};
 use crate::fs::beneath::open_file;
+use crate::fs::regular;
 use crate::model::error::Kind;
 
 /// The name of the build directory, as its commands see it.
@@ -73,7 +74,7 @@ pub(super) fn check(job: &Job<'_>, work: &Workspace) -> Result<(), Failure> {
             }
         };
         let whole =
-            std::fs::read(&path).map_err(|e| e.to_string()).and_then(|bytes| elf::check_whole(&bytes));
+            regular::read_module(&path).map_err(|e| e.to_string()).and_then(|bytes| elf::check_whole(&bytes));
         if let Err(why) = whole {
             let what = format!("{name}, as built by make, cannot be used: {why}");
             return Err(Failure::new(Kind::ModuleNotBuilt, what));

@@ -10,6 +10,7 @@ use super::stand_ins::StandIns;
 use super::workspace::Workspace;
 use super::{Failure, Job, disk};
 use crate::apply::script;
+use crate::fs::regular;
 use crate::kernel::Kbuild;
 use crate::model::error::Kind;
 use crate::process::{Process, ProcessError, more_time, took_longer};
@@ -149,7 +150,8 @@ fn diagnosed(job: &Job<'_>, work: &Workspace, kind: Kind, what: String, status: 
     failure.disk_full = found.trouble.as_deref() == Some(disk::ADVICE);
     failure.hint = found.trouble;
     if work.confine(job).sandbox().is_some() {
-        let printed = std::fs::read(&work.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let printed =
+            regular::read_itself(&work.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         // The line about the sandbox itself says why layers of it are missing.
         let printed = printed.unwrap_or_default().replace(&work.confine(job).text(), "");
         if let Some(more) = needs_more(&printed) {

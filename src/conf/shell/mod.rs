@@ -10,11 +10,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::confinement::Room;
+use super::confinement::{Room, Unanswered};
 use super::model::ConfError;
 use super::question::{Bytes, Place, Places, Question, Source};
 use crate::fs::root::Root;
-use crate::model::settings::Limit;
 use crate::process::{Captured, Process, ProcessError};
 
 const SCRIPT: &str = include_str!("evaluate.bash");
@@ -95,13 +94,6 @@ fn run(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Capture
     }
     let said = String::from_utf8_lossy(&run.stderr);
     Err(Unanswered::Failed(format!("bash ended with exit status {}\n{}", run.status, said.trim_end())))
-}
-
-/// Why bash gave no answer.
-#[derive(Debug)]
-pub(super) enum Unanswered {
-    Failed(String),
-    TookTooLong(Limit),
 }
 
 /// bash runs in `/` and looks up a name without a slash in PATH.

@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::conf::DKMS_CONF;
+use crate::model::settings::Limit;
 
 fn question(given: &[(&str, &str)]) -> Question<'static> {
     let given = given.iter().map(|(name, value)| ((*name).to_owned(), Some(value.as_bytes().to_vec())));
