@@ -31,6 +31,7 @@ pub(super) struct Said {
 pub(super) fn read(root: &Root, question: &Question<'_>, files: &[Source]) -> Result<Said, ConfError> {
     let first = files.first().map(|f| root.inside(&f.path)).unwrap_or_default();
     let failed = |why: String| ConfError::Shell { path: first.clone(), why };
+    log::debug!("bash evaluates {}", first.display());
     let run = run(root, question, files).map_err(|unanswered| match unanswered {
         Unanswered::Failed(why) => failed(why),
         Unanswered::TookTooLong(limit) => ConfError::TookTooLong { path: first.clone(), limit },
