@@ -1,9 +1,12 @@
 //! What package managers' hook files call.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use clap::Subcommand;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
 use crate::apply::tell;
@@ -154,13 +157,31 @@ fn unknown(command: &str, word: &str) -> Error {
     Error::new(Kind::Misuse(1), format!("{command} does not know {word:?}"))
 }
 
+/// How long nobody may write to standard input before the list there counts as complete, in milliseconds: whoever holds
+/// it open may not be the package manager.
+const SILENCE: u16 = 60_000;
+
 /// The lines of standard input. A person who tries the command out has none to give.
 fn targets() -> Vec<String> {
     let mut bytes = Vec::new();
-    let mut stdin = std::io::stdin();
-    if !stdin.is_terminal() {
+    let stdin = std::io::stdin();
+    let mut part = vec![0; 1 << 16];
+    while !stdin.is_terminal() {
+        let mut files = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut files, PollTimeout::from(SILENCE)) {
+            Err(Errno::EINTR) => continue,
+            Ok(0) => {
+                log::warn!("standard input does not end; going on with what came so far");
+                break;
+            }
+            _ => {}
+        }
         // The lines read before an error still count.
-        let _ = stdin.read_to_end(&mut bytes);
+        match nix::unistd::read(&stdin, &mut part) {
+            Ok(count @ 1..) => bytes.extend(&part[..count]),
+            Err(Errno::EINTR) => {}
+            _ => break,
+        }
     }
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
 }
