@@ -301,7 +301,9 @@ impl Machine {
                 self.remember_tree(request, &left, &plan);
             }
         }
-        self.is_made_up_for(&left);
+        if !done.contains(&Done::Stopped) {
+            self.is_made_up_for(&left);
+        }
         let ran = Ran { system, plan, done };
         self.tell_of_initramfs(&ran.plan, report);
         self.tell_of_enrolment(&ran.plan, &ran.done, flags, report);
