@@ -150,6 +150,7 @@ impl Tracer {
                 install(&mut filter)
             });
         }
+        #[allow(clippy::zombie_processes, reason = "waitpid(2) waits for it below")]
         let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         self.main = Pid::from_raw(child.id() as i32);
         let first = waitpid(self.main, Some(WaitPidFlag::__WALL));
