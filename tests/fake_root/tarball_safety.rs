@@ -157,7 +157,9 @@ fn builds_that_are_not_what_they_seem_are_refused() {
     for name in ["..", ".dkms-hook", "a/b"] {
         let tampered = Tampered::new();
         let conf = tampered.path("dkms_source_tree/dkms.conf");
-        let text = fs::read_to_string(&conf).unwrap().replace("\"hello\"", &format!("\"{name}\""));
+        let named = ["PACKAGE_NAME=\"hello\"".to_owned(), format!("PACKAGE_NAME=\"{name}\"")];
+        let text = fs::read_to_string(&conf).unwrap().replace(&named[0], &named[1]);
+        assert!(text.contains(&named[1]), "{text}");
         fs::write(conf, text).unwrap();
         refused(&tampered.pack(&[]), 10, "not name a usable module");
     }
