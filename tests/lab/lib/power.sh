@@ -46,9 +46,12 @@ now() { date +%s%3N; }
 power_disk() {
 	local kernel=$1 tree=$work/tree ready=/srv/ready
 	mkdir -p "$tree"
+	# A real machine signs: with the same key each time, so that signatures are the same.
+	does dkms generate_mok
 	tar -C "$root" --one-file-system --exclude=./usr/share/'*' --exclude=./var/cache/'*' --exclude=./var/lib/apt \
 		--exclude=cc1 --exclude=cc1plus --exclude=lto1 --exclude='*.a' --exclude=./usr/lib/python3 \
-		--exclude="./usr/lib/modules/$kernel/kernel/drivers/net" --exclude=./boot/'System.map*' -c . | tar -C "$tree" -x
+		--exclude="./usr/lib/modules/$kernel/kernel/"{drivers,fs,net,sound} --exclude=./boot/'System.map*' -c . |
+		tar -C "$tree" -x
 	mkdir -p "$tree"/{proc,sys,dev,run,tmp,srv/ready}
 	cp -r "$root/usr/src/labmod-1.0" "$tree/usr/src/labmod-1.1"
 	sed -i 's/1\.0"/1.1"/' "$tree/usr/src/labmod-1.1/dkms.conf" "$tree/usr/src/labmod-1.1/labmod.c"
@@ -67,13 +70,14 @@ power_disk() {
 		new=/boot/initrd.img-$kernel.new
 		cp $ready/initrd \$new
 		cd /
-		find usr/lib/modules/$kernel/updates usr/lib/modules/$kernel/modules.dep* | LC_ALL=C sort |
+		find usr/lib/modules/$kernel/updates | LC_ALL=C sort |
 			cpio --quiet --reproducible -o -H newc >>\$new
 		mv \$new /boot/initrd.img-$kernel
 	EOS
 	chmod 755 "$tree/usr/sbin/update-initramfs"
 	install -m 755 "$LAB/power-init" "$tree/srv/power-init"
-	# As it was made of the version before.
+	# As they were made of the version before. The modules that were left out are in the initramfs.
+	in_root "$tree" /usr/sbin/depmod "$kernel"
 	in_root "$tree" /usr/sbin/update-initramfs
 	truncate -s 3G "$2"
 	mke2fs -q -F -t ext4 -d "$tree" "$2" || fault 'no disk could be made'
