@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_line_says_what_there_is_and_what_not_and_why() {
-        let user = User { uid: 60_999, gid: 60_999, named: false };
+        let user = User::fixture(60_999);
         assert_eq!(
             layers(&machine(), Some(&user)),
             "confined: as user 60999, which nobody is; own mounts, processes, /proc, network, IPC, host name; \

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// The user that the package brings (`packaging/sysusers.d/dkms-hook.conf`).
@@ -24,6 +26,8 @@ pub(super) struct User {
     pub gid: u32,
     /// Whether it has a name.
     pub named: bool,
+    /// Keeps other runs on this machine from it, which may work in other roots under locks of their own.
+    _reserved: Option<UnixListener>,
 }
 
 /// The numbers that this process uses just now.
@@ -66,23 +70,42 @@ fn own(users: &str) -> Option<(u32, u32)> {
 }
 
 impl User {
+    /// One with this number, for tests of words.
+    #[cfg(test)]
+    pub(super) fn fixture(uid: u32) -> Self {
+        Self { uid, gid: uid, named: false, _reserved: None }
+    }
+
     /// One that nobody else has. `None` where all are taken, or this user namespace has none of them.
     pub(super) fn choose() -> Option<Self> {
         let mut taken = taken();
         let free = |uid: u32| is_mapped(uid).then_some(uid);
         let own = FOREIGN.own.filter(|(uid, _)| !taken.contains(uid) && free(*uid).is_some());
+        let own = own.and_then(|(uid, gid)| Some((uid, gid, reserve(uid).ok()?)));
         let user = match own {
-            Some((uid, gid)) => Self { uid, gid, named: true },
+            Some((uid, gid, _reserved)) => Self { uid, gid, named: true, _reserved },
             None => {
                 let group = group();
                 let unused =
                     |uid: &u32| *uid != group && !taken.contains(uid) && !FOREIGN.others.contains(uid);
-                let uid = UNUSED.filter(unused).find_map(free)?;
-                Self { uid, gid: group, named: false }
+                let reserved = |uid: u32| Some((free(uid)?, reserve(uid).ok()?));
+                let (uid, _reserved) = UNUSED.filter(unused).find_map(reserved)?;
+                Self { uid, gid: group, named: false, _reserved }
             }
         };
         taken.insert(user.uid);
         Some(user)
+    }
+}
+
+/// Reserves a number for this process, by a name that only one can have (unix(7), abstract names) and that goes away
+/// with it. `Err`: another has it. Where there are no such names, nothing is reserved.
+fn reserve(uid: u32) -> Result<Option<UnixListener>, ()> {
+    let address = SocketAddr::from_abstract_name(format!("dkms-hook-build-user-{uid}"));
+    match address.and_then(|address| UnixListener::bind_addr(&address)) {
+        Ok(reserved) => Ok(Some(reserved)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(()),
+        Err(_) => Ok(None),
     }
 }
 
