@@ -69,9 +69,15 @@ power_disk() {
 		set -e
 		new=/boot/initrd.img-$kernel.new
 		cp $ready/initrd \$new
+		# Without the times of the files, so that what is the same is the same file.
+		copy=\$(mktemp -d)
 		cd /
-		find usr/lib/modules/$kernel/updates | LC_ALL=C sort |
-			cpio --quiet --reproducible -o -H newc >>\$new
+		cp --parents -r usr/lib/modules/$kernel/updates \$copy
+		cd \$copy
+		find . -exec touch -h -d @0 {} +
+		find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc >>\$new
+		cd /
+		rm -r \$copy
 		mv \$new /boot/initrd.img-$kernel
 	EOS
 	chmod 755 "$tree/usr/sbin/update-initramfs"
