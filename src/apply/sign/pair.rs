@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::run;
-use crate::fs::regular;
+use crate::fs::{regular, temporary};
 use crate::kernel::Pair;
 use crate::model::settings::Limit;
 use crate::process::Process;
@@ -58,10 +58,7 @@ fn by_openssl(pair: &Pair, limit: Limit) -> Result<(), String> {
     }
     half_pair::remove(&pair.certificate).map_err(|e| failed("remove half a key pair from", e))?;
     // mktemp(3) names in the same directory, closed to others while the key is in it.
-    let made = tempfile::Builder::new()
-        .prefix(PREFIX)
-        .tempdir_in(dir)
-        .map_err(|e| failed("make a directory in", e))?;
+    let made = temporary::Dir::new(dir, PREFIX).map_err(|e| failed("make a directory in", e))?;
     let (key, certificate) = (made.path().join(KEY), made.path().join(CERTIFICATE));
     let openssl = Process::new("openssl")
         .args(["req", "-new", "-x509", "-nodes", "-days", "36500", "-newkey", "rsa:2048"])
