@@ -122,7 +122,10 @@ impl Signer {
         let bench = Workbench::beside(module).map_err(cannot)?;
         let copy = bench.fill().map_err(cannot)?;
         self.run_tool(&copy).map_err(NotSigned::Tool)?;
-        let after = regular::read_module(&copy).map_err(cannot)?;
+        let after = regular::read_module(&copy).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => bad("its file is gone".to_owned()),
+            _ => cannot(error),
+        })?;
         match self.check(&after) {
             Checked::Good => {}
             Checked::Believed(why) | Checked::Unclear(why) => {

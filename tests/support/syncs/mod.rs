@@ -42,7 +42,7 @@ pub fn run(root: &FakeRoot, face: Face, args: &[&str], watched: &[&str]) -> (Ans
     (answer, text.lines().map(sync).collect())
 }
 
-/// Runs the program where the first removal of something with this text in its name fails.
+/// Runs the program where nothing with this text in its name can be removed.
 #[track_caller]
 pub fn run_where_stubborn(root: &FakeRoot, face: Face, args: &[&str], name: &str) -> Answer {
     let mut command = root.program(face);

@@ -1,6 +1,6 @@
 /* Loaded into the program (LD_PRELOAD): writes each call that brings something to the disk into the file SYNC_LOG, in
- * their order, with what the files in SYNC_WATCH (separated by colons) hold at that moment. The first removal of
- * something with the text STUBBORN in its name fails, as on a bad disk. */
+ * their order, with what the files in SYNC_WATCH (separated by colons) hold at that moment. No removal of something
+ * with the text STUBBORN in its name succeeds, as on a bad disk. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -63,12 +63,10 @@ NOTED(syncfs)
 
 static int is_stubborn(const char *name)
 {
-	static int failed;
 	char *text = getenv("STUBBORN");
 
-	if (!text || failed || !strstr(name, text) || strncmp(program_invocation_short_name, "dkms", 4))
+	if (!text || !strstr(name, text) || strncmp(program_invocation_short_name, "dkms", 4))
 		return 0;
-	failed = 1;
 	errno = EIO;
 	return 1;
 }
