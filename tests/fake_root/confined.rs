@@ -185,7 +185,9 @@ fn headers_that_only_their_owner_reads_are_read_by_their_owner() {
     std::fs::set_permissions(&auto, std::fs::Permissions::from_mode(0o600)).unwrap();
     ToyModule::new("hello", "1").register(&root);
     let answer = root.hook(&[]).expect(0);
-    if std::fs::metadata(&auto).unwrap().uid() == 0 {
+    // A user namespace with one user has no other to build as.
+    let others = !answer.out.contains("as the same user");
+    if std::fs::metadata(&auto).unwrap().uid() == 0 && others {
         answer.says("auto.conf cannot be read by others").says("without capabilities");
     }
 }

@@ -213,7 +213,8 @@ pub(super) fn without_ccache(environment: &Environment, sandbox: &Sandbox) -> bo
 
 /// What to do where a command wanted more than builds may, by what it printed.
 pub(super) fn needs_more(printed: &str) -> Option<&'static str> {
-    let signs = ["Read-only file system", "Operation not permitted", "Network is unreachable"];
+    let signs =
+        ["Read-only file system", "Operation not permitted", "Permission denied", "Network is unreachable"];
     signs.iter().any(|sign| printed.contains(sign)).then_some(
         "builds write only into their own directory and have no network; if this package needs more, name it with \
          the reason in `unconfined` in /etc/dkms/framework.conf",
