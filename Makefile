@@ -24,6 +24,7 @@ BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 # Where pacman and kernel-install look, wherever the program is.
 ALPMDIR    ?= /usr/share/libalpm/hooks
 KINSTDIR   ?= /usr/lib/kernel/install.d
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 # Where Python packages of the distribution are, for the plugin of dnf 4; empty without Python.
 PYTHONDIR  ?= $(shell scripts/python-dir)
@@ -67,11 +68,12 @@ install-program: $(BINARY)
 	@scripts/check-owner '$(DESTDIR)' '$(SBINDIR)/dkms'
 	$(INSTALL) -d '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(STATEDIR)/dkms' \
 	    '$(DESTDIR)$(SYSCONFDIR)/dkms/framework.conf.d' '$(DESTDIR)$(MANDIR)/man8' \
-	    '$(DESTDIR)$(BASHDIR)' '$(DESTDIR)$(ZSHDIR)'
+	    '$(DESTDIR)$(BASHDIR)' '$(DESTDIR)$(ZSHDIR)' '$(DESTDIR)$(SYSUSERSDIR)'
 	$(INSTALL) -m 755 '$(BINARY)' '$(DESTDIR)$(SBINDIR)/dkms-hook'
 	ln -sfn dkms-hook '$(DESTDIR)$(SBINDIR)/dkms'
 	$(call place,hooks/lib/common.postinst,$(LIBDIR)/common.postinst,755)
 	$(call place,hooks/lib/dkms_autoinstaller,$(LIBDIR)/dkms_autoinstaller,755)
+	$(INSTALL) -m 644 packaging/sysusers.d/dkms-hook.conf '$(DESTDIR)$(SYSUSERSDIR)/dkms-hook.conf'
 	@# What an administrator wrote stays.
 	[ -e '$(DESTDIR)$(SYSCONFDIR)/dkms/framework.conf' ] || \
 	    $(INSTALL) -m 644 packaging/conf/framework.conf '$(DESTDIR)$(SYSCONFDIR)/dkms/framework.conf'

@@ -37,7 +37,8 @@ fn place<T>(use_it: impl FnOnce(&Path) -> T) -> T {
     PLACE.with_borrow_mut(|place| {
         let memory = Path::new("/dev/shm");
         let parent = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
-        let dir = place.get_or_insert_with(|| tempfile::tempdir_in(parent).expect("there is a place for files"));
+        let dir =
+            place.get_or_insert_with(|| tempfile::tempdir_in(parent).expect("there is a place for files"));
         use_it(dir.path())
     })
 }
@@ -61,7 +62,12 @@ fn choice(bytes: &[u8]) -> (u8, &[u8]) {
 pub fn conf(bytes: &[u8]) {
     let (first, text) = choice(bytes);
     let exported = if first % 2 == 0 { DKMS_CONF } else { FRAMEWORK_CONF };
-    let given = [("kernelver", Some("6.1.0-toy")), ("arch", Some("x86_64")), ("dkms_tree", Some("/var/lib/dkms")), ("module", None)];
+    let given = [
+        ("kernelver", Some("6.1.0-toy")),
+        ("arch", Some("x86_64")),
+        ("dkms_tree", Some("/var/lib/dkms")),
+        ("module", None),
+    ];
     let given = given.map(|(name, value)| (name.to_owned(), value.map(|value| value.as_bytes().to_vec())));
     let question = Question { exported, given: given.to_vec(), limit: USUAL_LIMIT, foreign: true };
     // The second stands on top of the first, as overrides do.
@@ -233,14 +239,17 @@ pub fn archive(bytes: &[u8]) {
             archive::check_links(&into).expect("no link leads out");
             let file = std::fs::File::open(path).expect("it can be opened");
             let input = archive::open(file).expect("it was opened before");
-            archive::list(input, &mut |_, _| Ok(ControlFlow::Continue(()))).expect("what is unpacked can be listed");
+            archive::list(input, &mut |_, _| Ok(ControlFlow::Continue(())))
+                .expect("what is unpacked can be listed");
         }
     });
 }
 
 fn names(dir: &Path) -> Vec<std::ffi::OsString> {
-    let mut names: Vec<_> =
-        std::fs::read_dir(dir).expect("it can be listed").map(|entry| entry.expect("it is there").file_name()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(dir)
+        .expect("it can be listed")
+        .map(|entry| entry.expect("it is there").file_name())
+        .collect();
     names.sort();
     names
 }
@@ -278,12 +287,18 @@ pub fn state(bytes: &[u8]) {
             2 => round_trip!(layout.kernel_note(&cell.kernel), state::note(&layout, &cell.kernel), |read| {
                 state::save_note(&layout, &cell.kernel, read)
             }),
-            3 => round_trip!(layout.directives(&cell), state::directives(&layout, &cell), |read: &Option<_>| {
+            3 => round_trip!(layout.directives(&cell), state::directives(&layout, &cell), |read: &Option<
+                _,
+            >| {
                 state::save_directives(&layout, &cell, read.as_ref().expect("there is one"))
             }),
-            4 => round_trip!(layout.own_writes(&cell.module), state::own_writes(&layout, &cell.module), |read: &Option<_>| {
-                state::save_own_writes(&layout, &cell.module, read.as_ref().expect("there is one"))
-            }),
+            4 => round_trip!(
+                layout.own_writes(&cell.module),
+                state::own_writes(&layout, &cell.module),
+                |read: &Option<_>| {
+                    state::save_own_writes(&layout, &cell.module, read.as_ref().expect("there is one"))
+                }
+            ),
             5 => round_trip!(layout.upgrades(), state::upgrades(&layout), |read: &Vec<_>| {
                 state::save_upgrades(&layout, read)
             }),
@@ -316,7 +331,10 @@ pub fn directories(bytes: &[u8]) {
 pub fn certificate(bytes: &[u8]) {
     if let Ok(certificate) = Certificate::parse(bytes) {
         let again = Certificate::parse(certificate.to_pem().as_bytes()).expect("its PEM is one");
-        assert_eq!((again.issuer, again.serial, again.key_id), (certificate.issuer, certificate.serial, certificate.key_id));
+        assert_eq!(
+            (again.issuer, again.serial, again.key_id),
+            (certificate.issuer, certificate.serial, certificate.key_id)
+        );
     }
     if let Ok(signed) = SignedData::parse(bytes) {
         let _ = signed.signers.iter().map(|signer| signer.signs_a_digest()).count();

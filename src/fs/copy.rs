@@ -67,7 +67,11 @@ fn copy_link(source: &Path, target: &Path) -> Result<(), CopyError> {
 
 /// Copies one file with its mode and time. Shares the blocks where the file system can.
 pub fn copy_file(source: &Path, target: &Path) -> Result<(), CopyError> {
-    let mut input = regular::open_itself(source).map_err(reading(source))?;
+    copy_open_file(regular::open_itself(source).map_err(reading(source))?, source, target)
+}
+
+/// The same of a file that is open already; `source` is its name in messages.
+pub fn copy_open_file(mut input: File, source: &Path, target: &Path) -> Result<(), CopyError> {
     let meta = input.metadata().map_err(reading(source))?;
     remove_existing(target)?;
     let mut output = File::create_new(target).map_err(writing(target))?;

@@ -322,6 +322,7 @@ impl From<Blind> for Error {
                 "install the version of dkms-hook that wrote it, or move {path} away to continue without it"
             )),
             Cause::Damaged(_) => error.hint(format!("move {path} away to continue without it")),
+            Cause::NotAFile => error.hint(format!("move {path} away to continue without it")),
             _ => error.hint("mount or repair the file system that holds it, then try again"),
         }
     }

@@ -75,6 +75,9 @@ fn blind_error(about: &Subject, blind: &Blind) -> Error {
              /etc/dkms/framework.conf; then run `dkms-hook` again"
                 .to_owned()
         }
+        (_, Cause::NotAFile) => {
+            format!("move {path} away to continue without it; then run `dkms-hook` again")
+        }
         _ => "mount or repair the file system that holds it; then run `dkms-hook` again".to_owned(),
     };
     Error::new(Kind::Unseen, format!("cannot look at {path}: {cause}; {kept}")).hint(hint)

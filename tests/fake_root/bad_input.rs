@@ -174,8 +174,9 @@ fn a_source_that_is_a_link_to_itself() {
         }
         let answer = root.dkms(&["status"]).expect(0);
         assert_eq!(answer.out, "bad/1: broken\ngood/1: added\n");
-        others_are_built(&root).expect(11).says("bad/1");
-        root.dkms(&["build", "bad/1", "-k", K]).expect(4);
+        // It may be there, behind a link that somebody is about to mend: nothing is done about it.
+        others_are_built(&root).expect(11).says("bad/1 is left alone");
+        root.dkms(&["build", "bad/1", "-k", K]).expect(1).says("cannot look at /var/lib/dkms/bad/1/source");
     }
 }
 
@@ -327,6 +328,10 @@ fn pipes_in_place_of_files_are_not_waited_for() {
         let root = root();
         root.hook(&[]).expect(0);
         pipe(&root, &place);
+        if place == record {
+            let answer = root.hook(&[]).expect(11);
+            answer.says(&record).says("it is not a regular file").says("away to continue without it");
+        }
         // Each of them ends, whatever it says; dkms status and a hook end well.
         root.dkms(&["status"]).expect(0);
         root.deb("trigger", "", "triggered").expect(0);

@@ -225,6 +225,12 @@ fn a_source_that_cannot_be_read_is_named() {
     let run = Run::new(&root, &ToyModule::new("hello", "1.0").file("sub/secret.c", ""));
     let open = Command::new("chmod").args(["-R", "a+rwX"]).arg(root.path("/")).status();
     assert!(open.unwrap().success());
+    // But for the source: others are not to change that.
+    for path in ["/", "/usr", "/usr/src"] {
+        std::fs::set_permissions(root.path(path), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let closed = Command::new("chmod").args(["-R", "go-w"]).arg(root.path("/usr/src/hello-1.0")).status();
+    assert!(closed.unwrap().success());
     let secret = root.path("/usr/src/hello-1.0/sub/secret.c");
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
     // Root may read everything. The identity for file access is one of this thread alone

@@ -217,7 +217,7 @@ pub(super) fn needs_more(printed: &str) -> Option<&'static str> {
         ["Read-only file system", "Operation not permitted", "Permission denied", "Network is unreachable"];
     signs.iter().any(|sign| printed.contains(sign)).then_some(
         "builds write only into their own directory and have no network; if this package needs more, name it with \
-         the reason in `unconfined` in /etc/dkms/framework.conf",
+         the reason in `unconfined` in /etc/dkms/framework.conf, and build it again by name",
     )
 }
 

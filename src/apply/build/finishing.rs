@@ -13,13 +13,14 @@ use super::compress::pack_file;
 use super::last_look;
 use super::publish::Staging;
 use super::readable::why_not_read;
-use super::results::{built_path, wanted};
+use super::results::{built_name, built_path, wanted};
 use super::workspace::Workspace;
 use super::{Failure, Job};
 use crate::apply::sign::{Environment, NotSigned, Signed, Signer};
 use crate::conf::model::Record;
 use crate::elf::{Compression, check_same_load};
-use crate::fs::copy::copy_file;
+use crate::fs::beneath::open_file;
+use crate::fs::copy::copy_open_file;
 use crate::fs::regular;
 use crate::fs::workbench::Workbench;
 use crate::kernel::Unsigned;
@@ -41,6 +42,10 @@ struct Finishing<'a> {
 
 /// One module.
 struct Module {
+    /// The build directory.
+    dir: PathBuf,
+    /// Its path in there.
+    path: PathBuf,
     built: PathBuf,
     target: PathBuf,
     strip: bool,
@@ -63,15 +68,18 @@ pub(super) fn stage(
     signer: Result<&Signer, &Unsigned>,
     kind: Compression,
 ) -> Result<Signed, Failure> {
-    let symvers = work.dir.join("Module.symvers");
-    if symvers.is_file() {
-        let target = staging.modules().join("Module.symvers");
-        copy_file(&symvers, &target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+    let symvers = Path::new("Module.symvers");
+    if let Ok(file) = open_file(&work.dir, symvers) {
+        let target = staging.modules().join(symvers);
+        copy_open_file(file, &work.dir.join(symvers), &target)
+            .map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
     }
     if let Some(why) = why_not_read(kind) {
         work.warn(job, why);
     }
     let module = |record: &Record| Module {
+        dir: work.dir.clone(),
+        path: built_name(record).into(),
         built: built_path(work, record),
         target: staging.modules().join(format!("{}.ko", record.dest_name)),
         strip: record.strip,
@@ -146,7 +154,10 @@ impl Finishing<'_> {
     fn one(&self, module: &Module) -> Result<Told, Failure> {
         let (job, target) = (self.job, &module.target);
         let mut told = Told::default();
-        copy_file(&module.built, target).map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+        let file =
+            open_file(&module.dir, &module.path).map_err(|e| Failure::io(job, "read", &module.built, &e))?;
+        copy_open_file(file, &module.built, target)
+            .map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
         fs::set_permissions(target, fs::Permissions::from_mode(0o644))
             .map_err(|e| Failure::io(job, "write", target, &e))?;
         let made = regular::read_module(target).map_err(|e| Failure::io(job, "read", target, &e))?;

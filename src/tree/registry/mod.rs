@@ -172,22 +172,12 @@ fn look_at_source(layout: &Layout, id: &ModuleId, dirs: &Directories<'_>) -> See
     // As far as links are followed by the kernel: a directory that is known was looked at just now.
     let is_known = || layout.root.is_slash() && dirs.known(&link).is_some();
     Ok(Some(match target {
-        Some(_) if is_known() || leads_somewhere(dirs.look_for_dir(&layout.root, &inside))? => Source::Added,
+        Some(_) if is_known() || dirs.look_for_dir(&layout.root, &inside)? => Source::Added,
         Some(target) => Source::Dangling(target),
         // What an `add` leaves that was interrupted, or somebody who deleted the link.
-        None if leads_somewhere(layout.root.look_for_dir(layout.source_inside(id)))? => {
-            Source::Dangling(inside)
-        }
+        None if layout.root.look_for_dir(layout.source_inside(id))? => Source::Dangling(inside),
         None => Source::BinariesOnly,
     }))
-}
-
-/// A link that leads to itself leads nowhere: that is no failure to look.
-fn leads_somewhere(found: Result<bool, Blind>) -> Result<bool, Blind> {
-    match found {
-        Err(Blind { cause: Cause::Os(number), .. }) if number == nix::errno::Errno::ELOOP as i32 => Ok(false),
-        found => found,
-    }
 }
 
 /// Whether a module version is registered with a source that can be used.
