@@ -44,7 +44,7 @@ now() { date +%s%3N; }
 # version that is compiled already, as a compiler would take minutes here. The generator of the initramfs puts the
 # modules into another archive behind the one that is there, and syncs nothing, as Debian's does not.
 power_disk() {
-	local kernel=$1 tree=$work/tree ready=/srv/ready
+	local kernel=$1 tree=$work/tree ready=/opt/ready
 	mkdir -p "$tree"
 	# A real machine signs: with the same key each time, so that signatures are the same.
 	does dkms generate_mok
@@ -52,7 +52,7 @@ power_disk() {
 		--exclude=cc1 --exclude=cc1plus --exclude=lto1 --exclude='*.a' --exclude=./usr/lib/python3 \
 		--exclude="./usr/lib/modules/$kernel/kernel/"{drivers,fs,net,sound} --exclude=./boot/'System.map*' -c . |
 		tar -C "$tree" -x
-	mkdir -p "$tree"/{proc,sys,dev,run,tmp,srv/ready}
+	mkdir -p "$tree"/{proc,sys,dev,run,tmp,srv,opt/ready}
 	cp -r "$root/usr/src/labmod-1.0" "$tree/usr/src/labmod-1.1"
 	sed -i 's/1\.0"/1.1"/' "$tree/usr/src/labmod-1.1/dkms.conf" "$tree/usr/src/labmod-1.1/labmod.c"
 	cp -r "$tree/usr/src/labmod-1.1" "$root/root/labmod"
