@@ -68,7 +68,7 @@ fn record_problems(directives: Directives<'_>, index: usize, record: &Record, fo
             found.push(format!("{name}[{index}] is `{value}`; omit the .o or .ko"));
         }
     }
-    if !record.built_name.is_empty() && plain(Path::new(&built_path(record))).is_none() {
+    if !record.built_name.is_empty() && !is_in_build_directory(&built_path(record)) {
         found.push(format!(
             "BUILT_MODULE_LOCATION[{index}] and BUILT_MODULE_NAME[{index}] name `{}`, which is not in the build \
              directory",
@@ -98,6 +98,13 @@ fn record_problems(directives: Directives<'_>, index: usize, record: &Record, fo
 /// Where a module is built, without `.ko`, below the build directory.
 fn built_path(record: &Record) -> String {
     format!("{}{}", record.built_location, record.built_name)
+}
+
+/// DKMS puts the two behind each other, so a location may begin with a slash; and it may lead out of the directory and
+/// back, by its name (`../build/`).
+fn is_in_build_directory(path: &str) -> bool {
+    let build = Path::new("build");
+    plain(&build.join(path.trim_start_matches('/'))).is_some_and(|path| path.starts_with(build))
 }
 
 fn duplicates(records: &[Record], found: &mut Vec<String>) {
@@ -152,4 +159,19 @@ pub(super) fn warnings(directives: Directives<'_>, records: &[Record]) -> Vec<St
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_may_leave_the_build_directory_and_come_back() {
+        for inside in ["m", "/m", "src/m", "//src/./m", "../build/m", "../build/src/../m", "src/../m"] {
+            assert!(is_in_build_directory(inside), "{inside}");
+        }
+        for outside in ["../m", "../buildings/m", "../../1.0/build/m", "src/../../m", "/../etc/m"] {
+            assert!(!is_in_build_directory(outside), "{outside}");
+        }
+    }
 }
