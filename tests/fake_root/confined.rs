@@ -129,6 +129,27 @@ fn results_that_are_no_files_are_refused() {
 }
 
 #[test]
+fn symbols_that_cannot_be_kept_are_told() {
+    for (result, why) in [
+        ("ln -sf /etc/passwd Module.symvers", true),
+        ("rm -f Module.symvers; mkdir Module.symvers", true),
+        ("rm -f Module.symvers", false),
+    ] {
+        let root = root();
+        let make = format!("make -C $kernel_source_dir M=$dkms_tree/hello/1/build; {result}");
+        ToyModule::new("hello", "1").make(&make).register(&root);
+        let answer = root.hook(&[]).expect(0);
+        assert_eq!(
+            answer.err.contains("Module.symvers of the build is not kept"),
+            why,
+            "{result}: {}",
+            answer.err
+        );
+        assert!(!root.exists(format!("/var/lib/dkms/hello/1/{K}/x86_64/module/Module.symvers")), "{result}");
+    }
+}
+
+#[test]
 fn the_log_stays_ours_whatever_is_put_in_its_place() {
     for trick in [
         "rm make.log; mkfifo make.log",

@@ -69,10 +69,14 @@ pub(super) fn stage(
     kind: Compression,
 ) -> Result<Signed, Failure> {
     let symvers = Path::new("Module.symvers");
-    if let Ok(file) = open_file(&work.dir, symvers) {
-        let target = staging.modules().join(symvers);
-        copy_open_file(file, &work.dir.join(symvers), &target)
-            .map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+    match open_file(&work.dir, symvers) {
+        Ok(file) => {
+            let target = staging.modules().join(symvers);
+            copy_open_file(file, &work.dir.join(symvers), &target)
+                .map_err(|e| Failure::io(job, e.doing, &e.path, &e.source))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => work.warn(job, format!("Module.symvers of the build is not kept: {error}")),
     }
     if let Some(why) = why_not_read(kind) {
         work.warn(job, why);
