@@ -100,6 +100,8 @@ signing_key() { # ROOT
 make_world() {
 	local root=$LAB_CACHE/mnt/root kernel
 	. "$(kernels_file trixie)"
+	# A world made over an older one would keep some of its files: xz and zstd replace none, so toyfs.ko stayed.
+	rm -rf --one-file-system "$WORLD" "$TOOLS"
 	mkdir -p "$TOOLS"
 	dpkg-deb -x "$(find_deb trixie dkms)" "$TOOLS/dkms"
 	dpkg-deb -x "$DKMS_HOOK_DEB" "$TOOLS/dkms-hook"
