@@ -28,7 +28,7 @@ _dkms_hook() {
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in incoming | resign | settings | status | why) command=$word ;; esac
+        case $word in essential | incoming | resign | settings | status | why) command=$word ;; esac
     done
     case $prev in
     -k | --kernel) words=$(_dkms_hook_kernels) ;;
@@ -42,10 +42,12 @@ _dkms_hook() {
         words='--rebuild --root --verbose --help'
         case $command:$cur in
         :-*) words+=' --kernel --dry-run --json --purge-missing --version' ;;
-        :*) words+=' incoming resign settings status why --kernel --dry-run --json --purge-missing --version' ;;
+        :*) words+=' essential incoming resign settings status why --kernel --dry-run --json --purge-missing --version' ;;
         settings:* | status:*) words+=' --json' ;;
+        essential:-*) words+=' --json --not' ;;
         resign:-*) words+=' --kernel --dry-run' ;;
         why:-*) words+=' --kernel' ;;
+        essential:*) words=$(_dkms_hook_modules | sed 's,/.*,,' | sort -u) ;;
         resign:* | why:*) words=$(_dkms_hook_modules) ;;
         incoming:-*) words+=' --json' ;;
         incoming:*)

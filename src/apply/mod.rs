@@ -4,6 +4,7 @@ pub mod apport;
 pub mod build;
 pub mod depmod;
 pub mod environment;
+pub mod essential;
 pub mod initramfs;
 pub mod install;
 pub mod loose;

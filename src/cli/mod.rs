@@ -2,6 +2,7 @@
 
 pub mod dkms;
 pub mod engine;
+mod essential;
 pub mod hook;
 mod incoming;
 mod root;

@@ -69,6 +69,8 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "try_sign_modules",
     "rebuild",
     "build_cache",
+    "essential",
+    "boot_guard",
     "time_limit_conf",
     "time_limit_build",
     "time_limit_script",

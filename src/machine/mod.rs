@@ -1,5 +1,6 @@
 //! Observe, plan, apply: one run from request to result, under the lock.
 
+mod essential;
 mod keys;
 mod locking;
 

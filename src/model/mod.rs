@@ -3,6 +3,7 @@
 pub mod blind;
 pub mod directive;
 pub mod error;
+pub mod essential;
 pub mod fit;
 pub mod ids;
 pub mod indexed;

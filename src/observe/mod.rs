@@ -39,6 +39,7 @@ mod contents;
 mod directives;
 pub mod distribution;
 pub mod endless;
+mod essential;
 mod expected;
 mod fit;
 pub mod forced;

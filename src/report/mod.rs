@@ -1,5 +1,6 @@
 //! What people and programs see.
 
+pub mod essential;
 pub mod incoming;
 pub mod json;
 pub mod overview;

@@ -18,7 +18,7 @@ use crate::conf::framework::{Framework, Said, load_framework};
 use crate::conf::model::ConfError;
 use crate::model::fit::Rebuild;
 use crate::model::ids::KernelRelease;
-use crate::model::settings::{Bytes, Exceptions, Limit, Limits, Named, Origin, Settings, Value};
+use crate::model::settings::{Bytes, Exceptions, Limit, Limits, Named, Names, Origin, Settings, Value};
 use crate::tree::layout::Layout;
 
 /// Settings that DKMS takes from the environment when no file has them, because it does not clear
@@ -124,6 +124,8 @@ fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, 
         rebuild: strongest([on_command_line("--rebuild", given.rebuild), files.rebuild()])
             .unwrap_or_default(),
         build_cache: files.build_cache().unwrap_or_default(),
+        essential: files.names("essential").unwrap_or_default(),
+        boot_guard: files.yes_or_no("boot_guard").unwrap_or(default.boot_guard),
         limits: Limits::from(|name| files.limit(name)),
         writable_sources: files.exceptions("writable_sources").unwrap_or_default(),
         unconfined: files.exceptions("unconfined").unwrap_or_default(),
@@ -226,6 +228,18 @@ impl<'a> Files<'a> {
 
     fn exceptions(self, name: &str) -> Option<Value<Exceptions>> {
         self.understood(name, "which is no list such as `NAME: REASON; NAME: REASON`", Exceptions::parse)
+    }
+
+    fn names(self, name: &str) -> Option<Value<Names>> {
+        self.understood(name, "which is no list of module names such as `zfs nvidia`", Names::parse)
+    }
+
+    fn yes_or_no(self, name: &str) -> Option<Value<bool>> {
+        self.understood(name, "which is neither yes nor no", |text| match text.trim() {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        })
     }
 
     fn build_cache(self) -> Option<Value<Bytes>> {

@@ -33,6 +33,7 @@ mod depmod;
 mod dnf5;
 mod durable;
 mod environment;
+mod essential;
 mod failures;
 mod faults;
 mod finishing;

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::adapters::{dpkg, rpm};
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
+use crate::cli::essential;
 use crate::cli::incoming;
 use crate::cli::root::enter;
 use crate::cli::screen::{Screen, print, to_json};
@@ -94,6 +95,7 @@ enum Command {
         #[arg(short, long, value_name = "RELEASE")]
         kernel: Vec<String>,
     },
+    Essential(essential::Essential),
     Incoming(incoming::Incoming),
     /// Show every setting, its value and where that comes from
     Settings {
@@ -124,6 +126,7 @@ impl Cli {
                 | Command::Settings { .. }
                 | Command::Incoming(_),
             ) => true,
+            Some(Command::Essential(essential)) => essential.only_looks(),
             Some(Command::Event(_) | Command::ModulePostinst { .. }) => false,
         }
     }
@@ -200,6 +203,7 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
             let request = Request::Resign { kernels: kernels(kernel)?, modules };
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
+        Some(Command::Essential(essential)) => essential.run(&mut machine),
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Settings { json }) => settings(&machine, *json),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),

@@ -5,6 +5,7 @@
 mod bytes;
 mod exceptions;
 mod limit;
+mod names;
 mod rows;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 pub use bytes::Bytes;
 pub use exceptions::Exceptions;
 pub use limit::{Limit, Limits, written};
+pub use names::Names;
 pub use rows::Row;
 
 use super::fit::Rebuild;
@@ -129,6 +131,10 @@ pub struct Settings {
     pub rebuild: Value<Rebuild>,
     /// `build_cache`, which DKMS does not know: how much the cache of builds may take; none where it is off.
     pub build_cache: Value<Bytes>,
+    /// `essential`, which DKMS does not know: module packages without which this machine should not start a kernel.
+    pub essential: Value<Names>,
+    /// `boot_guard`, which DKMS does not know: keep and start a kernel that has all essential modules.
+    pub boot_guard: Value<bool>,
     /// `writable_sources`, which DKMS does not know: packages that root builds although others can write to their
     /// sources.
     pub writable_sources: Value<Exceptions>,
@@ -212,6 +218,8 @@ impl Default for Settings {
             try_sign_modules: Value::default(),
             rebuild: Value::default(),
             build_cache: Value::default(),
+            essential: Value::default(),
+            boot_guard: Value::default_of(true),
             writable_sources: Value::default(),
             limits: Limits::default(),
             unconfined: Value::default(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Bytes, Exceptions, Limit, Origin, Settings, Value};
+use super::{Bytes, Exceptions, Limit, Names, Origin, Settings, Value};
 use crate::model::fit::Rebuild;
 
 /// One setting.
@@ -42,6 +42,8 @@ impl Settings {
             row("post_transaction", &self.post_transaction),
             row("rebuild", &self.rebuild),
             row("build_cache", &self.build_cache),
+            row("essential", &self.essential),
+            row("boot_guard", &self.boot_guard),
             row("writable_sources", &self.writable_sources),
             row("unconfined", &self.unconfined),
             row("build_processes", &self.build_processes),
@@ -116,6 +118,12 @@ impl Text for Limit {
 }
 
 impl Text for Exceptions {
+    fn text(&self) -> Option<String> {
+        (!self.is_empty()).then(|| self.to_string())
+    }
+}
+
+impl Text for Names {
     fn text(&self) -> Option<String> {
         (!self.is_empty()).then(|| self.to_string())
     }

@@ -3,6 +3,7 @@
 
 mod action;
 mod condition;
+mod essential;
 mod incoming;
 mod note;
 mod parts;
@@ -11,6 +12,7 @@ mod reason;
 mod settings;
 mod status;
 
+pub use essential::essential;
 pub use incoming::incoming;
 pub use plan::plan;
 pub use settings::settings;

@@ -24,7 +24,7 @@ struct Setting<'a> {
 /// [`settings::Origin`].
 #[derive(Serialize)]
 #[serde(tag = "origin", rename_all = "kebab-case")]
-enum Origin<'a> {
+pub(super) enum Origin<'a> {
     Default,
     File { path: &'a Path, line: Option<usize> },
     Environment { variable: &'a str },
@@ -39,12 +39,17 @@ pub fn settings(all: &settings::Settings) -> Value {
 
 impl<'a> From<&'a settings::Row<'_>> for Setting<'a> {
     fn from(row: &'a settings::Row<'_>) -> Self {
-        let from = match row.origin {
-            settings::Origin::Default => Origin::Default,
-            settings::Origin::File { path, line } => Origin::File { path, line: *line },
-            settings::Origin::Environment(variable) => Origin::Environment { variable },
-            settings::Origin::CommandLine(option) => Origin::CommandLine { option },
-        };
-        Self { name: row.name, value: row.value.as_deref(), from }
+        Self { name: row.name, value: row.value.as_deref(), from: Origin::from(row.origin) }
+    }
+}
+
+impl<'a> From<&'a settings::Origin> for Origin<'a> {
+    fn from(origin: &'a settings::Origin) -> Self {
+        match origin {
+            settings::Origin::Default => Self::Default,
+            settings::Origin::File { path, line } => Self::File { path, line: *line },
+            settings::Origin::Environment(variable) => Self::Environment { variable },
+            settings::Origin::CommandLine(option) => Self::CommandLine { option },
+        }
     }
 }
