@@ -8,9 +8,35 @@ use std::process::{Child, ChildStdin, ChildStdout};
 
 use crate::process::{Process, ProcessError};
 
-/// The most memory that reading an `.xz` or `.lzma` archive may take, in KiB: ten times what `xz -9`
-/// asks for. A header can demand 4 GiB.
-const LZMA_MEMORY: u32 = 640 << 10;
+/// How much memory the decompressor may take. What an archive asks for is a part of it ("window", "dictionary")
+/// that is filled with what was unpacked last, so that it takes no more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// For lists of files, and what is read at any time: 40 MiB. `xz -8` and `zstd --ultra -20`, with which Arch
+    /// packs, ask for 32 MiB.
+    ToList,
+    /// For what a person asked for: 640 MiB, ten times what `xz -9` asks for, and 128 MiB of zstd, as `zstd --ultra
+    /// -22`. A header can demand 4 GiB.
+    ToUnpack,
+}
+
+impl Memory {
+    /// In KiB.
+    fn of_lzma(self) -> u32 {
+        match self {
+            Self::ToList => 40 << 10,
+            Self::ToUnpack => 640 << 10,
+        }
+    }
+
+    /// The power of two that zstd's window may have.
+    fn of_zstd(self) -> u32 {
+        match self {
+            Self::ToList => 25,
+            Self::ToUnpack => 27,
+        }
+    }
+}
 
 /// What an archive is compressed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,22 +116,26 @@ pub fn open(mut file: File) -> Result<Box<dyn Read>, ProcessError> {
     if let Some(program) = format.program(false) {
         return Ok(Box::new(Filtered::start(&program, file)?));
     }
-    decompress(file).map_err(reading)
+    decompress_within(file, Memory::ToUnpack).map_err(reading)
 }
 
 /// The uncompressed bytes of what is part of a file, without the help of a program.
 ///
 /// # Errors
-/// When it cannot be read, or is in a format that needs a program.
-pub fn decompress(input: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+/// When it cannot be read, is in a format that needs a program, or asks for more memory.
+pub fn decompress_within(input: impl Read + 'static, memory: Memory) -> io::Result<Box<dyn Read>> {
     let mut input = BufReader::with_capacity(1 << 16, input);
     let format = Format::of_content(input.fill_buf()?);
     Ok(match format {
         Format::Plain => Box::new(input),
         Format::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-        Format::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, LZMA_MEMORY)),
-        Format::Lzma => Box::new(lzma_rust2::LzmaReader::new_mem_limit(input, LZMA_MEMORY, None)?),
-        Format::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
+        Format::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, memory.of_lzma())),
+        Format::Lzma => Box::new(lzma_rust2::LzmaReader::new_mem_limit(input, memory.of_lzma(), None)?),
+        Format::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
+            decoder.window_log_max(memory.of_zstd())?;
+            Box::new(decoder)
+        }
         Format::Bzip2 | Format::Lzip | Format::Lzop | Format::Compress => {
             let text = format!("it is compressed with {format:?}, which is not supported");
             return Err(io::Error::new(io::ErrorKind::Unsupported, text));

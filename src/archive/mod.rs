@@ -17,9 +17,9 @@ mod list;
 mod read;
 mod write;
 
-pub use format::{Format, Packer, decompress, open};
+pub use format::{Format, Memory, Packer, decompress_within, open};
 pub use list::{Listed, list};
-pub use read::{UnpackError, check_links, unpack};
+pub use read::{Described, UnpackError, Wanted, check_links, unpack, unpack_payload, unpack_wanted};
 pub use write::{Member, Writer};
 
 /// Directory of the builds; its presence tells an archive of DKMS's own form from others.

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::SystemTime;
 
 use super::brings::Files;
-use super::{Kind, Package, ReadError, field, text};
-use crate::archive::{decompress, list};
+use super::{Kind, Package, ReadError, field, lines, text};
+use crate::archive::{Memory, Wanted, decompress_within, list, unpack_wanted};
 
 /// How an ar archive begins.
 pub(super) const MAGIC: &[u8] = b"!<arch>\n";
@@ -16,6 +18,9 @@ const HEADER: usize = 60;
 
 /// The most members before the data: dpkg skips those whose names begin with `_`.
 const MOST_MEMBERS: usize = 100;
+
+/// The most that is read of the part with the description, unpacked, in bytes. That of a kernel is 1 MiB.
+const LARGEST_CONTROL: u64 = 24 << 20;
 
 struct Member {
     name: String,
@@ -49,40 +54,54 @@ fn members(file: &mut File) -> Result<Vec<Member>, ReadError> {
     Ok(out)
 }
 
-fn content(file: &File, member: &Member) -> io::Result<Box<dyn Read>> {
-    let mut file = file.try_clone()?;
-    file.seek(SeekFrom::Start(member.at))?;
-    decompress(file.take(member.size))
+/// A tar archive of a package, by what its name begins with; the compression may follow.
+struct Part<'a> {
+    file: &'a File,
+    member: &'a Member,
+}
+
+impl Part<'_> {
+    fn content(&self, memory: Memory) -> io::Result<Box<dyn Read>> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(self.member.at))?;
+        decompress_within(file.take(self.member.size), memory)
+    }
+}
+
+fn part<'a>(file: &'a File, members: &'a [Member], prefix: &str) -> Result<Part<'a>, ReadError> {
+    if members.first().is_none_or(|first| first.name != "debian-binary") {
+        return Err(ReadError::NotAPackage);
+    }
+    let found = members.iter().find(|m| m.name == prefix || m.name.starts_with(&format!("{prefix}.")));
+    let member = found.ok_or_else(|| ReadError::Damaged(format!("it has no {prefix}")))?;
+    Ok(Part { file, member })
 }
 
 /// Looks into a package.
 pub(super) fn read(mut file: File) -> Result<Package, ReadError> {
     let members = members(&mut file)?;
-    let named = |prefix: &str| {
-        let found = members.iter().find(|m| m.name == prefix || m.name.starts_with(&format!("{prefix}.")));
-        found.ok_or_else(|| ReadError::Damaged(format!("it has no {prefix}")))
-    };
-    if members.first().is_none_or(|first| first.name != "debian-binary") {
-        return Err(ReadError::NotAPackage);
-    }
-    let (mut control, mut sums) = (String::new(), String::new());
-    list(content(&file, named("control.tar")?)?, &mut |member, data| {
+    let control_part = part(&file, &members, "control.tar")?;
+    let mut control = String::new();
+    let mut files = Files::default();
+    let mut known = 0;
+    // The memory that reading takes grows with what is read.
+    let content = control_part.content(Memory::ToUnpack)?.take(LARGEST_CONTROL);
+    list(Box::new(content), &mut |member, data| {
         match member.name.as_str() {
             "control" => control = text(data)?,
-            "md5sums" => sums = text(data)?,
+            "md5sums" => lines(data, &mut |line| {
+                if let Some((_, path)) = line.split_once(char::is_whitespace) {
+                    files.add(path.trim_start(), None);
+                    known += 1;
+                }
+            })?,
             _ => {}
         }
-        Ok(ControlFlow::Continue(()))
+        let enough = !control.is_empty() && known > 0;
+        Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
-    let mut files = Files::default();
-    let listed = sums.lines().filter_map(|line| Some(line.split_once(char::is_whitespace)?.1.trim_start()));
-    let mut known = 0;
-    for path in listed {
-        files.add(path, None);
-        known += 1;
-    }
     if known == 0 {
-        list(content(&file, named("data.tar")?)?, &mut |member, _| {
+        list(part(&file, &members, "data.tar")?.content(Memory::ToList)?, &mut |member, _| {
             files.add(&member.name, member.link.as_deref());
             Ok(ControlFlow::Continue(()))
         })?;
@@ -94,4 +113,11 @@ pub(super) fn read(mut file: File) -> Result<Package, ReadError> {
         kind: Kind::Deb,
         brings: files.finish(),
     })
+}
+
+/// Unpacks parts of a package.
+pub(super) fn unpack(mut file: File, wanted: &Wanted<'_>, into: &Path) -> Result<(), ReadError> {
+    let members = members(&mut file)?;
+    let content = part(&file, &members, "data.tar")?.content(Memory::ToUnpack)?;
+    Ok(unpack_wanted(content, into, SystemTime::now(), wanted)?)
 }

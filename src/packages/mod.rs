@@ -6,13 +6,16 @@
 //! none the archive itself is gone through. What such a list says is only told to people: nothing is
 //! decided by it that the files on disk would not decide again.
 //!
+//! Reading takes less than 64 MiB of memory, whatever the package is like; see [`crate::archive::Memory`].
+//!
 //! A package manager has checked most packages before anybody asks us, but not those that a person
 //! names, so nothing in them is trusted: sizes have limits, and damage is an error.
 
-use std::io::{self, Read, Seek};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
-use crate::archive::UnpackError;
+use crate::archive::{UnpackError, Wanted};
 use crate::fs::regular;
 
 mod brings;
@@ -62,6 +65,9 @@ pub enum ReadError {
     /// It ends early, or its content makes no sense.
     #[error("it is damaged: {0}")]
     Damaged(String),
+    /// It cannot be unpacked here, or something in it must not be.
+    #[error("{0}")]
+    NotUnpacked(UnpackError),
 }
 
 impl ReadError {
@@ -75,7 +81,7 @@ impl From<UnpackError> for ReadError {
         match error {
             UnpackError::NotAnArchive => Self::NotAPackage,
             UnpackError::Damaged(why) => Self::Damaged(why),
-            other => Self::damaged(other),
+            other => Self::NotUnpacked(other),
         }
     }
 }
@@ -86,25 +92,54 @@ impl Package {
     /// # Errors
     /// See [`ReadError`].
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        let mut file = match regular::open(path) {
-            Err(error) if regular::is_not_regular(&error) => return Err(ReadError::NotAPackage),
-            other => other?,
-        };
-        let mut head = Vec::new();
-        Read::by_ref(&mut file).take(8).read_to_end(&mut head)?;
-        file.rewind()?;
-        if head.starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
-            rpm::read(file)
-        } else if head == deb::MAGIC {
-            deb::read(file)
-        } else {
-            pacman::read(file)
+        let (kind, file) = open(path)?;
+        match kind {
+            Kind::Rpm => rpm::read(file),
+            Kind::Deb => deb::read(file),
+            Kind::Pacman => pacman::read(file),
+        }
+    }
+
+    /// Unpacks what is `wanted` of a package below the directory `into`: regular files, directories and links. It is
+    /// asked with paths as `usr/src/hello-1.0/dkms.conf`; those of a directory lead the way to nothing, as
+    /// directories above a file are made anyway. Paths are those of the package: `lib/modules` is another place than
+    /// `usr/lib/modules`.
+    ///
+    /// Nothing is written outside of `into`. That need not be empty: the next package of a transaction may be
+    /// unpacked there, too, but not behind links that are there. Links are made as they are, wherever they lead.
+    ///
+    /// # Errors
+    /// See [`ReadError`]. What was unpacked until then stays.
+    pub fn unpack(path: &Path, wanted: &Wanted<'_>, into: &Path) -> Result<(), ReadError> {
+        let (kind, file) = open(path)?;
+        match kind {
+            Kind::Rpm => rpm::unpack(file, wanted, into),
+            Kind::Deb => deb::unpack(file, wanted, into),
+            Kind::Pacman => pacman::unpack(file, wanted, into),
         }
     }
 }
 
-/// The largest list of files or control file that is read, in bytes.
-const LARGEST_TEXT: u64 = 64 << 20;
+fn open(path: &Path) -> Result<(Kind, File), ReadError> {
+    let mut file = match regular::open(path) {
+        Err(error) if regular::is_not_regular(&error) => return Err(ReadError::NotAPackage),
+        other => other?,
+    };
+    let mut head = Vec::new();
+    Read::by_ref(&mut file).take(8).read_to_end(&mut head)?;
+    file.rewind()?;
+    let kind = if head.starts_with(&[0xed, 0xab, 0xee, 0xdb]) {
+        Kind::Rpm
+    } else if head == deb::MAGIC {
+        Kind::Deb
+    } else {
+        Kind::Pacman
+    };
+    Ok((kind, file))
+}
+
+/// The largest description of a package, in bytes.
+const LARGEST_TEXT: u64 = 1 << 20;
 
 /// A member of a package that is text.
 fn text(input: &mut dyn Read) -> Result<String, UnpackError> {
@@ -115,6 +150,26 @@ fn text(input: &mut dyn Read) -> Result<String, UnpackError> {
         return Err(UnpackError::Damaged("a file that describes it is too large".into()));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The longest line of a list of files: the longest path that Linux has (PATH_MAX), four bytes for each of it.
+const LONGEST_LINE: u64 = 16 << 10;
+
+/// Hands each line of a member to `each`, without keeping them.
+fn lines(input: &mut dyn Read, each: &mut dyn FnMut(&str)) -> Result<(), UnpackError> {
+    let mut input = BufReader::new(input);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = Read::by_ref(&mut input).take(LONGEST_LINE).read_until(b'\n', &mut line);
+        match read.map_err(|error| UnpackError::Damaged(error.to_string()))? {
+            0 => return Ok(()),
+            length if length as u64 == LONGEST_LINE => {
+                return Err(UnpackError::Damaged("a line of its list of files is too long".into()));
+            }
+            _ => each(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r'])),
+        }
+    }
 }
 
 /// The value of the first line that is KEY, `separator`, value.

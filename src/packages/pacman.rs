@@ -4,17 +4,22 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::SystemTime;
 
 use super::brings::Files;
-use super::{Kind, Package, ReadError, field, text};
-use crate::archive::{UnpackError, decompress, list};
+use super::{Kind, Package, ReadError, field, lines, text};
+use crate::archive::{Memory, UnpackError, Wanted, decompress_within, list, unpack_wanted};
+
+/// The largest compressed list of files, in bytes. That of a kernel's headers is 1 MiB.
+const LARGEST_TREE: u64 = 16 << 20;
 
 /// Looks into a package.
 pub(super) fn read(file: File) -> Result<Package, ReadError> {
-    let (mut info, mut tree) = (None, None);
+    let (mut info, mut tree) = (None, false);
     let mut files = Files::default();
     let mut first = true;
-    let found = list(decompress(file)?, &mut |member, data| {
+    let found = list(decompress_within(file, Memory::ToList)?, &mut |member, data| {
         // Anything may be a tar archive: what does not begin like a package is not gone through.
         if first && !member.name.starts_with('.') {
             return Err(UnpackError::NotAnArchive);
@@ -22,19 +27,17 @@ pub(super) fn read(file: File) -> Result<Package, ReadError> {
         first = false;
         match member.name.as_str() {
             ".PKGINFO" => info = Some(text(data)?),
-            ".MTREE" => tree = Some(unpack_text(data)?),
+            ".MTREE" => {
+                each_file(data, &mut files)?;
+                tree = true;
+            }
             name => files.add(name, member.link.as_deref()),
         }
-        let enough = info.is_some() && tree.is_some();
+        let enough = info.is_some() && tree;
         Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     });
     found?;
     let info = info.ok_or(ReadError::NotAPackage)?;
-    for line in tree.iter().flat_map(|tree| tree.lines()) {
-        if let Some((path, link)) = entry(line) {
-            files.add(&path, link.as_deref());
-        }
-    }
     // Headers are called after it, in messages.
     let name = field(&info, "pkgname", '=')?;
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || "@._+-".contains(c)) {
@@ -49,12 +52,23 @@ pub(super) fn read(file: File) -> Result<Package, ReadError> {
     })
 }
 
-/// The mtree of a package, which is compressed by itself.
-fn unpack_text(data: &mut dyn Read) -> Result<String, UnpackError> {
+/// Unpacks parts of a package.
+pub(super) fn unpack(file: File, wanted: &Wanted<'_>, into: &Path) -> Result<(), ReadError> {
+    let content = decompress_within(file, Memory::ToUnpack)?;
+    Ok(unpack_wanted(content, into, SystemTime::now(), wanted)?)
+}
+
+/// Reads the mtree of a package, which is compressed by itself.
+fn each_file(data: &mut dyn Read, files: &mut Files) -> Result<(), UnpackError> {
     let damaged = |error: io::Error| UnpackError::Damaged(error.to_string());
     let mut packed = Vec::new();
-    data.take(super::LARGEST_TEXT).read_to_end(&mut packed).map_err(damaged)?;
-    text(&mut decompress(Cursor::new(packed)).map_err(damaged)?)
+    data.take(LARGEST_TREE).read_to_end(&mut packed).map_err(damaged)?;
+    let mut tree = decompress_within(Cursor::new(packed), Memory::ToList).map_err(damaged)?;
+    lines(&mut tree, &mut |line| {
+        if let Some((path, link)) = entry(line) {
+            files.add(&path, link.as_deref());
+        }
+    })
 }
 
 /// A line of an mtree(5) that names a file: its path, and where it leads if it is a link.

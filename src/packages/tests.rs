@@ -68,6 +68,69 @@ fn links_are_followed_inside_a_package_only() {
     }
 }
 
+/// Every file, directory and link below a directory.
+fn tree(top: &Path) -> Vec<String> {
+    let mut out: Vec<String> = walkdir::WalkDir::new(top)
+        .min_depth(1)
+        .into_iter()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let path = entry.path().strip_prefix(top).unwrap().display().to_string();
+            match std::fs::read_link(entry.path()) {
+                Ok(target) => format!("{path} -> {}", target.display()),
+                Err(_) if entry.file_type().is_dir() => format!("{path}/"),
+                Err(_) => path,
+            }
+        })
+        .collect();
+    out.sort();
+    out
+}
+
+#[test]
+fn every_form_of_a_package_unpacks_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let package = example()
+        .file("usr/bin/x")
+        .file("usr/src/other")
+        .link(format!("usr/lib/modules/{R}/build"), format!("/usr/src/kernels/{R}"));
+    let wanted = |path: &Path| {
+        ["usr/lib/modules", "usr/src/kernels", "usr/src/hello 1-1.0"].iter().any(|dir| path.starts_with(dir))
+    };
+    let mut first: Option<Vec<String>> = None;
+    for (kind, path) in forms(&package, dir.path()) {
+        let into = tempfile::tempdir().unwrap();
+        Package::unpack(&path, &wanted, into.path()).unwrap();
+        let found = tree(into.path());
+        assert!(found.contains(&format!("usr/lib/modules/{R}/build -> /usr/src/kernels/{R}")), "{found:?}");
+        assert!(found.contains(&"usr/src/hello 1-1.0/dkms.conf".to_owned()), "{found:?}");
+        assert!(!found.iter().any(|path| path.starts_with("usr/bin") || path.contains("other")), "{found:?}");
+        let content = std::fs::read(into.path().join("usr/src/hello 1-1.0/dkms.conf")).unwrap();
+        assert_eq!(content.len(), if kind == Kind::Rpm { 1 } else { 700 });
+        assert_eq!(first.get_or_insert_with(|| found.clone()), &found, "{}", path.display());
+    }
+    let nothing = tempfile::tempdir().unwrap();
+    for (_, path) in forms(&package, dir.path()) {
+        Package::unpack(&path, &|_| false, nothing.path()).unwrap();
+    }
+    assert!(tree(nothing.path()).is_empty());
+}
+
+#[test]
+fn a_link_of_another_package_leads_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let link = Made::new("link").link("usr/src/x", out.path().display().to_string());
+    let behind = Made::new("behind").file("usr/src/x/file");
+    for ((_, first), (kind, second)) in forms(&link, dir.path()).iter().zip(forms(&behind, dir.path())) {
+        let into = tempfile::tempdir().unwrap();
+        Package::unpack(first, &|_| true, into.path()).unwrap();
+        let refused = Package::unpack(&second, &|_| true, into.path());
+        assert!(matches!(refused, Err(ReadError::NotUnpacked(_))), "{kind:?}: {refused:?}");
+    }
+    assert!(tree(out.path()).is_empty());
+}
+
 #[test]
 fn what_is_no_package_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
@@ -166,6 +229,10 @@ proptest! {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), harm.done_to(&good[which])).unwrap();
         if let Err(error) = Package::read(file.path()) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+        let into = tempfile::tempdir().unwrap();
+        if let Err(error) = Package::unpack(file.path(), &|_| true, into.path()) {
             prop_assert!(!error.to_string().is_empty());
         }
     }

@@ -1,9 +1,11 @@
 //! Archives that no honest program makes, and some that it does.
 
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
 
 use proptest::prelude::*;
+use tar::{EntryType, Header};
 
 use super::*;
 use crate::archive::{Format, Packer, Writer};
