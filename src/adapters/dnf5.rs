@@ -13,6 +13,7 @@ use crate::adapters::incoming;
 use crate::fs::root::Root;
 use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
+use crate::preflight::Decision;
 use crate::process::ancestors;
 use crate::progress::Report;
 
@@ -27,12 +28,11 @@ pub fn announce(
     replies: &mut dyn BufRead,
     requests: &mut dyn Write,
     report: &dyn Report,
-) -> Result<()> {
+) -> Result<Decision> {
     let coming = look(&machine.layout.root, &mut Dialogue { replies, requests })?;
     let mut transaction = incoming::transaction(&coming.files, report);
     transaction.unseen.extend(coming.unseen);
-    incoming::tell(machine, &transaction, report);
-    Ok(())
+    Ok(incoming::before(machine, &transaction, &coming.files, report))
 }
 
 /// A package of the transaction, as dnf5 describes it.

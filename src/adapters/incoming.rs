@@ -1,5 +1,5 @@
-//! Before a transaction: which kernels are in the packages, and what will become of the modules. Only
-//! tells; nothing is changed and nothing prevented.
+//! Before a transaction: which kernels are in the packages, and what will become of the modules. That is told, and
+//! [`crate::preflight`] decides whether the transaction may go on.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use crate::model::record::Overrides;
 use crate::model::request::Request;
 use crate::packages::{Package, ReadError, Transaction};
 use crate::plan::{self, Options};
+use crate::preflight::{self, Decision};
 use crate::progress::Report;
 use crate::report::incoming::{Here, Kernel, look_ahead};
 
@@ -54,12 +55,23 @@ pub fn kernels(machine: &Machine, transaction: &Transaction) -> Vec<Kernel> {
     look_ahead(transaction, &here, &plan, &package)
 }
 
-/// Tells a person what a transaction means for modules; nothing when it has nothing to do with kernels,
-/// or no module is concerned.
-pub fn tell(machine: &Machine, transaction: &Transaction, report: &dyn Report) {
+/// What every package manager's hook comes to before a transaction: it is told what it means, and whether it may go
+/// on is decided. `packages` are its files, as far as they were found.
+pub fn before(
+    machine: &Machine,
+    transaction: &Transaction,
+    packages: &[PathBuf],
+    report: &dyn Report,
+) -> Decision {
     if transaction.is_empty() {
-        return;
+        return Decision::GoOn;
     }
+    tell(machine, transaction, report);
+    preflight::decide(machine, transaction, packages, report)
+}
+
+/// Tells a person what a transaction means for modules; nothing when no module is concerned.
+fn tell(machine: &Machine, transaction: &Transaction, report: &dyn Report) {
     for kernel in kernels(machine, transaction) {
         if let Some(news) = &kernel.news {
             report.line(&format!("dkms-hook: {news}"));

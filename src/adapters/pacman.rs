@@ -16,13 +16,14 @@ use crate::model::ids::{ModuleId, is_component};
 use crate::model::request::Request;
 use crate::packages::Transaction;
 use crate::plan::{InitramfsDuty, Options};
+use crate::preflight::Decision;
 use crate::progress::Report;
 use crate::tree::registry;
 
 /// Before the transaction: says what its kernels come to, and which of them come without the headers
 /// that modules need. The targets are all that pacman tells, so the name of a kernel's package is not
 /// known.
-pub fn incoming(machine: &Machine, targets: &[String], report: &dyn Report) {
+pub fn incoming(machine: &Machine, targets: &[String], report: &dyn Report) -> Decision {
     let with = |file| in_line::releases_with(targets.iter().map(String::as_str), file);
     let transaction = Transaction {
         kernels: with("vmlinuz").into_iter().map(|kernel| (kernel, None)).collect(),
@@ -30,7 +31,7 @@ pub fn incoming(machine: &Machine, targets: &[String], report: &dyn Report) {
         sources: sources(targets).map(str::to_owned).collect(),
         unseen: BTreeSet::new(),
     };
-    incoming::tell(machine, &transaction, report);
+    incoming::before(machine, &transaction, &[], report)
 }
 
 /// Files came or were replaced. The initramfs is left to the generator's own hook, which pacman runs

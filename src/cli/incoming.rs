@@ -27,13 +27,12 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Looks and tells. The status is 0 whatever was found.
+    /// Looks and tells. The status is 3 when the packages must not be installed, and otherwise 0.
     pub(super) fn run(&self, machine: &Machine, report: &dyn Report) -> Result<u8> {
         let paths: Vec<PathBuf> = self.paths.iter().map(|path| root::as_opened(path)).collect();
         let transaction = incoming::transaction(&paths, report);
         if !self.json {
-            incoming::tell(machine, &transaction, report);
-            return Ok(0);
+            return Ok(incoming::before(machine, &transaction, &paths, report).exit_status());
         }
         let kernels =
             if transaction.is_empty() { Vec::new() } else { incoming::kernels(machine, &transaction) };

@@ -14,8 +14,8 @@ use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
 use crate::progress::Report;
 
-/// A call of a hook file. None of them ends with another status than 0, so their words are not left to
-/// the parser of arguments: what they are called with may grow.
+/// A call of a hook file. Only what is asked before a transaction ends with another status than 0, so their words are
+/// not left to the parser of arguments: what they are called with may grow.
 #[derive(Debug, Subcommand)]
 pub(super) enum Event {
     /// What Debian's hook files call
@@ -93,8 +93,23 @@ impl Event {
         }
     }
 
-    /// Does what the event asks for, with what [`Self::input`] gave.
-    pub(super) fn carry_out(&self, machine: &Machine, input: &[String], report: &dyn Report) -> Result<()> {
+    /// Does what the event asks for, with what [`Self::input`] gave. The exit status is 3 where a transaction must not
+    /// go on, and otherwise 0.
+    pub(super) fn carry_out(&self, machine: &Machine, input: &[String], report: &dyn Report) -> Result<u8> {
+        match self {
+            Self::Dnf5 { .. } => {
+                let mut replies = std::io::stdin().lock();
+                let decision = dnf5::announce(machine, &mut replies, &mut std::io::stdout(), &Beside)?;
+                Ok(decision.exit_status())
+            }
+            Self::Pacman { words } if first(words) == "incoming" => {
+                Ok(pacman::incoming(machine, input, report).exit_status())
+            }
+            _ => self.bring_in_line(machine, input, report).map(|()| 0),
+        }
+    }
+
+    fn bring_in_line(&self, machine: &Machine, input: &[String], report: &dyn Report) -> Result<()> {
         match self {
             Self::Deb { words } => deb(machine, words, report),
             Self::KernelInstall { words } => {
@@ -113,17 +128,10 @@ impl Event {
                 "out" => rpm::files_went(machine, report),
                 other => Err(unknown("rpm", other)),
             },
-            Self::Dnf5 { .. } => {
-                let mut replies = std::io::stdin().lock();
-                dnf5::announce(machine, &mut replies, &mut std::io::stdout(), &Beside)
-            }
+            Self::Dnf5 { .. } => Ok(()),
             Self::Pacman { words } => match first(words).as_str() {
                 "install" => pacman::installed(machine, input, report),
                 "remove" => pacman::removed(machine, input, report),
-                "incoming" => {
-                    pacman::incoming(machine, input, report);
-                    Ok(())
-                }
                 "initramfs" => pacman::initramfs(machine, report),
                 other => Err(unknown("pacman", other)),
             },

@@ -207,7 +207,7 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Settings { json }) => settings(&machine, *json),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
-        Some(Command::Event(event)) => event.carry_out(&machine, &input, report).map(|()| 0),
+        Some(Command::Event(event)) => event.carry_out(&machine, &input, report),
         Some(Command::ModulePostinst { args }) => {
             let mut worker = Worker::new(machine, cli.display());
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
