@@ -68,6 +68,7 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "mok_certificate",
     "try_sign_modules",
     "rebuild",
+    "preflight",
     "build_cache",
     "essential",
     "boot_guard",

@@ -18,7 +18,9 @@ use crate::conf::framework::{Framework, Said, load_framework};
 use crate::conf::model::ConfError;
 use crate::model::fit::Rebuild;
 use crate::model::ids::KernelRelease;
-use crate::model::settings::{Bytes, Exceptions, Limit, Limits, Named, Names, Origin, Settings, Value};
+use crate::model::settings::{
+    Bytes, Exceptions, Limit, Limits, Named, Names, Origin, Preflight, Settings, Value,
+};
 use crate::tree::layout::Layout;
 
 /// Settings that DKMS takes from the environment when no file has them, because it does not clear
@@ -123,6 +125,7 @@ fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, 
         try_sign_modules: files.text("try_sign_modules"),
         rebuild: strongest([on_command_line("--rebuild", given.rebuild), files.rebuild()])
             .unwrap_or_default(),
+        preflight: files.preflight().unwrap_or_default(),
         build_cache: files.build_cache().unwrap_or_default(),
         essential: files.names("essential").unwrap_or_default(),
         boot_guard: files.yes_or_no("boot_guard").unwrap_or(default.boot_guard),
@@ -224,6 +227,10 @@ impl<'a> Files<'a> {
 
     fn rebuild(self) -> Option<Value<Rebuild>> {
         self.understood("rebuild", "which is neither inputs nor abi", Rebuild::parse)
+    }
+
+    fn preflight(self) -> Option<Value<Preflight>> {
+        self.understood("preflight", "which is none of off, warn and hold", Preflight::parse)
     }
 
     fn exceptions(self, name: &str) -> Option<Value<Exceptions>> {

@@ -6,6 +6,7 @@ mod bytes;
 mod exceptions;
 mod limit;
 mod names;
+mod preflight;
 mod rows;
 
 use std::fmt;
@@ -16,6 +17,7 @@ pub use bytes::Bytes;
 pub use exceptions::Exceptions;
 pub use limit::{Limit, Limits, written};
 pub use names::Names;
+pub use preflight::Preflight;
 pub use rows::Row;
 
 use super::fit::Rebuild;
@@ -129,6 +131,8 @@ pub struct Settings {
     pub try_sign_modules: Value<Option<String>>,
     /// `rebuild`, which DKMS does not know: what becomes of a build when only the headers changed.
     pub rebuild: Value<Rebuild>,
+    /// `preflight`, which DKMS does not know: what an incoming kernel for which a module cannot be built meets.
+    pub preflight: Value<Preflight>,
     /// `build_cache`, which DKMS does not know: how much the cache of builds may take; none where it is off.
     pub build_cache: Value<Bytes>,
     /// `essential`, which DKMS does not know: module packages without which this machine should not start a kernel.
@@ -217,6 +221,7 @@ impl Default for Settings {
             mok_certificate: Value::default(),
             try_sign_modules: Value::default(),
             rebuild: Value::default(),
+            preflight: Value::default(),
             build_cache: Value::default(),
             essential: Value::default(),
             boot_guard: Value::default_of(true),

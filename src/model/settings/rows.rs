@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Bytes, Exceptions, Limit, Names, Origin, Settings, Value};
+use super::{Bytes, Exceptions, Limit, Names, Origin, Preflight, Settings, Value};
 use crate::model::fit::Rebuild;
 
 /// One setting.
@@ -41,6 +41,7 @@ impl Settings {
             row("build_environment", &self.build_environment),
             row("post_transaction", &self.post_transaction),
             row("rebuild", &self.rebuild),
+            row("preflight", &self.preflight),
             row("build_cache", &self.build_cache),
             row("essential", &self.essential),
             row("boot_guard", &self.boot_guard),
@@ -130,6 +131,12 @@ impl Text for Names {
 }
 
 impl Text for Rebuild {
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Text for Preflight {
     fn text(&self) -> Option<String> {
         Some(self.to_string())
     }
