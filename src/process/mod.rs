@@ -28,6 +28,7 @@ pub mod jobserver;
 mod logged;
 mod memory;
 mod outcome;
+pub mod overlay;
 pub mod parallel;
 pub mod sandbox;
 mod search;

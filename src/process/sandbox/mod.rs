@@ -9,9 +9,9 @@ mod enter;
 mod filter;
 mod limits;
 mod machine;
-mod mounts;
+pub(super) mod mounts;
 mod rules;
-mod sys;
+pub(super) mod sys;
 mod text;
 mod user;
 

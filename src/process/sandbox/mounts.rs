@@ -34,7 +34,7 @@ const MOST_LINKS: usize = 40;
 
 /// What `/` is to this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RootKind {
+pub(in crate::process) enum RootKind {
     /// A mount of its own.
     Mount,
     /// A directory somewhere in a mount, as after chroot(8): no mount can be changed there before there is one.
@@ -210,7 +210,7 @@ fn there(made: nix::Result<()>) -> nix::Result<()> {
 ///
 /// After chroot(8), `/` is no mount, and what lies above it cannot be reached to be cut off. setns(2) to the namespace
 /// that this process is in leads to its first directory, and from there back into the directory.
-pub(super) fn own_root(kind: RootKind) -> nix::Result<()> {
+pub(in crate::process) fn own_root(kind: RootKind) -> nix::Result<()> {
     const NONE: Option<&CStr> = None;
     let cut_off = || mount(NONE, c"/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE);
     if kind == RootKind::Mount {

@@ -37,7 +37,7 @@ fn done(returned: c_long) -> nix::Result<c_long> {
 
 /// A copy of what is mounted at a path, with everything below, which is nowhere yet.
 #[allow(unsafe_code)]
-pub(super) fn clone_mount(path: &CStr) -> nix::Result<RawFd> {
+pub(in crate::process) fn clone_mount(path: &CStr) -> nix::Result<RawFd> {
     let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as c_uint;
     // SAFETY: the text ends with a zero and outlives the call.
     let fd = done(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
@@ -46,7 +46,7 @@ pub(super) fn clone_mount(path: &CStr) -> nix::Result<RawFd> {
 
 /// Puts such a copy at a path.
 #[allow(unsafe_code)]
-pub(super) fn put_mount(mount: RawFd, at: &CStr) -> nix::Result<()> {
+pub(in crate::process) fn put_mount(mount: RawFd, at: &CStr) -> nix::Result<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH;
     // SAFETY: both texts end with a zero and outlive the call; a number that is no open file is refused.
     done(unsafe {
@@ -83,13 +83,20 @@ fn set_attributes(at: &CStr, flags: c_uint, set: u64, clear: u64) -> nix::Result
     .map(drop)
 }
 
-/// A handle of this process, for setns(2).
+/// A handle of this thread, for setns(2).
 #[allow(unsafe_code)]
 pub(super) fn own_handle() -> nix::Result<OwnedFd> {
-    // SAFETY: no memory is handed over. What comes back is a new file that nobody else has.
+    // SAFETY: no memory is handed over but a text that ends with a zero. What comes back is a new file that nobody else
+    // has.
     unsafe {
-        let fd = done(libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0 as c_uint))?;
-        Ok(OwnedFd::from_raw_fd(RawFd::try_from(fd).map_err(|_| Errno::EBADF)?))
+        let fd = if libc::gettid() == libc::getpid() {
+            libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0 as c_uint)
+        } else {
+            // That of the process would lead to the mounts of its first thread.
+            let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+            c_long::from(libc::open(c"/proc/thread-self/ns/mnt".as_ptr(), flags))
+        };
+        Ok(OwnedFd::from_raw_fd(RawFd::try_from(done(fd)?).map_err(|_| Errno::EBADF)?))
     }
 }
 
