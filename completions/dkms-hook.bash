@@ -28,12 +28,13 @@ _dkms_hook() {
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in essential | incoming | resign | settings | status | why) command=$word ;; esac
+        case $word in essential | fits | incoming | resign | settings | status | why) command=$word ;; esac
     done
     case $prev in
     -k | --kernel) words=$(_dkms_hook_kernels) ;;
     --rebuild) words='abi inputs' ;;
-    --root)
+    --module) words=$(_dkms_hook_modules) ;;
+    --root | --headers)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
@@ -42,7 +43,7 @@ _dkms_hook() {
         words='--rebuild --root --verbose --help'
         case $command:$cur in
         :-*) words+=' --kernel --dry-run --json --purge-missing --version' ;;
-        :*) words+=' essential incoming resign settings status why --kernel --dry-run --json --purge-missing --version' ;;
+        :*) words+=' essential fits incoming resign settings status why --kernel --dry-run --json --purge-missing --version' ;;
         settings:* | status:*) words+=' --json' ;;
         essential:-*) words+=' --json --not' ;;
         resign:-*) words+=' --kernel --dry-run' ;;
@@ -50,7 +51,8 @@ _dkms_hook() {
         essential:*) words=$(_dkms_hook_modules | sed 's,/.*,,' | sort -u) ;;
         resign:* | why:*) words=$(_dkms_hook_modules) ;;
         incoming:-*) words+=' --json' ;;
-        incoming:*)
+        fits:-*) words+=' --headers --module --json' ;;
+        fits:* | incoming:*)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return

@@ -46,6 +46,7 @@ pub mod packages;
 #[cfg(feature = "packaging")]
 pub mod packaging;
 pub mod plan;
+#[expect(clippy::disallowed_methods)]
 pub mod preflight;
 #[expect(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod process;

@@ -3,6 +3,7 @@
 pub mod dkms;
 pub mod engine;
 mod essential;
+mod fits;
 pub mod hook;
 mod incoming;
 mod root;

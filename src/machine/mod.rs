@@ -37,6 +37,7 @@ mod nested;
 mod refresh;
 mod sources;
 mod stopped;
+mod trial;
 
 /// A root with its settings: where every run starts.
 #[derive(Debug, Clone)]

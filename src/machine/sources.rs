@@ -23,6 +23,26 @@ impl Machine {
     /// When there is no readable dkms.conf, or the directory is not where a module of that name belongs.
     pub fn register(&self, dir: &Path, report: &dyn Report) -> Result<()> {
         let overrides = Overrides::default();
+        let (conf, id) = self.read_source(dir)?;
+        let _lock = self.lock(report)?;
+        if registry::is_added(&self.layout, &id) {
+            return Ok(());
+        }
+        report.line(&format!("Adding {id}"));
+        tree::add(&self.layout, &id)?;
+        self.post_add(&conf, &id, None, &overrides, report)
+    }
+
+    /// The module whose source is in `dir` (a path inside the root).
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub fn module_in(&self, dir: &Path) -> Result<ModuleId> {
+        self.read_source(dir).map(|(_, id)| id)
+    }
+
+    fn read_source(&self, dir: &Path) -> Result<(Conf, ModuleId)> {
+        let overrides = Overrides::default();
         let context = self.observer(&overrides).context_for(None, None, &self.arch);
         let file = self.layout.root.path(dir.join("dkms.conf"));
         let conf = conf::load(&self.layout.root, &file, &[], &context, Strictness::Build)?;
@@ -33,13 +53,7 @@ impl Machine {
             return Err(Error::new(Kind::ConfInvalid, text)
                 .hint(format!("its package should install it in {}", place.display())));
         }
-        let _lock = self.lock(report)?;
-        if registry::is_added(&self.layout, &id) {
-            return Ok(());
-        }
-        report.line(&format!("Adding {id}"));
-        tree::add(&self.layout, &id)?;
-        self.post_add(&conf, &id, None, &overrides, report)
+        Ok((conf, id))
     }
 
     /// Runs POST_ADD of a source that was just registered.

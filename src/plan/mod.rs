@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 
 mod bring;
+mod builds;
 mod condition;
 mod dependents;
 mod depends;

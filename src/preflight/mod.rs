@@ -1,10 +1,21 @@
-//! Before a transaction: whether what it brings may be installed.
+//! Before a kernel is installed: can the modules of this machine be built for it?
+//!
+//! They are built, as they will be afterwards, where nobody else sees it; docs/design/preflight.md says how.
 
 use std::path::PathBuf;
 
 use crate::machine::Machine;
 use crate::packages::Transaction;
 use crate::progress::Report;
+
+mod ground;
+mod headers;
+mod module_file;
+mod place;
+
+pub use ground::Hindrance;
+pub use headers::{fits_headers, release_of};
+pub use module_file::{Against, fits_file};
 
 /// What becomes of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What people and programs see.
 
 pub mod essential;
+pub mod fits;
 pub mod incoming;
 pub mod json;
 pub mod overview;

@@ -224,6 +224,12 @@ impl Layout {
         self.state().join("cache")
     }
 
+    /// The private place of an attempt to build for a kernel that is still to come. Beside the tree, as it may not be in
+    /// what it is laid over.
+    pub fn preflight(&self) -> PathBuf {
+        self.tree().with_file_name(".dkms-hook-preflight")
+    }
+
     /// What the own commands of a module version wrote into its source.
     pub fn own_writes(&self, id: &ModuleId) -> PathBuf {
         self.state().join("own-writes").join(&id.name).join(format!("{}.json", id.version))

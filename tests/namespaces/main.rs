@@ -13,6 +13,7 @@ mod hostile;
 mod initramfs;
 mod limits;
 mod memory;
+mod preflight;
 mod scriptlets;
 mod side_by_side;
 
@@ -32,12 +33,13 @@ struct Group {
     scenarios: &'static [(&'static str, fn())],
 }
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     Group { name: "alone", probe: whole_system::PROBE, scenarios: &alone::SCENARIOS },
     Group { name: "hostile", probe: whole_system::PROBE, scenarios: &hostile::SCENARIOS },
     Group { name: "initramfs", probe: whole_system::PROBE, scenarios: &initramfs::SCENARIOS },
     Group { name: "limits", probe: "mount -t tmpfs probe /mnt", scenarios: &limits::SCENARIOS },
     Group { name: "memory", probe: memory::PROBE, scenarios: &memory::SCENARIOS },
+    Group { name: "preflight", probe: preflight::PROBE, scenarios: &preflight::SCENARIOS },
     Group { name: "scriptlets", probe: whole_system::PROBE, scenarios: &scriptlets::SCENARIOS },
     Group { name: "side_by_side", probe: side_by_side::PROBE, scenarios: &side_by_side::SCENARIOS },
 ];

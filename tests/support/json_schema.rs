@@ -13,8 +13,13 @@ impl Schemas {
     /// Reads those of the documentation.
     pub fn read() -> Self {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-        let names =
-            ["essential.schema.json", "plan.schema.json", "settings.schema.json", "status.schema.json"];
+        let names = [
+            "essential.schema.json",
+            "fits.schema.json",
+            "plan.schema.json",
+            "settings.schema.json",
+            "status.schema.json",
+        ];
         let read = |name: &str| {
             let text = std::fs::read_to_string(docs.join(name)).unwrap();
             (name.to_owned(), serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}")))

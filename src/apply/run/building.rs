@@ -196,7 +196,9 @@ impl Executor<'_> {
                     // The build's own failure matters more.
                     log::warn!("{error}");
                 }
-                apport::tell(layout, cell, failure.kind);
+                if !self.flags.trial {
+                    apport::tell(layout, cell, failure.kind);
+                }
                 Err(error_of(layout, cell, &failure))
             }
         }

@@ -46,6 +46,8 @@ use trace::Trace;
 pub struct Flags {
     /// A person reads our errors at once: a failure needs no summary later.
     pub interactive: bool,
+    /// It is only to be known whether builds succeed: no script of an installation runs, and nobody is told.
+    pub trial: bool,
 }
 
 impl Flags {
@@ -103,7 +105,7 @@ impl<'a> Executor<'a> {
         report: &'a dyn Report,
     ) -> Self {
         let shared = RefCell::default();
-        let trace = Trace::open(observer.layout);
+        let trace = if flags.trial { None } else { Trace::open(observer.layout) };
         holdings.learn(system);
         let server = OnceCell::new();
         Self { observer, system, options, flags, report, shared, holdings, trace, server }
@@ -332,7 +334,8 @@ impl Executor<'_> {
                 return Err(error.context(why).hint(hint));
             }
         };
-        let scripts = conf.as_ref().map(|c| c.scripts.clone()).unwrap_or_default();
+        let scripts =
+            conf.as_ref().filter(|_| !self.flags.trial).map(|c| c.scripts.clone()).unwrap_or_default();
         if let Some(text) = &scripts.pre_install {
             let ended = self.script("PRE_INSTALL", text, cell, &context);
             if !force {

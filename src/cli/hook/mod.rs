@@ -10,6 +10,7 @@ use crate::adapters::{dpkg, rpm};
 use crate::apply::run::Flags;
 use crate::cli::dkms::module_postinst;
 use crate::cli::essential;
+use crate::cli::fits;
 use crate::cli::incoming;
 use crate::cli::root::enter;
 use crate::cli::screen::{Screen, print, to_json};
@@ -97,6 +98,7 @@ enum Command {
     },
     Essential(essential::Essential),
     Incoming(incoming::Incoming),
+    Fits(fits::Fits),
     /// Show every setting, its value and where that comes from
     Settings {
         /// Print them as JSON
@@ -127,7 +129,8 @@ impl Cli {
                 | Command::Incoming(_),
             ) => true,
             Some(Command::Essential(essential)) => essential.only_looks(),
-            Some(Command::Event(_) | Command::ModulePostinst { .. }) => false,
+            // It builds, where nobody sees it.
+            Some(Command::Fits(_) | Command::Event(_) | Command::ModulePostinst { .. }) => false,
         }
     }
 
@@ -205,6 +208,7 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
         }
         Some(Command::Essential(essential)) => essential.run(&mut machine),
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
+        Some(Command::Fits(fits)) => fits.run(&machine, report),
         Some(Command::Settings { json }) => settings(&machine, *json),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, &input, report),
@@ -290,7 +294,7 @@ fn carry_out(
         return Err(Error::new(Kind::NotPermitted, "only root may change modules")
             .hint("run it again with sudo, or with --dry-run to see what it would do"));
     }
-    let flags = Flags { interactive: person };
+    let flags = Flags { interactive: person, ..Flags::default() };
     let ran = machine.run(request, options, &overrides, &flags, report)?;
     for (_, error) in ran.errors() {
         report.warning(&error.to_string());

@@ -284,7 +284,7 @@ impl Engine for Worker {
             force_install: options.rpm_safe_upgrade,
             ..crate::plan::Options::default()
         };
-        let flags = Flags { interactive: !in_package };
+        let flags = Flags { interactive: !in_package, ..Flags::default() };
         if let Err(error) = self.tombstone(request) {
             return error.into();
         }
@@ -395,7 +395,7 @@ impl Engine for Worker {
             self.permit(Need::Root)
                 .map_err(|error| error.context("there is no signing key yet, and it cannot be made"))?;
         }
-        let flags = Flags { interactive: self.caller == Caller::Person };
+        let flags = Flags { interactive: self.caller == Caller::Person, ..Flags::default() };
         let made = self.machine.make_pair(&pair, flags.may_ask(), &self.report);
         let next = self.machine.next_for(&pair);
         Ok(KeyPair { lines: pair.lines(), made, next })

@@ -4,6 +4,7 @@
 mod action;
 mod condition;
 mod essential;
+mod fits;
 mod incoming;
 mod note;
 mod parts;
@@ -13,6 +14,7 @@ mod settings;
 mod status;
 
 pub use essential::essential;
+pub use fits::{file_fits, fits, nothing_fits};
 pub use incoming::incoming;
 pub use plan::plan;
 pub use settings::settings;
