@@ -4,12 +4,15 @@ use std::io::Write;
 
 use crate::fs::atomic;
 use crate::model::error::Result;
+use crate::model::ids::{Cell, Version};
 use crate::model::settings::Limit;
+use crate::model::version;
 use crate::progress::Report;
 use crate::report::summary::describe;
 use crate::tree::failures::failures;
 use crate::tree::layout::Layout;
 use crate::tree::lock;
+use crate::tree::registry;
 use crate::tree::state;
 
 /// Shows the failures that nobody has been told of, and marks them as told. Another run is waited for
@@ -26,7 +29,7 @@ pub fn print_unreported(layout: &Layout, patience: Limit, report: &dyn Report) -
     let mut text = String::new();
     for (cell, mut verdict) in failures(layout) {
         let Some(failure) = verdict.failure.as_mut().filter(|f| !f.reported) else { continue };
-        text.push_str(&describe(&cell, failure));
+        text.push_str(&describe(&cell, failure, installed_instead(layout, &cell).as_ref()));
         failure.reported = true;
         state::save_verdict(layout, &cell, &verdict)?;
     }
@@ -37,12 +40,18 @@ pub fn print_unreported(layout: &Layout, patience: Limit, report: &dyn Report) -
     atomic::remove(&marker, &layout.state())
 }
 
+/// The older version of a module that is installed where one failed.
+fn installed_instead(layout: &Layout, failed: &Cell) -> Option<Version> {
+    let active = registry::active(layout, &failed.module.name, &failed.kernel, &failed.arch)?;
+    version::compare(active.as_str(), failed.module.version.as_str()).is_lt().then_some(active)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fs::root::Root;
     use crate::model::error::Kind;
-    use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+    use crate::model::ids::{Arch, KernelRelease, ModuleId};
     use crate::model::inputs::Inputs;
     use crate::model::record::Facts;
     use crate::model::record::{FailureNote, Verdict};
@@ -68,6 +77,7 @@ mod tests {
                 hint: None,
                 when: 0,
                 provisional: false,
+                by_source: true,
                 reported: false,
             }),
         };
@@ -77,7 +87,7 @@ mod tests {
         print_unreported(&layout, Limit::seconds("", 0), &crate::progress::Memory::default()).unwrap();
         assert!(failures(&layout)[0].1.failure.as_ref().unwrap().reported);
         assert!(!layout.unreported().exists());
-        let text = describe(&cell, failures(&layout)[0].1.failure.as_ref().unwrap());
+        let text = describe(&cell, failures(&layout)[0].1.failure.as_ref().unwrap(), None);
         for part in
             ["openrazer-driver/3.10.2", "6.12.107+deb13-amd64", "too few arguments", "x.log", "dkms install"]
         {

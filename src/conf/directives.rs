@@ -69,6 +69,7 @@ pub const FRAMEWORK_CONF: &[&str] = &[
     "try_sign_modules",
     "rebuild",
     "preflight",
+    "older_versions",
     "build_cache",
     "essential",
     "boot_guard",

@@ -33,7 +33,10 @@ use crate::tree::notes;
 
 pub use nested::not_of_itself;
 
+use older::{Call, Went};
+
 mod nested;
+mod older;
 mod refresh;
 mod sources;
 mod stopped;
@@ -275,7 +278,8 @@ impl Machine {
         let holdings = Holdings::new(&self.layout);
         let (system, plan) = self.look_closer(glance, request, options, overrides, &holdings);
         let observer = self.observer_for(request, overrides);
-        let executor = Executor::new(observer, &system, options, flags, &holdings, report);
+        let mut executor = Executor::new(observer, &system, options, flags, &holdings, report);
+        executor.tries_older = older::may_be_older(request) && !system.only_newest && !lock.is_nested();
         if lock.is_nested() {
             nested::may_change(&self.layout, &plan)?;
         }
@@ -283,6 +287,9 @@ impl Machine {
             lock.note_on_disk();
         }
         let done = executor.run(&plan);
+        let behind = executor.behind();
+        let call = Call { request, options, overrides, flags, report };
+        let Went { plan, done, .. } = self.go_on_with_older(call, Went { plan, done, behind });
         self.remember_directories();
         self.remember_endless();
         if plan.is_empty() {

@@ -205,6 +205,9 @@ pub struct FailureNote {
     pub when: u64,
     /// The toolchain could not run (half-unpacked, missing): tried again at the next opportunity.
     pub provisional: bool,
+    /// The source is at fault: it does not compile for this kernel. Neither the machine, a limit nor somebody who ended
+    /// the build had a part in it. False where an earlier version of this program wrote it down.
+    pub by_source: bool,
     /// The person has been told in a summary.
     pub reported: bool,
 }

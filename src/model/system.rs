@@ -41,6 +41,8 @@ pub struct System {
     pub contents: BTreeMap<KernelRelease, Contents>,
     /// What installed builds of DKMS left. Looked at only when a plan asks for it: [`Question::Adopt`].
     pub adoptions: BTreeMap<Cell, Adopting>,
+    /// The administrator wants no older version of a module where the newest does not compile.
+    pub only_newest: bool,
     /// The distribution links modules of one kernel for others, by a program that is here.
     pub shares: bool,
     /// The tree that modules are installed to, when depmod cannot be led to it.

@@ -126,6 +126,7 @@ impl Observer<'_> {
             autoinstall_disabled: self.autoinstall_disabled(),
             every_module: self.distribution.every_module,
             rebuild: *self.settings.rebuild,
+            only_newest: !*self.settings.older_versions,
             arch: Some(self.arch.clone()),
             modules: registered.into_iter().collect(),
             shares: self.shares(),

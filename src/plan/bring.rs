@@ -1,7 +1,8 @@
 //! One module version, one kernel, one state: what a person types.
 
 use super::depends::Dependencies;
-use super::planner::{BuildOf, Planner, Provision, Standing};
+use super::planner::{Planner, Standing};
+use super::provision::{BuildOf, Provision};
 use super::reconcile::{adopted, same_verdict};
 use super::{Action, Note, Reason, Subject};
 use crate::model::ids::{Cell, ModuleName};

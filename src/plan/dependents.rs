@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::depends::other_build;
-use super::planner::{BuildOf, Planner, Provision};
-use super::reconcile::{ready, verdict_with};
+use super::planner::Planner;
+use super::provision::{BuildOf, Provision, ready};
+use super::reconcile::verdict_with;
 use super::{Action, Note, Reason};
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::record::Facts;

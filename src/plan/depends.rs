@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Note;
 use super::index::Place;
-use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
+use super::planner::{Planner, Standing};
+use super::provision::{BuildOf, Dependency, Provision};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleName};
 use crate::model::inputs::Inputs;
 use crate::model::record::Facts;

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::model::ids::{Cell, KernelRelease, ModuleId};
+use crate::model::ids::{Cell, KernelRelease, ModuleId, ModuleName};
 
 mod bring;
 mod builds;
+mod choice;
 mod condition;
 mod dependents;
 mod depends;
@@ -20,6 +21,7 @@ mod names;
 mod note;
 mod note_text;
 mod planner;
+mod provision;
 mod purge;
 mod reason;
 mod reconcile;
@@ -294,6 +296,9 @@ pub struct Options {
     pub depmod_follows: BTreeSet<KernelRelease>,
     /// Kernels whose own package will make the initramfs later in this transaction.
     pub initramfs_follows: BTreeSet<KernelRelease>,
+    /// This is one more plan of a run that is under way. It is about these modules alone, whose newest version did not
+    /// compile in it, or that were left out for one of those. Nothing is tried again. Empty for every other plan.
+    pub instead: BTreeSet<(KernelRelease, ModuleName)>,
 }
 
 impl Default for Options {
@@ -310,6 +315,7 @@ impl Default for Options {
             purge_missing: false,
             depmod_follows: BTreeSet::new(),
             initramfs_follows: BTreeSet::new(),
+            instead: BTreeSet::new(),
         }
     }
 }

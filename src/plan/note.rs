@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::blind::Blind;
 use crate::model::error::Error;
-use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
 use crate::model::record::FailureNote;
 use crate::model::system::TreePlace;
 
@@ -24,6 +24,15 @@ pub enum Note {
         cell: Cell,
         /// How.
         failure: Box<FailureNote>,
+    },
+    /// The module version does not compile for the kernel, and an older one is used instead.
+    OlderInstead {
+        /// Where.
+        cell: Cell,
+        /// The older version: installed, or to be installed by this plan.
+        older: Version,
+        /// The log of the failed build, inside the root.
+        log: Option<PathBuf>,
     },
     /// The kernel has a newer module of that name, or the very same.
     Refused {
@@ -238,6 +247,7 @@ impl Note {
         match self {
             Self::Excluded { cell, .. }
             | Self::FailedBefore { cell, .. }
+            | Self::OlderInstead { cell, .. }
             | Self::Refused { cell, .. }
             | Self::Unreadable { cell, .. }
             | Self::OtherArchitecture { cell, .. }

@@ -211,7 +211,8 @@ impl Note {
                 format!("{}; the modules of {} are kept", other_tree(was, is), names(kernels)),
             )
             .hint(format!("mount it, or correct install_tree in /etc/dkms/framework.conf. {PURGE_MISSING}")),
-            Self::Removed { .. }
+            Self::OlderInstead { .. }
+            | Self::Removed { .. }
             | Self::NoBootEntry { .. }
             | Self::Unversioned { .. }
             | Self::AutoinstallDisabled
@@ -232,6 +233,16 @@ impl Note {
                 format!(
                     "{kernel}: its image package was removed; nothing is built for it until \
                      linux-image-{kernel} is installed again"
+                )
+            }
+            Self::OlderInstead { cell, older, log } => {
+                let log = log.as_ref().map(|log| format!(" (log: {})", log.display()));
+                format!(
+                    "{} does not compile for {}{}; {}/{older} is used instead",
+                    cell.module,
+                    cell.kernel,
+                    log.unwrap_or_default(),
+                    cell.module.name
                 )
             }
             Self::NoBootEntry { kernel } => format!(

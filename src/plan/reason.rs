@@ -58,6 +58,11 @@ pub enum Reason {
         /// Why it is left out.
         why: String,
     },
+    /// A newer version does not compile for this kernel.
+    NewestFailed {
+        /// The newer version.
+        newest: Version,
+    },
     /// Files that were installed are gone, or are not those of the build.
     FilesMissing,
     /// modprobe takes another file of that name.
@@ -147,6 +152,9 @@ impl fmt::Display for Reason {
             Self::Newer { than } => write!(f, "it replaces version {than}"),
             Self::NewestExcluded { newest, why } => {
                 write!(f, "it is the newest version that supports this kernel ({newest} does not: {why})")
+            }
+            Self::NewestFailed { newest } => {
+                write!(f, "it is used instead of {newest}, which does not compile for this kernel")
             }
             Self::FilesMissing => f.write_str("installed files are missing or changed"),
             Self::Displaced { by } => {

@@ -2,36 +2,18 @@
 //! supports the kernel, built from what is there now.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
+use super::choice::Passed;
 use super::depends::{Dependencies, other_build};
 use super::index::{Known, Place};
-use super::planner::{BuildOf, Dependency, Planner, Provision, Standing};
+use super::planner::{Planner, Standing};
+use super::provision::{BuildOf, Dependency, Provision, as_it_is, ready};
 use super::{Action, Duty, Note, Reason};
-use crate::model::error::Error;
 use crate::model::fit::Fit;
-use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId};
+use crate::model::ids::{Arch, KernelRelease};
 use crate::model::inputs::Change;
 use crate::model::record::{Facts, FailureNote, Verdict};
 use crate::model::system::{CellView, Now, Source};
-
-/// What one version of a module is to a kernel, what it depends on left aside.
-enum Suits<'a> {
-    /// Not at all: nothing is to be said of it.
-    Not,
-    /// What is installed of it stays as it is.
-    Stays,
-    /// Its conf cannot be read. No older version is a cure for that.
-    Broken(&'a Error),
-    /// Its build could not be looked at. What there is stays as it is.
-    Blind,
-    /// There are no headers to judge by.
-    Unjudged,
-    /// It does not support the kernel.
-    Refuses(&'a str),
-    /// It is the one that the kernel is to have.
-    Well(&'a Facts),
-}
 
 impl<'a> Planner<'a> {
     /// Brings kernels in line; all of them when none is named.
@@ -48,8 +30,11 @@ impl<'a> Planner<'a> {
             self.note(Note::AutoinstallDisabled);
         }
         self.every_module = self.system.every_module;
+        let instead = &self.options.instead;
         for kernel in kernels.iter().collect::<BTreeSet<_>>() {
-            self.reconcile_kernel(kernel, retry);
+            if instead.is_empty() || instead.iter().any(|(of, _)| of == kernel) {
+                self.reconcile_kernel(kernel, retry);
+            }
         }
     }
 
@@ -127,139 +112,43 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn want_all(&mut self, kernel: &KernelRelease, arch: &Arch, retry: bool) {
-        if let Some(kernel) = self.index.kernel(kernel) {
+    fn want_all(&mut self, named: &KernelRelease, arch: &Arch, retry: bool) {
+        // What failed in this very run is not tried once more.
+        let retry = retry && self.options.instead.is_empty();
+        if let Some(kernel) = self.index.kernel(named) {
             for name in 0..self.index.modules() {
-                self.provide(Place { kernel, name }, arch, retry);
-            }
-        }
-        if self.system.kernels[kernel].note.waiting.is_some() {
-            self.settle(kernel, Duty::Headers);
-        }
-    }
-
-    /// What a module will be for a kernel, planning whatever is needed for it.
-    pub(super) fn provide(&mut self, place: Place, arch: &Arch, retry: bool) -> Provision<'a> {
-        if let Some(known) = self.provision(place) {
-            return known.clone();
-        }
-        *self.provision(place) = Some(Provision::Visiting);
-        let found = self.work_out(place, arch, retry);
-        self.provision(place).insert(found).clone()
-    }
-
-    fn work_out(&mut self, place: Place, arch: &Arch, retry: bool) -> Provision<'a> {
-        if !self.index.is_registered(place) {
-            return Provision::Unregistered;
-        }
-        let index = Rc::clone(&self.index);
-        let mut skipped: Option<(&ModuleId, &str)> = None;
-        let mut manual = false;
-        for known in index.versions(place, arch) {
-            self.note_broken(&known.cell.module, known.source);
-            match self.suits(known, &mut manual) {
-                Suits::Not => {}
-                Suits::Stays => return ready(None, BuildOf::of(known.view)),
-                Suits::Blind => {
-                    self.is_blind(known.cell, known.view);
-                    return as_it_is(known.view);
-                }
-                Suits::Broken(error) => {
-                    self.note(Note::Unreadable { cell: known.cell.clone(), error: error.clone() });
-                    return as_it_is(known.view);
-                }
-                Suits::Unjudged => return Provision::Unavailable,
-                Suits::Refuses(why) => {
-                    self.excluded(known.cell, known.view, why);
-                    skipped.get_or_insert((&known.cell.module, why));
-                }
-                Suits::Well(facts) => return self.want(place, known, facts, skipped, retry),
-            }
-        }
-        if skipped.is_some() { Provision::Excluded } else { Provision::Unavailable }
-    }
-
-    /// Looks at one version. `manual`: a newer one is not installed by itself; as in DKMS, that one says
-    /// so for the package.
-    fn suits(&self, known: Known<'a>, manual: &mut bool) -> Suits<'a> {
-        let view = known.view;
-        if known.source != Some(&Source::Added) {
-            return if known.source.is_some() && view.installed { Suits::Stays } else { Suits::Not };
-        }
-        if view.blind.is_some() {
-            return Suits::Blind;
-        }
-        let facts = match &view.now {
-            Now::Judged { facts, .. } => facts,
-            Now::Unreadable(error) => return Suits::Broken(error),
-            Now::NoHeaders => return Suits::Unjudged,
-        };
-        if let Some(why) = &facts.exclusion {
-            let standing = self.standing(view);
-            if view.installed && standing != Standing::WrongKernel && !refuses_anew(&standing) {
-                // Somebody got it built all the same; replacing it would undo that.
-                return Suits::Stays;
-            }
-            return Suits::Refuses(why);
-        }
-        *manual |= !facts.autoinstall && !self.every_module;
-        if *manual && !view.installed { Suits::Not } else { Suits::Well(facts) }
-    }
-
-    /// The version that a kernel is to have of a module, if that is to be judged at all.
-    pub(super) fn chosen(&self, place: Place, arch: &Arch) -> Option<(&'a CellView, &'a Facts)> {
-        let mut manual = false;
-        for known in self.index.versions(place, arch) {
-            match self.suits(known, &mut manual) {
-                Suits::Not | Suits::Refuses(_) => {}
-                Suits::Well(facts) => return Some((known.view, facts)),
-                Suits::Stays | Suits::Broken(_) | Suits::Blind | Suits::Unjudged => return None,
-            }
-        }
-        None
-    }
-
-    /// True when a kernel need not have a module: there are versions of it, and none supports the kernel.
-    pub(super) fn is_excused(&self, place: Place, arch: &Arch) -> bool {
-        let (mut manual, mut refused) = (false, false);
-        for known in self.index.versions(place, arch) {
-            match self.suits(known, &mut manual) {
-                Suits::Not => {}
-                Suits::Refuses(_) => refused = true,
-                Suits::Stays | Suits::Broken(_) | Suits::Blind | Suits::Unjudged | Suits::Well(_) => {
-                    return false;
+                let place = Place { kernel, name };
+                if self.is_in_question(place, named) {
+                    self.provide(place, arch, retry);
                 }
             }
         }
-        refused
+        if self.system.kernels[named].note.waiting.is_some() {
+            self.settle(named, Duty::Headers);
+        }
     }
 
-    /// A package that was built for this kernel and now refuses it.
-    fn excluded(&mut self, cell: &Cell, view: &CellView, why: &str) {
-        if refuses_anew(&self.standing(view)) {
-            let reason = Reason::ExcludedNow { why: why.to_owned() };
-            let mut needs = Vec::new();
-            if view.installed {
-                needs.push(self.step(Action::Uninstall { cell: cell.clone() }, reason.clone(), Vec::new()));
-            }
-            self.step(Action::Unbuild { cell: cell.clone() }, reason, needs);
-        } else if !view.built {
-            self.note(Note::Excluded { cell: cell.clone(), why: why.to_owned() });
-        }
+    /// Whether this plan is about a module: the second one of a run is about few.
+    fn is_in_question(&self, place: Place, kernel: &KernelRelease) -> bool {
+        let instead = &self.options.instead;
+        instead.is_empty() || instead.contains(&(kernel.clone(), self.index.name(place).clone()))
     }
 
     /// Plans one version of a module for one kernel.
-    fn want(
+    ///
+    /// # Errors
+    /// How it failed, when it does not compile for the kernel and an older version may take its place.
+    pub(super) fn want(
         &mut self,
         place: Place,
         known: Known<'a>,
         facts: &Facts,
-        skipped: Option<(&ModuleId, &str)>,
+        passed: &Passed<'_>,
         retry: bool,
-    ) -> Provision<'a> {
+    ) -> Result<Provision<'a>, &'a FailureNote> {
         let Known { cell, view, .. } = known;
         if !retry && self.has_unread_verdict(cell, view) {
-            return as_it_is(view);
+            return Ok(as_it_is(view));
         }
         let (standing, depends_on) = match self.standing(view) {
             // What it depends on may change in this very run: that is compared below.
@@ -275,23 +164,18 @@ impl<'a> Planner<'a> {
                     && view.intact
                     && matches!(standing, Standing::Fresh | Standing::Adoptable) =>
             {
-                return ready(None, BuildOf::of(view));
+                return Ok(ready(None, BuildOf::of(view)));
             }
             Err(missing) => {
                 self.note(*missing);
-                return Provision::Unavailable;
+                return Ok(Provision::Unavailable);
             }
         };
         let rebuilt = other_build(&builds, view.record.as_ref().map(|r| &*r.inputs));
         let verdict = verdict_with(view, &builds);
         let installed = if view.installed { None } else { self.index.installed(place, &cell.arch) };
-        let replaces = || match (skipped, installed) {
-            (Some((newest, why)), _) => {
-                Some(Reason::NewestExcluded { newest: newest.version.clone(), why: why.to_owned() })
-            }
-            (None, Some(than)) => Some(Reason::Newer { than: than.cell.module.version.clone() }),
-            (None, None) => None,
-        };
+        let newer = |than: Known<'_>| Reason::Newer { than: than.cell.module.version.clone() };
+        let replaces = || passed.reason().or_else(|| installed.map(newer));
         let stale = match (&standing, rebuilt) {
             (Standing::Absent, _) => Some(replaces().unwrap_or(Reason::NotBuilt)),
             (Standing::WrongKernel, _) => Some(Reason::WrongKernel),
@@ -345,31 +229,31 @@ impl<'a> Planner<'a> {
         };
         if !install {
             self.note_index(cell);
-            return ready(None, build);
+            return Ok(ready(None, build));
         }
         // The version check would refuse this install again, even over files of an older build.
         if let Some(why) = view.record.as_ref().and_then(|r| r.refused.clone()).filter(|_| !retry) {
             self.note(Note::Refused { cell: cell.clone(), why });
-            return Provision::Unavailable;
+            return Ok(Provision::Unavailable);
         }
         let reason = match view.installed {
             true => self.why_mended(cell),
             false => replaces().unwrap_or(Reason::NotInstalled),
         };
-        match self.install_step(cell, false, reason, needs, None) {
+        Ok(match self.install_step(cell, false, reason, needs, None) {
             Some(step) => ready(Some(step), build),
             None => Provision::Unavailable,
-        }
+        })
     }
 
     fn build_and_install(
         &mut self,
         Known { cell, view, .. }: Known<'a>,
-        verdict: Option<&Verdict>,
+        verdict: Option<&'a Verdict>,
         mut reason: Reason,
         found: Dependencies<'a>,
         retry: bool,
-    ) -> Provision<'a> {
+    ) -> Result<Provision<'a>, &'a FailureNote> {
         if let Some(failure) = verdict.and_then(|v| v.failure.as_ref()) {
             if retry {
                 reason = Reason::RetryAsked;
@@ -377,7 +261,7 @@ impl<'a> Planner<'a> {
                 reason = Reason::RetryToolchain;
             } else {
                 self.note(Note::FailedBefore { cell: cell.clone(), failure: Box::new(failure.clone()) });
-                return Provision::Unavailable;
+                return if self.gives_way(view, failure) { Err(failure) } else { Ok(Provision::Unavailable) };
             }
         }
         let made = match &view.now {
@@ -389,7 +273,7 @@ impl<'a> Planner<'a> {
         let build = self.step(action, reason.clone(), found.steps);
         // One whose module another package has is built all the same: it may get the name back.
         let step = self.install_step(cell, false, reason, Vec::new(), Some(build)).or(Some(build));
-        ready(step, made)
+        Ok(ready(step, made))
     }
 }
 
@@ -400,24 +284,6 @@ pub(super) fn adopted(view: &CellView) -> Reason {
         _ => None,
     };
     if view.is_loaded() { Reason::FromArchive { symbols } } else { Reason::MadeByDkms { symbols } }
-}
-
-/// True when something changed since an excluded package was built that can have excluded it: what
-/// it depends on cannot, nor can the signing key.
-fn refuses_anew(standing: &Standing) -> bool {
-    matches!(standing, Standing::Stale(change) if !change.keeps_code())
-}
-
-/// A module that nothing is done about.
-fn as_it_is(view: &CellView) -> Provision<'_> {
-    match view.installed {
-        true => ready(None, BuildOf::of(view)),
-        false => Provision::Unavailable,
-    }
-}
-
-pub(super) fn ready(after: Option<usize>, build: BuildOf<'_>) -> Provision<'_> {
-    Provision::Ready { after, build }
 }
 
 /// The verdict on a cell, if it was judged on the inputs that there are now.

@@ -1,8 +1,9 @@
 //! `dkms-hook status`: one block per kernel, how modules are signed, then what failed.
 
-use crate::model::ids::Cell;
+use crate::model::ids::{Cell, Version};
 use crate::model::record::FailureNote;
 use crate::model::system::{Kernel, System};
+use crate::model::version;
 use crate::plan::{Note, Plan};
 use crate::report::signing::Signing;
 use crate::report::summary;
@@ -35,6 +36,12 @@ pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool)
                 Note::Excluded { cell, why } if cell.kernel == *release => {
                     text.push_str(&format!("  excluded:  {} ({why})\n", cell.module));
                 }
+                Note::OlderInstead { cell, older, .. } if cell.kernel == *release => {
+                    text.push_str(&format!(
+                        "  instead:   {}/{older}, as {} does not compile\n",
+                        cell.module.name, cell.module
+                    ));
+                }
                 Note::MissingDepends { cell, names, .. } if cell.kernel == *release => {
                     text.push_str(&format!("  blocked:   {} needs {}\n", cell.module, names.join(", ")));
                 }
@@ -52,7 +59,7 @@ pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool)
             text.push_str("failed:\n");
         }
         failed = true;
-        text.push_str(&summary::describe(cell, failure));
+        text.push_str(&summary::describe(cell, failure, installed_instead(system, cell)));
     }
     for note in problems(plan) {
         failed = true;
@@ -87,6 +94,15 @@ pub(super) fn failures<'a>(
         let failure = view.verdict.as_ref().and_then(|v| v.failure.as_ref())?;
         (!view.built || current(cell)).then_some((cell, failure))
     })
+}
+
+/// The older version of a module that is installed where one failed.
+fn installed_instead<'a>(system: &'a System, failed: &Cell) -> Option<&'a Version> {
+    let of = |cell: &Cell| (cell.module.name.clone(), cell.kernel.clone(), cell.arch.clone());
+    let older =
+        |cell: &Cell| version::compare(cell.module.version.as_str(), failed.module.version.as_str()).is_lt();
+    let mut cells = system.cells.iter().filter(|(cell, view)| view.installed && of(cell) == of(failed));
+    cells.find(|(cell, _)| older(cell)).map(|(cell, _)| &cell.module.version)
 }
 
 /// Whatever else is not as it should be.

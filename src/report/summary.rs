@@ -1,16 +1,19 @@
 //! A failed build in a few lines.
 
-use crate::model::ids::Cell;
+use crate::model::ids::{Cell, Version};
 use crate::model::record::FailureNote;
 
-/// A failure in a few lines: module, kernel, first errors, log, next step.
-pub fn describe(cell: &Cell, failure: &FailureNote) -> String {
+/// A failure in a few lines: module, kernel, first errors, log, the version that is installed instead, next step.
+pub fn describe(cell: &Cell, failure: &FailureNote, instead: Option<&Version>) -> String {
     let mut text = format!("  {} for kernel {}: {}\n", cell.module, cell.kernel, failure.what);
     for line in &failure.first_errors {
         text.push_str(&format!("      {line}\n"));
     }
     if let Some(log) = &failure.log {
         text.push_str(&format!("    log:  {}\n", log.display()));
+    }
+    if let Some(version) = instead {
+        text.push_str(&format!("    {}/{version} is installed for this kernel instead\n", cell.module.name));
     }
     let again = format!("dkms install {} -k {}", cell.module, cell.kernel);
     match &failure.hint {

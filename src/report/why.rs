@@ -126,7 +126,7 @@ fn nothing_to_do(system: &System, plan: &Plan, cell: &Cell, view: &CellView) -> 
     }
 }
 
-/// The newer versions that do not support the kernel, so that an older one is used.
+/// The newer versions that do not support the kernel or failed, so that an older one is used.
 fn newer_left_out(plan: &Plan, cell: &Cell) -> Vec<String> {
     let newer = |other: &Cell| {
         other.module.name == cell.module.name
@@ -137,6 +137,12 @@ fn newer_left_out(plan: &Plan, cell: &Cell) -> Vec<String> {
         Note::Excluded { cell, why } if newer(cell) => {
             Some(format!("version {} does not support this kernel: {why}", cell.module.version))
         }
+        Note::FailedBefore { cell, failure } if newer(cell) => Some(match &failure.log {
+            Some(log) => {
+                format!("version {} does not compile for this kernel: {}", cell.module.version, log.display())
+            }
+            None => format!("version {} failed for this kernel: {}", cell.module.version, failure.what),
+        }),
         _ => None,
     });
     notes.collect()

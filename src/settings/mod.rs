@@ -126,6 +126,7 @@ fn merge(framework: &Framework, others: &OtherFiles, environment: &Environment, 
         rebuild: strongest([on_command_line("--rebuild", given.rebuild), files.rebuild()])
             .unwrap_or_default(),
         preflight: files.preflight().unwrap_or_default(),
+        older_versions: files.yes_or_no("older_versions").unwrap_or(default.older_versions),
         build_cache: files.build_cache().unwrap_or_default(),
         essential: files.names("essential").unwrap_or_default(),
         boot_guard: files.yes_or_no("boot_guard").unwrap_or(default.boot_guard),

@@ -16,7 +16,7 @@ const WITH_OPTION: &[By] = &[CommandLine, DropIn, File];
 const WITH_VARIABLE: &[By] = &[DropIn, File, Variable];
 
 /// What may set a setting, the strongest first, and what each of those says.
-const SETTINGS: [(&str, &[By], [&str; 4]); 42] = [
+const SETTINGS: [(&str, &[By], [&str; 4]); 43] = [
     ("source_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("dkms_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
     ("install_tree", WITH_OPTION, ["/c", "/d", "/f", "/e"]),
@@ -38,6 +38,7 @@ const SETTINGS: [(&str, &[By], [&str; 4]); 42] = [
     ("post_transaction", WITH_VARIABLE, ["c", "echo d", "echo f", "echo e"]),
     ("rebuild", WITH_OPTION, ["abi", "inputs", "abi", "abi"]),
     ("preflight", FILES, ["c", "hold", "off", "e"]),
+    ("older_versions", FILES, ["c", "yes", "no", "e"]),
     ("build_cache", FILES, ["c", "500M", "0", "e"]),
     ("essential", FILES, ["c", "d", "f g", "e"]),
     ("boot_guard", FILES, ["c", "no", "yes", "e"]),

@@ -143,7 +143,8 @@ fn reasons() -> Vec<Reason> {
         Reason::DependencyBuilt { name: "spl".into() },
         Reason::WrongKernel,
         Reason::Newer { than: version.clone() },
-        Reason::NewestExcluded { newest: version, why: why.clone() },
+        Reason::NewestExcluded { newest: version.clone(), why: why.clone() },
+        Reason::NewestFailed { newest: version },
         Reason::FilesMissing,
         Reason::Displaced { by: "/lib/modules/6.1/m.ko".into() },
         Reason::MadeByDkms { symbols: None },
@@ -174,7 +175,8 @@ fn reasons() -> Vec<Reason> {
         match reason {
             Reason::NotBuilt | Reason::NotInstalled | Reason::AbiKept { .. } => {}
             Reason::DependencyBuilt { .. } | Reason::WrongKernel | Reason::Newer { .. } => {}
-            Reason::NewestExcluded { .. } | Reason::FilesMissing | Reason::MadeByDkms { .. } => {}
+            Reason::NewestExcluded { .. } | Reason::NewestFailed { .. } => {}
+            Reason::FilesMissing | Reason::MadeByDkms { .. } => {}
             Reason::FromArchive { .. } | Reason::RetryToolchain | Reason::RetryAsked => {}
             Reason::Asked | Reason::OtherSignature | Reason::KernelGone | Reason::KernelRemoved => {}
             Reason::ExcludedNow { .. } | Reason::ModulesChanged | Reason::DepmodDue => {}
@@ -198,11 +200,17 @@ fn notes() -> Vec<Note> {
         hint: Some("install gcc".into()),
         when: 1,
         provisional: false,
+        by_source: true,
         reported: true,
     });
     let mut all = vec![
         Note::Excluded { cell: cell.clone(), why: why.clone() },
         Note::FailedBefore { cell: cell.clone(), failure },
+        Note::OlderInstead {
+            cell: cell.clone(),
+            older: cell.module.version.clone(),
+            log: Some("/var/lib/dkms/make.log".into()),
+        },
         Note::Refused { cell: cell.clone(), why: why.clone() },
         Note::Unreadable {
             cell: cell.clone(),
@@ -263,7 +271,7 @@ fn notes() -> Vec<Note> {
             Note::NoBootEntry { .. } | Note::OtherArchitecture { .. } => {}
             Note::Waiting { .. } | Note::UnknownKernel { .. } | Note::Removed { .. } => {}
             Note::MissingDepends { .. } | Note::NothingBuilt { .. } | Note::CannotSign { .. } => {}
-            Note::Held { .. } | Note::Unversioned { .. } => {}
+            Note::Held { .. } | Note::Unversioned { .. } | Note::OlderInstead { .. } => {}
             Note::NoIndex { .. } | Note::Displaced { .. } | Note::NotIndexed { .. } => {}
             Note::AutoinstallDisabled => {}
             Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}

@@ -57,6 +57,7 @@ mod killed;
 mod limits;
 mod loose_sources;
 mod mktarball;
+mod older_versions;
 mod own_index;
 mod own_writes;
 mod progress;

@@ -88,7 +88,8 @@ pub fn reordered(events: &[Event], random: &mut Random) -> Vec<Event> {
 pub fn settle(machine: &mut Machine) {
     // At the end a person says that kernels which are not there are gone.
     let options = Options { retry_provisional: false, purge_missing: true, ..Options::default() };
-    for _ in 0..4 {
+    // Each next older version may fail, and then what depends on it.
+    for _ in 0..12 {
         let plan = planned(machine, Ask::Reconcile(None, false), &options);
         if plan.is_empty() && plan.settled.is_empty() {
             return;

@@ -95,6 +95,11 @@ impl Run {
         self.bits >> 6 & 1 == 1
     }
 
+    /// Whether framework.conf says `older_versions=no` when this runs.
+    pub fn only_newest(&self) -> bool {
+        self.bits >> 10 & 1 == 1
+    }
+
     /// With these options.
     pub fn options(&self) -> Options {
         let bit = |n: u8| self.bits >> n & 1 == 1;

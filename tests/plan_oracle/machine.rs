@@ -230,6 +230,8 @@ pub struct Machine {
     pub no_autoinstall: bool,
     /// framework.conf keeps builds that fit headers which changed (`rebuild=abi`).
     pub abi: bool,
+    /// It wants no older version where the newest does not compile (`older_versions=no`).
+    pub only_newest: bool,
     /// Kernels with a newer module of that name of their own.
     pub kernel_has: BTreeSet<(Name, K)>,
     /// Modules that belong into every initramfs, or are in it.

@@ -92,6 +92,7 @@ pub fn observe(machine: &Machine, named: Option<&[K]>) -> System {
         arch: Some(arch()),
         autoinstall_disabled: machine.no_autoinstall,
         rebuild: if machine.abi { Rebuild::Abi } else { Rebuild::Inputs },
+        only_newest: machine.only_newest,
         modules: machine.modules.iter().map(|(m, known)| (id(*m), source(machine, *m, known))).collect(),
         install_tree: install_tree(machine),
         ..System::default()
@@ -318,6 +319,7 @@ fn failure(provisional: bool) -> FailureNote {
         hint: None,
         when: 0,
         provisional,
+        by_source: !provisional,
         reported: false,
     }
 }

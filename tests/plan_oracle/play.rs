@@ -7,7 +7,7 @@ use dkms_hook::model::ids::Cell;
 use dkms_hook::model::request::{Request, Wanted};
 use dkms_hook::plan::{self, Action, Options, Plan, plan};
 
-use crate::apply::carry_out;
+use crate::apply::{Went, carry_out};
 use crate::events::{Event, Run};
 use crate::machine::{Away, Conf, K, KERNELS, M, Machine, NAMES, Name, Note, Thing};
 use crate::observe::{arch, id, installed, is_cached, k_of, m_of, observe, release};
@@ -206,9 +206,9 @@ fn remembered(machine: &Machine, k: K) -> bool {
 
 /// Plans, compares with the specification, and carries out.
 fn run(machine: &mut Machine, run: &Run) {
-    machine.abi = run.abi();
+    (machine.abi, machine.only_newest) = (run.abi(), run.only_newest());
     check_run(machine, run);
-    machine.abi = false;
+    (machine.abi, machine.only_newest) = (false, false);
 }
 
 fn check_run(machine: &mut Machine, run: &Run) {
@@ -236,6 +236,7 @@ fn check_run(machine: &mut Machine, run: &Run) {
     if cut.is_some() {
         return;
     }
+    check_second_plan(&mut machine.clone(), run, &made, &went);
     if went.failed.is_empty() {
         for (at, wanted) in &spec.made {
             let found = machine.builds.get(at).map(|b| b.made.print());
@@ -260,15 +261,50 @@ fn check_run(machine: &mut Machine, run: &Run) {
     let mut again = planned(machine, ask, &options);
     let by_person = matches!(ask, Ask::Autoinstall(_) | Ask::Bring { .. } | Ask::Resign { .. });
     if !went.failed.is_empty() && !by_person {
-        // What was left out for a failure may do with the builds that are there.
-        carry_out(&mut machine.clone(), &again, &options, None);
+        // What was left out for a failure may do with the builds that are there, or with an older version, which
+        // may fail as well.
         let mut probe = machine.clone();
-        carry_out(&mut probe, &again, &options, None);
-        again = planned(&probe, ask, &options);
+        for _ in 0..12 {
+            carry_out(&mut probe, &again, &options, None);
+            again = planned(&probe, ask, &options);
+        }
     } else if by_person && !went.failed.is_empty() {
         return;
     }
     assert!(again.is_empty() && again.settled.is_empty(), "{run:?}\nand then again: {:?}", steps(&again));
+}
+
+/// What a run does when builds of it failed: it is about those modules, and what failed is not tried again.
+fn check_second_plan(machine: &mut Machine, run: &Run, first: &Plan, went: &Went) {
+    let failed = went.failed.iter().filter_map(|at| match &first.steps[*at].action {
+        Action::Build { cell, .. } => Some(cell.clone()),
+        _ => None,
+    });
+    let failed: BTreeSet<Cell> = failed.collect();
+    if failed.is_empty() || !matches!(run.ask, Ask::Reconcile(..) | Ask::Autoinstall(_)) {
+        return;
+    }
+    let instead = failed.iter().map(|cell| (cell.kernel.clone(), cell.module.name.clone())).collect();
+    let options = Options { instead, retry_provisional: false, ..run.options() };
+    let made = planned(machine, run.ask, &options);
+    let spec = expected(machine, run.ask, &options);
+    let found = said(&made);
+    let missing: Vec<&Act> = spec.acts.difference(&found.acts).collect();
+    let surplus: Vec<&Act> = found.acts.difference(&spec.acts).collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "{run:?}, the second plan\nnot planned: {missing:?}\nnot wanted: {surplus:?}"
+    );
+    check_order(machine, &made);
+    let again = made.steps.iter().filter_map(|step| match &step.action {
+        Action::Build { cell, .. } => Some(cell),
+        _ => None,
+    });
+    // What was left out has no verdict.
+    let again: Vec<&Cell> =
+        again.filter(|cell| failed.contains(cell) && machine.verdicts.contains_key(&at(cell))).collect();
+    assert!(again.is_empty(), "tried again: {again:?}");
+    carry_out(machine, &made, &options, None);
 }
 
 fn steps(plan: &Plan) -> Vec<String> {
@@ -325,7 +361,7 @@ pub fn shrink(mut events: Vec<Event>, fails: impl Fn(&[Event]) -> bool) -> Vec<E
 fn plainer(event: &Event) -> Vec<Event> {
     match event {
         Event::Run(run) => {
-            let fewer = (0..10).filter(|bit| run.bits >> bit & 1 == 1).map(|bit| run.bits & !(1 << bit));
+            let fewer = (0..11).filter(|bit| run.bits >> bit & 1 == 1).map(|bit| run.bits & !(1 << bit));
             let uncut = run.cut.map(|_| Run { cut: None, ..run.clone() });
             fewer.map(|bits| Run { bits, ..run.clone() }).chain(uncut).map(Event::Run).collect()
         }

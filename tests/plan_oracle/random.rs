@@ -201,9 +201,9 @@ impl Random {
         Run { ask, bits: u16::from(self.next() as u8) | self.word(), cut }
     }
 
-    /// A person says that what is missing is gone for good, now and then.
+    /// A person says that what is missing is gone for good, or wants no older versions, now and then.
     fn word(&mut self) -> u16 {
-        u16::from(self.rarely(8)) << 9
+        u16::from(self.rarely(8)) << 9 | u16::from(self.rarely(6)) << 10
     }
 
     fn thing(&mut self) -> Thing {

@@ -132,6 +132,8 @@ pub struct Failure {
     pub disk_full: bool,
     /// True when a command was ended because its time was over.
     pub took_too_long: bool,
+    /// True when it needs more than the sandbox or a limit of it lets it have.
+    pub held_back: bool,
 }
 
 impl Failure {
@@ -146,7 +148,21 @@ impl Failure {
             out_of_memory: false,
             disk_full: false,
             took_too_long: false,
+            held_back: false,
         }
+    }
+
+    /// True when the source does not compile for this kernel, and nothing else had a part in it: another version of the
+    /// module may.
+    pub fn is_of_the_source(&self) -> bool {
+        let own =
+            matches!(self.kind, Kind::Make | Kind::Script(_) | Kind::ModuleNotBuilt | Kind::PatchFailed);
+        let of_others = self.toolchain_trouble
+            || self.out_of_memory
+            || self.disk_full
+            || self.took_too_long
+            || self.held_back;
+        own && !of_others
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {

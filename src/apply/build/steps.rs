@@ -157,9 +157,11 @@ fn diagnosed(job: &Job<'_>, work: &Workspace, kind: Kind, what: String, status: 
         if let Some(more) = needs_more(&printed) {
             // It is not the machine that is at fault, and another try would end the same way.
             failure.hint = Some(more.to_owned());
-            failure.toolchain_trouble = false;
+            (failure.toolchain_trouble, failure.held_back) = (false, true);
         }
-        failure.hint = limit_that_struck(&printed, job).or(failure.hint);
+        if let Some(limit) = limit_that_struck(&printed, job) {
+            (failure.hint, failure.held_back) = (Some(limit), true);
+        }
     }
     failure
 }

@@ -196,6 +196,9 @@ impl Executor<'_> {
                     // The build's own failure matters more.
                     log::warn!("{error}");
                 }
+                if failure.is_of_the_source() {
+                    self.falls_behind(cell);
+                }
                 if !self.flags.trial {
                     apport::tell(layout, cell, failure.kind);
                 }

@@ -127,6 +127,7 @@ impl Executor<'_> {
             hint: failure.hint.clone(),
             when: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             provisional: failure.toolchain_trouble,
+            by_source: failure.is_of_the_source(),
             reported: self.flags.interactive,
         };
         let verdict = Verdict { inputs, stamp: String::new(), facts, failure: Some(note) };

@@ -1,7 +1,7 @@
 //! Carries a plan out. A step whose need failed is left out; nothing else stops.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::apply::depmod;
@@ -29,6 +29,7 @@ use crate::tree::notes;
 use crate::tree::state;
 
 mod at_once;
+mod behind;
 mod building;
 mod builds;
 mod long;
@@ -85,6 +86,10 @@ pub struct Executor<'a> {
     pub flags: &'a Flags,
     /// Progress.
     pub report: &'a dyn Report,
+    /// An older version of a module is tried after this plan, where the newest does not compile.
+    pub tries_older: bool,
+    /// Builds that failed by their source although an older version of the module is registered.
+    behind: RefCell<BTreeSet<Cell>>,
     /// What was installed or uninstalled so far, with its files.
     shared: RefCell<BTreeMap<KernelRelease, Vec<Changed>>>,
     /// What is installed: as the plan found it, and as this run changes it.
@@ -104,11 +109,24 @@ impl<'a> Executor<'a> {
         holdings: &'a Holdings<'a>,
         report: &'a dyn Report,
     ) -> Self {
-        let shared = RefCell::default();
+        let (shared, behind) = (RefCell::default(), RefCell::default());
         let trace = if flags.trial { None } else { Trace::open(observer.layout) };
         holdings.learn(system);
         let server = OnceCell::new();
-        Self { observer, system, options, flags, report, shared, holdings, trace, server }
+        let tries_older = false;
+        Self {
+            observer,
+            system,
+            options,
+            flags,
+            report,
+            tries_older,
+            behind,
+            shared,
+            holdings,
+            trace,
+            server,
+        }
     }
 }
 
@@ -126,6 +144,9 @@ impl Executor<'_> {
             (Condition::Always | Condition::NotOlder { .. }, _) => true,
             // Whatever changes files writes that down before.
             (Condition::Changed { .. }, Action::Depmod { .. }) => note().is_some_and(|note| note.depmod_due),
+            (Condition::Changed { .. }, Action::Initramfs { kernel, .. }) if self.is_to_change(kernel) => {
+                false
+            }
             (Condition::Changed { modules }, Action::Initramfs { .. }) => {
                 let due = note().and_then(|note| note.initramfs_due);
                 due.is_some_and(|due| {
@@ -148,6 +169,8 @@ impl Executor<'_> {
     /// What becomes of a step whose condition does not hold.
     fn unmet(&self, action: &Action) -> Done {
         let forgotten = match action {
+            // Another plan of this run makes it, once for all.
+            Action::Initramfs { kernel, .. } if self.is_to_change(kernel) => Ok(()),
             Action::Initramfs { kernel, .. } => initramfs::forget(self.observer.layout, kernel),
             _ => Ok(()),
         };

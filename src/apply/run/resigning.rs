@@ -97,6 +97,7 @@ impl Executor<'_> {
             out_of_memory: false,
             disk_full: false,
             took_too_long: false,
+            held_back: false,
             hint: error.hint.clone(),
         };
         if let Err(error) = self.record_failure(cell, facts.clone(), (**inputs).clone(), &failure) {

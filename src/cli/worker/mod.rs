@@ -139,6 +139,7 @@ impl Worker {
         if let Request::Autoinstall { .. } = request {
             outcome.unresolved.extend(left_out(ran));
             outcome.unresolved.sort();
+            outcome.unresolved.dedup();
         }
         outcome.code = match (request, outcome.failures.first()) {
             (_, Some(first)) if matches!(first.error.kind, Kind::Interrupted(_)) => {
@@ -174,6 +175,7 @@ impl Worker {
                 self.report.warning(&note.text());
             }
             Note::NoIndex { .. } => self.report.warning(&note.text()),
+            Note::OlderInstead { .. } if autoinstall => self.report.line(&note.text()),
             _ => {
                 if let Some(error) = note.error() {
                     let (module, kernel) = whose(note);
@@ -231,9 +233,10 @@ fn left_out(ran: &Ran) -> Vec<(Cell, Vec<String>)> {
     with_names.collect()
 }
 
-/// Cells of a kernel that are installed now.
+/// Cells of a kernel that are installed now. As to DKMS, an older version counts for nothing where the newest failed.
 fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) -> Vec<Cell> {
-    let failed = |c: &Cell| outcome.failures.iter().any(|f| f.module.as_ref() == Some(&c.module));
+    let name = |f: &Failure| f.module.as_ref().map(|id| id.name.clone());
+    let failed = |c: &Cell| outcome.failures.iter().any(|f| name(f).as_ref() == Some(&c.module.name));
     let installed_now = |cell: &Cell| {
         ran.plan.steps.iter().zip(&ran.done).any(|(step, done)| {
             matches!((&step.action, done), (Action::Install { cell: c, .. }, Done::Yes) if c == cell)
@@ -244,7 +247,7 @@ fn reached(ran: &Ran, kernel: &KernelRelease, arch: &Arch, outcome: &Outcome) ->
     let replaced =
         |cell: &Cell| here().any(|(c, _)| c.module.name == cell.module.name && c != cell && installed_now(c));
     here()
-        .filter(|(c, v)| installed_now(c) || v.installed && !failed(c) && !replaced(c))
+        .filter(|(c, v)| (installed_now(c) || v.installed && !replaced(c)) && !failed(c))
         .map(|(c, _)| c.clone())
         .collect()
 }

@@ -133,6 +133,9 @@ pub struct Settings {
     pub rebuild: Value<Rebuild>,
     /// `preflight`, which DKMS does not know: what an incoming kernel for which a module cannot be built meets.
     pub preflight: Value<Preflight>,
+    /// `older_versions`, which DKMS does not know: whether an older version of a module is used for a kernel that the
+    /// newest does not compile for.
+    pub older_versions: Value<bool>,
     /// `build_cache`, which DKMS does not know: how much the cache of builds may take; none where it is off.
     pub build_cache: Value<Bytes>,
     /// `essential`, which DKMS does not know: module packages without which this machine should not start a kernel.
@@ -222,6 +225,7 @@ impl Default for Settings {
             try_sign_modules: Value::default(),
             rebuild: Value::default(),
             preflight: Value::default(),
+            older_versions: Value::default_of(true),
             build_cache: Value::default(),
             essential: Value::default(),
             boot_guard: Value::default_of(true),

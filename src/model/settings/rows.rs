@@ -42,6 +42,7 @@ impl Settings {
             row("post_transaction", &self.post_transaction),
             row("rebuild", &self.rebuild),
             row("preflight", &self.preflight),
+            row("older_versions", &self.older_versions),
             row("build_cache", &self.build_cache),
             row("essential", &self.essential),
             row("boot_guard", &self.boot_guard),

@@ -8,6 +8,7 @@ mod dependencies;
 mod endings;
 mod installs;
 mod model;
+mod older;
 mod properties;
 mod purge;
 mod reconcile;

@@ -73,6 +73,7 @@ pub fn failed(inputs: Inputs, facts: Facts, provisional: bool) -> Verdict {
         hint: None,
         when: 0,
         provisional,
+        by_source: !provisional,
         reported: false,
     };
     Verdict { inputs, stamp: String::new(), facts, failure: Some(failure) }

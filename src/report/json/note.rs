@@ -22,6 +22,11 @@ pub(super) enum Note<'a> {
         cell: Cell<'a>,
         failure: Failure<'a>,
     },
+    OlderInstead {
+        cell: Cell<'a>,
+        older: &'a str,
+        log: Option<&'a Path>,
+    },
     Refused {
         cell: Cell<'a>,
         why: &'a str,
@@ -124,6 +129,9 @@ impl<'a> From<&'a plan::Note> for Note<'a> {
             plan::Note::Excluded { cell, why } => Self::Excluded { cell: cell.into(), why },
             plan::Note::FailedBefore { cell, failure } => {
                 Self::FailedBefore { cell: cell.into(), failure: (&**failure).into() }
+            }
+            plan::Note::OlderInstead { cell, older, log } => {
+                Self::OlderInstead { cell: cell.into(), older: older.as_str(), log: log.as_deref() }
             }
             plan::Note::Refused { cell, why } => Self::Refused { cell: cell.into(), why },
             plan::Note::Unreadable { cell, .. } => Self::Unreadable { cell: cell.into() },

@@ -21,6 +21,7 @@ pub(super) enum Reason<'a> {
     WrongKernel,
     Newer { than: &'a str },
     NewestExcluded { newest: &'a str, why: &'a str },
+    NewestFailed { newest: &'a str },
     FilesMissing,
     Displaced { by: &'a Path },
     MadeByDkms { symbols: Option<usize> },
@@ -72,6 +73,7 @@ impl<'a> From<&'a plan::Reason> for Reason<'a> {
             plan::Reason::NewestExcluded { newest, why } => {
                 Self::NewestExcluded { newest: newest.as_str(), why }
             }
+            plan::Reason::NewestFailed { newest } => Self::NewestFailed { newest: newest.as_str() },
             plan::Reason::FilesMissing => Self::FilesMissing,
             plan::Reason::Displaced { by } => Self::Displaced { by },
             plan::Reason::MadeByDkms { symbols } => Self::MadeByDkms { symbols: *symbols },

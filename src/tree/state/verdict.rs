@@ -38,6 +38,8 @@ struct Failure {
     when: u64,
     #[serde(default)]
     provisional: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_source: bool,
     #[serde(default)]
     reported: bool,
 }
@@ -73,15 +75,26 @@ impl From<&model::Verdict> for OnDisk {
 
 impl From<model::FailureNote> for Failure {
     fn from(failure: model::FailureNote) -> Self {
-        let model::FailureNote { kind, what, first_errors, log, hint, when, provisional, reported } = failure;
-        Self { code: kind.exit_status(), what, first_errors, log, hint, when, provisional, reported }
+        let model::FailureNote {
+            kind,
+            what,
+            first_errors,
+            log,
+            hint,
+            when,
+            provisional,
+            by_source,
+            reported,
+        } = failure;
+        let code = kind.exit_status();
+        Self { code, what, first_errors, log, hint, when, provisional, by_source, reported }
     }
 }
 
 impl From<Failure> for model::FailureNote {
     fn from(failure: Failure) -> Self {
-        let Failure { code, what, first_errors, log, hint, when, provisional, reported } = failure;
+        let Failure { code, what, first_errors, log, hint, when, provisional, by_source, reported } = failure;
         let kind = Kind::of_failure(code);
-        Self { kind, what, first_errors, log, hint, when, provisional, reported }
+        Self { kind, what, first_errors, log, hint, when, provisional, by_source, reported }
     }
 }

@@ -9,12 +9,14 @@ use dkms_hook::model::request::Goal;
 use dkms_hook::plan::Options;
 
 use crate::machine::{Build, K, KERNELS, M, Machine, Made, Name, Thing, Verdict};
+use crate::observe::{id, release};
 
 mod choice;
 mod dependents;
 mod endings;
 mod kernels;
 mod named;
+mod older;
 mod resign;
 mod serve;
 
@@ -102,7 +104,10 @@ pub fn expected(machine: &Machine, ask: Ask, options: &Options) -> Expected {
         Ask::Bring { k, .. } => vec![k],
     };
     scope.retain(|k| machine.knows(*k));
+    scope.retain(|k| options.instead.is_empty() || options.instead.iter().any(|(at, _)| *at == release(*k)));
     let retry = match ask {
+        // One more plan of a run that tried it.
+        _ if !options.instead.is_empty() => false,
         Ask::Reconcile(_, retry) => retry,
         Ask::Bring { .. } => !options.heed_failures,
         _ => matches!(ask, Ask::Autoinstall(_)),
@@ -178,6 +183,12 @@ impl Spec<'_> {
 
     fn installed(&self, m: M) -> bool {
         self.machine.installed(m.0, self.k) == Some(m)
+    }
+
+    /// Whether this plan is about a module by itself.
+    fn in_question(&self, name: Name) -> bool {
+        let instead = &self.options.instead;
+        instead.is_empty() || instead.contains(&(release(self.k), id(M(name, 0)).name))
     }
 
     fn names(&self) -> BTreeSet<Name> {

@@ -139,7 +139,7 @@ impl Spec<'_> {
     }
 
     /// What has to be there for it, at any remove, without the module itself.
-    fn stands_on(&self, m: M) -> BTreeSet<Name> {
+    pub(super) fn stands_on(&self, m: M) -> BTreeSet<Name> {
         let (mut found, mut whole) = (BTreeSet::new(), vec![m]);
         for _ in 0..=NAMES.len() {
             let further = |m: M| {

@@ -50,7 +50,7 @@ impl Spec<'_> {
     /// What there should be, of modules that are chosen.
     pub(super) fn serve(&self, out: &mut Expected) {
         let state = self.servings(None);
-        for name in self.names() {
+        for name in self.names_to_serve() {
             self.one(name, &state, out);
         }
         self.nothing_waits(out);
@@ -170,19 +170,20 @@ impl Spec<'_> {
             Choice::Nothing => Serving::Missing,
             Choice::Refused => Serving::Excused,
             Choice::Stays(m) => self.as_it_is(m),
-            Choice::This(m) => self.bring(m, state, out),
+            Choice::This(m) => self.bring_or_older(m, state, out),
         }
     }
 
-    fn bring(&self, m: M, state: &Servings, out: &mut Expected) -> Serving {
+    /// Brings one version. `None` when it does not compile and may give way to an older one.
+    pub(super) fn bring(&self, m: M, state: &Servings, out: &mut Expected) -> Option<Serving> {
         let (Some(observed), Some(found)) = (self.machine.now(m, self.k), self.found(m, state)) else {
-            return Serving::Missing;
+            return Some(Serving::Missing);
         };
         if self.untold(m) {
-            return if self.installed(m) { self.as_it_is(m) } else { Serving::Missing };
+            return Some(self.if_installed(m));
         }
         if found.missing {
-            return if self.held(m) { self.as_it_is(m) } else { Serving::Missing };
+            return Some(if self.held(m) { self.as_it_is(m) } else { Serving::Missing });
         }
         let wanted = &found.made;
         let build = self.build(m);
@@ -195,26 +196,27 @@ impl Spec<'_> {
             || own == Own::Foreign && failed.is_some();
         if again {
             if self.heeds(failed) {
-                return Serving::Missing;
+                let gives_way = failed.is_some_and(|failed| !failed.provisional) && self.gives_way(m);
+                return (!gives_way).then_some(Serving::Missing);
             }
             out.acts.extend([Act::Build(m, self.k, false), Act::Install(m, self.k, false)]);
             // Which of those that need each other is first is nobody's business.
             if !self.reach(m.0).contains(&m.0) {
                 out.wanted.insert((m.0, self.k), wanted.clone());
             }
-            return Serving::There { print: Some(wanted.print()), anew: true };
+            return Some(Serving::There { print: Some(wanted.print()), anew: true });
         }
         let mut install = !self.installed(m) || !self.machine.intact(m, self.k);
         let Some((build, written)) = build.zip(written) else {
             out.acts.insert(Act::Adopt(m, self.k));
             if install && self.machine.keeps_its_own(m.0, self.k) {
-                return Serving::Missing;
+                return Some(Serving::Missing);
             }
             if install {
                 out.acts.insert(Act::Install(m, self.k, false));
             }
             out.wanted.insert((m.0, self.k), wanted.clone());
-            return Serving::There { print: Some(wanted.print()), anew: false };
+            return Some(Serving::There { print: Some(wanted.print()), anew: false });
         };
         let keep = self.fits_headers(m) && written.kept.unwrap_or(build.made.headers) != observed.headers;
         if keep {
@@ -230,10 +232,10 @@ impl Spec<'_> {
         if install {
             if !self.retry && written.refused || self.machine.keeps_its_own(m.0, self.k) {
                 out.wanted.remove(&(m.0, self.k));
-                return Serving::Missing;
+                return Some(Serving::Missing);
             }
             out.acts.insert(Act::Install(m, self.k, false));
         }
-        Serving::There { print: Some(build.made.print()), anew: false }
+        Some(Serving::There { print: Some(build.made.print()), anew: false })
     }
 }
