@@ -31,7 +31,7 @@ _dkms_hook() {
         case $word in essential | fits | incoming | resign | settings | status | why) command=$word ;; esac
     done
     case $prev in
-    -k | --kernel) words=$(_dkms_hook_kernels) ;;
+    -k | --kernel | --leaving) words=$(_dkms_hook_kernels) ;;
     --rebuild) words='abi inputs' ;;
     --module) words=$(_dkms_hook_modules) ;;
     --root | --headers)
@@ -50,7 +50,7 @@ _dkms_hook() {
         why:-*) words+=' --kernel' ;;
         essential:*) words=$(_dkms_hook_modules | sed 's,/.*,,' | sort -u) ;;
         resign:* | why:*) words=$(_dkms_hook_modules) ;;
-        incoming:-*) words+=' --json' ;;
+        incoming:-*) words+=' --json --leaving' ;;
         fits:-*) words+=' --headers --module --json' ;;
         fits:* | incoming:*)
             compopt -o filenames 2>/dev/null

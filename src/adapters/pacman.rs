@@ -1,13 +1,12 @@
-//! Hooks of pacman (alpm-hooks(5)), all of them after the transaction.
+//! Hooks of pacman (alpm-hooks(5)). What changes something runs after the transaction.
 //!
-//! Nothing is deleted before: a transaction that fails would leave the running kernel without its
+//! Nothing is deleted before it: a transaction that fails would leave the running kernel without its
 //! modules. Packages of modules bring sources below `/usr/src` and no scriptlets of their own: to register
 //! them, and to take them out again, is the hooks' work.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::adapters::{in_line, incoming};
+use crate::adapters::{in_line, incoming, pacman_files};
 use crate::apply::tell;
 use crate::fs::look;
 use crate::machine::Machine;
@@ -20,18 +19,35 @@ use crate::preflight::Decision;
 use crate::progress::Report;
 use crate::tree::registry;
 
-/// Before the transaction: says what its kernels come to, and which of them come without the headers
-/// that modules need. The targets are all that pacman tells, so the name of a kernel's package is not
-/// known.
+/// Before the transaction: says what its kernels and sources come to, and which kernels come without the headers
+/// that modules need. The targets are all that pacman tells; the packages are looked for.
 pub fn incoming(machine: &Machine, targets: &[String], report: &dyn Report) -> Decision {
     let with = |file| in_line::releases_with(targets.iter().map(String::as_str), file);
-    let transaction = Transaction {
+    let mut transaction = Transaction {
         kernels: with("vmlinuz").into_iter().map(|kernel| (kernel, None)).collect(),
         headers: with("build/include/"),
         sources: sources(targets).map(str::to_owned).collect(),
-        unseen: BTreeSet::new(),
+        ..Transaction::default()
     };
-    incoming::before(machine, &transaction, &[], report)
+    if transaction.is_empty() {
+        return Decision::GoOn;
+    }
+    let found = pacman_files::find(&machine.layout.root, &transaction);
+    for (_, package) in &found {
+        for release in &package.brings.kernels {
+            if let Some(base) = transaction.kernels.get_mut(release) {
+                *base = Some(package.name.clone());
+            }
+        }
+    }
+    let files: Vec<PathBuf> = found.into_iter().map(|(path, _)| path).collect();
+    incoming::before(machine, &transaction, &files, report)
+}
+
+/// Before the transaction: says which kernels go, with the modules that were built for them.
+pub fn leaving(machine: &Machine, targets: &[String], report: &dyn Report) -> Decision {
+    let kernels = in_line::releases_with(targets.iter().map(String::as_str), "vmlinuz");
+    incoming::before(machine, &Transaction::default().without(kernels), &[], report)
 }
 
 /// Files came or were replaced. The initramfs is left to the generator's own hook, which pacman runs

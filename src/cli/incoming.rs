@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::adapters::incoming;
+use crate::adapters::{in_line, incoming};
 use crate::cli::root;
 use crate::cli::screen::{print, to_json};
 use crate::machine::Machine;
@@ -14,29 +14,32 @@ use crate::report::json;
 
 /// Look into packages that are about to be installed
 ///
-/// Says which modules will be built for the kernels in them, and warns of kernels that come without the
-/// headers that modules need. Ignores packages that have nothing to do with kernels.
+/// Says which modules will be built for the kernels in them, and how long that took before, warns of kernels that
+/// come without the headers that modules need, and names module sources that come. Ignores packages that have nothing
+/// to do with kernels. The exit status is 3 when the packages should not be installed.
 #[derive(Debug, Args)]
 pub(super) struct Incoming {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
+    /// A kernel that the same transaction removes; may be given several times
+    #[arg(long, value_name = "RELEASE")]
+    leaving: Vec<String>,
     /// Package files (.rpm, .deb, .pkg.tar.*), all of one transaction
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "leaving")]
     paths: Vec<PathBuf>,
 }
 
 impl Incoming {
-    /// Looks and tells. The status is 3 when the packages must not be installed, and otherwise 0.
+    /// Looks and tells. The status is 3 when the packages should not be installed, and otherwise 0.
     pub(super) fn run(&self, machine: &Machine, report: &dyn Report) -> Result<u8> {
         let paths: Vec<PathBuf> = self.paths.iter().map(|path| root::as_opened(path)).collect();
-        let transaction = incoming::transaction(&paths, report);
+        let leaving = self.leaving.iter().map(|text| in_line::release(text)).collect::<Result<Vec<_>>>()?;
+        let transaction = incoming::transaction(&paths, report).without(leaving);
         if !self.json {
             return Ok(incoming::before(machine, &transaction, &paths, report).exit_status());
         }
-        let kernels =
-            if transaction.is_empty() { Vec::new() } else { incoming::kernels(machine, &transaction) };
-        print(&to_json(&json::incoming(&kernels, &transaction.sources))?);
+        print(&to_json(&json::incoming(&incoming::look(machine, &transaction), &transaction))?);
         Ok(0)
     }
 }

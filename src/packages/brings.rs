@@ -16,6 +16,11 @@ pub struct Brings {
     pub headers: BTreeSet<KernelRelease>,
     /// Directories of `/usr/src` that come with a dkms.conf, by convention called NAME-VERSION.
     pub sources: BTreeSet<String>,
+    /// Releases of which it has the image (`/lib/modules/R/vmlinuz`, `/boot/vmlinuz-R`, `/boot/vmlinux-R`): where that
+    /// goes, the kernel goes. Ubuntu has a package with some more modules of a kernel, which goes alone.
+    pub images: BTreeSet<KernelRelease>,
+    /// Compilers, by the name that a kernel's configuration or a person calls them by: `gcc`, `gcc-16`, `clang-19`.
+    pub compilers: BTreeSet<String>,
 }
 
 impl Brings {
@@ -45,6 +50,9 @@ impl Files {
         {
             self.of_a_kernel(release, rest, link);
         }
+        let image = ["boot/vmlinuz-", "boot/vmlinux-"].iter().find_map(|before| path.strip_prefix(before));
+        self.brings.images.extend(image.and_then(|release| KernelRelease::new(release).ok()));
+        self.brings.compilers.extend(compiler(path));
         if let Some(inside) = path.strip_prefix("usr/src/") {
             if let Some((dir, "dkms.conf")) = inside.split_once('/')
                 && is_component(dir)
@@ -59,6 +67,9 @@ impl Files {
 
     fn of_a_kernel(&mut self, release: &str, rest: &str, link: Option<&str>) {
         let Ok(release) = KernelRelease::new(release) else { return };
+        if rest == "vmlinuz" {
+            self.brings.images.insert(release.clone());
+        }
         if rest == "vmlinuz" || rest.strip_prefix("kernel/").is_some_and(|inside| !inside.is_empty()) {
             self.brings.kernels.insert(release);
         } else if let ("build", Some(link)) = (rest, link) {
@@ -84,6 +95,21 @@ impl Files {
         self.brings.headers.extend(led.map(|(release, _)| release));
         self.brings
     }
+}
+
+/// The name of a compiler whose program this is: `usr/bin/x86_64-linux-gnu-gcc-16`, `usr/lib/llvm-19/bin/clang`.
+fn compiler(path: &str) -> Option<String> {
+    let inside = path.strip_prefix("usr/")?;
+    if let Some(version) = inside.strip_prefix("lib/llvm-").and_then(|rest| rest.strip_suffix("/bin/clang")) {
+        return version.bytes().all(|b| b.is_ascii_digit()).then(|| format!("clang-{version}"));
+    }
+    let name = inside.strip_prefix("bin/")?;
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let version = name.rsplit_once('-').map(|(_, end)| end).filter(|end| number(end));
+    let stem = version.map_or(name, |version| &name[..name.len() - version.len() - 1]);
+    let (before, what) = stem.rsplit_once('-').unwrap_or(("", stem));
+    let ours = matches!(what, "gcc" | "clang") && (before.is_empty() || before.contains("linux"));
+    ours.then(|| version.map_or_else(|| what.to_owned(), |version| format!("{what}-{version}")))
 }
 
 /// The directory, `""` at the top, whose `include/generated` or `include/config` this path is in.
@@ -164,6 +190,41 @@ mod tests {
             ("usr/src/hello-1.0/include/generated/x.h", None),
         ] {
             only(1, &[file], &[]);
+        }
+    }
+
+    #[test]
+    fn an_image_is_what_makes_a_kernel_go() {
+        let images = |path: &str| {
+            let mut seen = Files::default();
+            seen.add(path, None);
+            seen.finish().images.into_iter().map(String::from).collect::<Vec<_>>()
+        };
+        for path in ["/boot/vmlinuz-6.1", "./boot/vmlinux-6.1", "/lib/modules/6.1/vmlinuz"] {
+            assert_eq!(images(path), ["6.1"], "{path}");
+        }
+        for path in ["usr/lib/modules/6.1/kernel/fs/ext4.ko", "boot/vmlinuz", "boot/initrd.img-6.1"] {
+            assert!(images(path).is_empty(), "{path}");
+        }
+    }
+
+    #[test]
+    fn compilers_are_known_by_their_programs() {
+        for (path, name) in [
+            ("./usr/bin/x86_64-linux-gnu-gcc-16", Some("gcc-16")),
+            ("usr/bin/gcc", Some("gcc")),
+            ("usr/bin/clang", Some("clang")),
+            ("usr/lib/llvm-19/bin/clang", Some("clang-19")),
+            ("usr/bin/x86_64-linux-gnu-gcc-ar-16", None),
+            ("usr/bin/c89-gcc", None),
+            ("usr/share/doc/gcc", None),
+            ("usr/lib/llvm-x/bin/clang", None),
+        ] {
+            let mut seen = Files::default();
+            seen.add(path, None);
+            let found = seen.finish();
+            assert_eq!(found.compilers.iter().map(String::as_str).next(), name, "{path}");
+            assert!(found.is_empty(), "{path}");
         }
     }
 

@@ -86,6 +86,15 @@ impl From<UnpackError> for ReadError {
     }
 }
 
+impl Brings {
+    /// What of these files concerns kernels: their paths, one a line, as dpkg keeps them of an installed package.
+    pub fn of_list(paths: &str) -> Self {
+        let mut files = brings::Files::default();
+        paths.lines().for_each(|path| files.add(path, None));
+        files.finish()
+    }
+}
+
 impl Package {
     /// Looks into a package. What kind it is shows in its first bytes.
     ///

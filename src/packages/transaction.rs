@@ -16,6 +16,10 @@ pub struct Transaction {
     pub headers: BTreeSet<KernelRelease>,
     /// Directories of `/usr/src` with a dkms.conf.
     pub sources: BTreeSet<String>,
+    /// Releases of which the kernel goes, and does not come again.
+    pub leaving: BTreeSet<KernelRelease>,
+    /// Compilers that come, as [`super::Brings::compilers`] names them. An older one may be there already.
+    pub compilers: BTreeSet<String>,
     /// Packages that could not be looked into: a kernel, headers or nothing of the kind may be in them.
     pub unseen: BTreeSet<String>,
 }
@@ -34,17 +38,29 @@ impl Transaction {
             }
             out.headers.extend(package.brings.headers.iter().cloned());
             out.sources.extend(package.brings.sources.iter().cloned());
+            out.compilers.extend(package.brings.compilers.iter().cloned());
         }
         out.kernels.values_mut().for_each(|base| *base = base.take().filter(|base| !base.is_empty()));
         out
     }
 
-    /// True when no kernel is concerned.
-    pub fn is_empty(&self) -> bool {
-        self.kernels.is_empty() && self.headers.is_empty()
+    /// The same, with kernels whose image is in packages that go. One of which something comes stays.
+    #[must_use]
+    pub fn without(mut self, leaving: impl IntoIterator<Item = KernelRelease>) -> Self {
+        self.leaving.extend(leaving);
+        self.leaving.retain(|release| !self.kernels.contains_key(release));
+        self
     }
 
-    /// The kernels that it is about.
+    /// True when it has nothing to do with kernels and their modules.
+    pub fn is_empty(&self) -> bool {
+        self.kernels.is_empty()
+            && self.headers.is_empty()
+            && self.sources.is_empty()
+            && self.leaving.is_empty()
+    }
+
+    /// The kernels of which something comes.
     pub fn releases(&self) -> BTreeSet<KernelRelease> {
         self.kernels.keys().chain(&self.headers).cloned().collect()
     }

@@ -60,6 +60,7 @@ fn they_come_around_the_hooks_of_others() {
         names,
         [
             "01-dkms-incoming",
+            "01-dkms-leaving",
             "60-depmod",
             "60-mkinitcpio-remove",
             "70-dkms-install",
@@ -72,11 +73,39 @@ fn they_come_around_the_hooks_of_others() {
 }
 
 #[test]
-fn nothing_is_changed_or_stopped_before_the_transaction() {
+fn nothing_is_changed_before_the_transaction_and_one_hook_may_stop_it() {
     for (name, text) in hooks(&installed().path().join("root")) {
-        let before = name == "01-dkms-incoming.hook";
+        let before = name.starts_with("01-");
         assert_eq!(value(&text, "When"), Some(if before { "PreTransaction" } else { "PostTransaction" }));
-        assert!(!text.contains("AbortOnFail"), "{name}");
+        let stops = text.lines().any(|line| line == "AbortOnFail");
+        assert_eq!(stops, name == "01-dkms-incoming.hook", "{name}");
+    }
+}
+
+/// The words of a command line: some are in quotes, as alpm-hooks(5) has it.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('\'').enumerate() {
+        match index % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
+#[test]
+fn only_status_3_stops_a_transaction() {
+    let top = installed();
+    let (_, text) = hooks(&top.path().join("root")).remove(0);
+    let words = words(value(&text, "Exec").unwrap());
+    let root = FakeRoot::new();
+    for (script, status) in [("exit 0", 0), ("exit 1", 0), ("exit 3", 1), ("kill -9 $$", 0), ("exit 127", 0)]
+    {
+        let program = root.write_script("/usr/bin/stand-in", &format!("#!/bin/sh\n{script}\n"));
+        let replaced = words[2].replace("/usr/bin/dkms-hook", program.to_str().unwrap());
+        let ended = Command::new(&words[0]).args([&words[1], &replaced]).status().unwrap();
+        assert_eq!(ended.code(), Some(status), "{script}");
     }
 }
 
@@ -86,6 +115,7 @@ fn what_they_start_is_there_and_ends_well() {
     let installed = top.path().join("root");
     for (name, text) in hooks(&installed) {
         let exec = value(&text, "Exec").unwrap();
+        let exec = exec.strip_prefix("/bin/sh -c '").unwrap_or(exec).trim_end_matches("; [ $? -ne 3 ]'");
         let (program, event) = exec.split_once(' ').unwrap();
         assert_eq!(program, "/usr/bin/dkms-hook", "{name}");
         assert!(installed.join(&program[1..]).is_file());
@@ -113,7 +143,7 @@ fn hooks_are_where_they_are_looked_for_wherever_the_program_is() {
     let plugin = root.join("usr/lib/kernel/install.d/40-dkms.install");
     let mut texts = hooks(&root);
     texts.push(("the plugin".to_owned(), std::fs::read_to_string(plugin).unwrap()));
-    assert_eq!(texts.len(), 5);
+    assert_eq!(texts.len(), 6);
     assert!(root.join("usr/local/bin/dkms-hook").exists());
     for (name, text) in texts {
         let calls = text.lines().filter(|line| line.contains("bin/dkms-hook ") && !line.starts_with('#'));

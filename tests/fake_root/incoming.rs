@@ -26,7 +26,19 @@ fn stage() -> Stage {
     root.hook(&[]).expect(0);
     root.take_make_calls();
     root.take_calls();
+    for module in ["hello/1.0", "base/2.0"] {
+        took(&root, module, 400);
+    }
     Stage { root, dir: tempfile::tempdir().unwrap() }
+}
+
+/// Says of the build of a module for K how many milliseconds it took.
+fn took(root: &FakeRoot, module: &str, milliseconds: u64) {
+    let path = format!("/var/lib/dkms/{module}/{K}/{}/.dkms-hook.json", std::env::consts::ARCH);
+    let mut record: serde_json::Value = serde_json::from_str(&root.read(&path)).unwrap();
+    assert!(record["took"].is_u64(), "{record}");
+    record["took"] = milliseconds.into();
+    root.write(&path, record.to_string());
 }
 
 impl Stage {
@@ -208,6 +220,9 @@ fn what_a_package_calls_its_files_is_not_obeyed_by_a_terminal() {
     let text = format!("dkms-hook: Modules to build for kernel {NEW}: base/2.0, hello/1.0, plain-1.0.\n");
     let named =
         |name: &str| odd.iter().fold(Made::new(name).kernel(NEW).headers(NEW), |m, dir| m.source(dir));
+    let text = format!(
+        "{text}dkms-hook: Module source plain-1.0 comes, to be built for {K} where its dkms.conf allows it.\n"
+    );
     stage.says(&[named("kernel").unlisted().deb(stage.dir(), Packed::Plain)], &text, "");
     stage.says(&[named("linux").unlisted().pacman(stage.dir(), Packed::Plain)], &text, "");
     fs::write(stage.root.path("/etc/os-release"), "ID=arch\n").unwrap();
@@ -235,8 +250,71 @@ fn programs_are_told_in_json() {
     assert!(of(NEW)["warning"].as_str().unwrap().contains("comes without"));
     assert_eq!(of(K)["headers"], "coming");
     assert_eq!(json["sources"], serde_json::json!(["nice-1"]));
+    assert_eq!(of(NEW)["earlier"][1], serde_json::json!({ "module": "hello/1.0", "milliseconds": 400 }));
+    assert_eq!(json["new-sources"][0]["directory"], "nice-1");
+    assert_eq!(json["new-sources"][0]["kernels"], serde_json::json!([K]));
+    assert!(json["new-sources"][0]["news"].as_str().unwrap().contains("nice-1 comes"), "{json}");
     let other = Made::new("bash").file("usr/bin/bash").rpm(stage.dir());
     let ran = stage.incoming(&["--json"], &[other]);
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(json, serde_json::json!({ "kernels": [], "sources": [] }));
+    let nothing = serde_json::json!({
+        "kernels": [], "leaving": [], "sources": [], "new-sources": [], "compilers": [], "unseen": []
+    });
+    assert_eq!(json, nothing);
+}
+
+#[test]
+fn how_long_earlier_builds_took_is_told_where_it_is_worth_a_word() {
+    let stage = stage();
+    let both = [Made::new("kernel").kernel(NEW).headers(NEW).rpm(stage.dir())];
+    let says = |end: &str| {
+        let text = format!("dkms-hook: Modules to build for kernel {NEW}: base/2.0, hello/1.0{end}.\n");
+        stage.says(&both, &text, "");
+    };
+    says("");
+    took(&stage.root, "hello/1.0", 64_700);
+    says("; earlier builds took 1 min 5 s");
+    took(&stage.root, "base/2.0", 7_200_000);
+    says("; earlier builds took 2 h 1 min");
+    // Of a module that was never built, nothing is known.
+    ToyModule::new("app", "1.0").register(&stage.root);
+    let text = format!(
+        "dkms-hook: Modules to build for kernel {NEW}: app/1.0, base/2.0, hello/1.0; earlier builds of \
+         base/2.0, hello/1.0 took 2 h 1 min.\n"
+    );
+    stage.says(&both, &text, "");
+}
+
+#[test]
+fn a_kernel_that_goes_takes_its_modules_along() {
+    let stage = stage();
+    let gone = format!(
+        "dkms-hook: Kernel {K} goes, with the modules that were built for it: base/2.0, hello/1.0.\n"
+    );
+    let ran = stage.incoming(&["--leaving", K, "--leaving", "6.1-without-modules"], &[]);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), (gone.as_str(), ""));
+    // One that comes again does not go.
+    let again = Made::new("kernel").kernel(K).rpm(stage.dir());
+    assert_eq!(stage.incoming(&["--leaving", K], &[again]).out, "");
+    let json = stage.incoming(&["--json", "--leaving", K], &[]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["leaving"][0]["release"], K);
+    assert_eq!(json["leaving"][0]["modules"], serde_json::json!(["base/2.0", "hello/1.0"]));
+}
+
+#[test]
+fn a_source_alone_is_told_with_the_kernels_it_is_for() {
+    let stage = stage();
+    let waiting = ToyKernel::new("6.11.0-toy");
+    let source = [Made::new("new-dkms").source("new-1.0").rpm(stage.dir())];
+    let news = format!(
+        "dkms-hook: Module source new-1.0 comes, to be built for {K} where its dkms.conf allows it.\n"
+    );
+    stage.says(&source, &news, "");
+    waiting.install_image(&stage.root);
+    let warning = "Warning: dkms-hook: new-1.0 comes, and there are no headers of kernel 6.11.0-toy to build it \
+                   with. Install kernel-devel-6.11.0-toy.\n";
+    stage.says(&source, &news, warning);
+    // What is registered already is no news.
+    stage.says(&[Made::new("hello-dkms").source("hello-1.0").rpm(stage.dir())], "", "");
 }

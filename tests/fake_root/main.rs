@@ -12,6 +12,7 @@ mod abi;
 mod agreement;
 mod alpm_events;
 mod alpm_hook_files;
+mod apt;
 mod at_once;
 mod autoinstall;
 mod bad_input;

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::adapters::{debian, dnf5, in_line, kernel_install, pacman, rpm};
+use crate::adapters::{apt, debian, dnf5, in_line, kernel_install, pacman, rpm};
 use crate::apply::tell;
 use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
@@ -49,7 +49,7 @@ pub(super) enum Event {
     /// What the hooks of pacman call; reads targets from standard input
     #[command(hide = true)]
     Pacman {
-        /// incoming|install|remove|initramfs
+        /// incoming|leaving|install|remove|initramfs
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
     },
@@ -89,6 +89,7 @@ impl Event {
     pub(super) fn input(&self) -> Vec<String> {
         match self {
             Self::Rpm { .. } | Self::Pacman { .. } => targets(),
+            Self::Deb { words } if first(words) == "incoming" => targets(),
             Self::Deb { .. } | Self::KernelInstall { .. } | Self::Dnf5 { .. } => Vec::new(),
         }
     }
@@ -102,8 +103,14 @@ impl Event {
                 let decision = dnf5::announce(machine, &mut replies, &mut std::io::stdout(), &Beside)?;
                 Ok(decision.exit_status())
             }
+            Self::Deb { words } if first(words) == "incoming" => {
+                Ok(apt::incoming(machine, input, report)?.exit_status())
+            }
             Self::Pacman { words } if first(words) == "incoming" => {
                 Ok(pacman::incoming(machine, input, report).exit_status())
+            }
+            Self::Pacman { words } if first(words) == "leaving" => {
+                Ok(pacman::leaving(machine, input, report).exit_status())
             }
             _ => self.bring_in_line(machine, input, report).map(|()| 0),
         }
