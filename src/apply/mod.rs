@@ -5,6 +5,7 @@ pub mod build;
 pub mod depmod;
 pub mod environment;
 pub mod essential;
+pub mod guard;
 pub mod initramfs;
 pub mod install;
 pub mod loose;

@@ -183,6 +183,8 @@ impl Machine {
             let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
             observer.look_at_signatures(&mut system, &wanted);
         }
+        system.essential = observer.essential();
+        system.guard = observer.guard(&system, kernels.is_none());
         system.load_into = (*self.settings.modprobe_on_install).then(|| self.running_kernel()).flatten();
         let plan = plan::plan(&system, request, options);
         (system, plan)

@@ -60,6 +60,8 @@ pub enum Kind {
     DepmodFailed,
     /// The initramfs could not be made.
     InitramfsFailed,
+    /// What the boot guard had to do at a boot loader could not be done.
+    BootGuard,
     /// A source could not be put in place.
     NotCopied,
     /// There is no build to put into an archive.
@@ -138,6 +140,7 @@ impl Kind {
             | Self::InstallRefused
             | Self::DepmodFailed
             | Self::InitramfsFailed
+            | Self::BootGuard
             | Self::NotCopied
             | Self::NothingToPack
             | Self::ArchiveNotWritten => 6,

@@ -5,6 +5,7 @@ pub mod directive;
 pub mod error;
 pub mod essential;
 pub mod fit;
+pub mod guard;
 pub mod ids;
 pub mod indexed;
 pub mod inputs;

@@ -12,6 +12,7 @@ use crate::model::blind::Blind;
 use crate::model::directive::DirectiveChange;
 use crate::model::error::Error;
 use crate::model::fit::{Fit, Rebuild};
+use crate::model::guard::Guard;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, ModuleName};
 use crate::model::indexed::Indexed;
 use crate::model::inputs::Inputs;
@@ -55,6 +56,10 @@ pub struct System {
     pub rebuild: Rebuild,
     /// The running kernel, where modules are to be loaded as soon as they are installed for it.
     pub load_into: Option<KernelRelease>,
+    /// The modules that no kernel should be started without.
+    pub essential: Vec<ModuleName>,
+    /// Which kernels have them. `None` where nothing is essential and nothing was done about it before.
+    pub guard: Option<Guard>,
     /// The architecture of new cells.
     pub arch: Option<Arch>,
     /// What could be seen of the directory that holds the kernels.

@@ -44,6 +44,7 @@ mod expected;
 mod fit;
 pub mod forced;
 mod foreign;
+mod guard;
 pub mod holdings;
 pub mod in_the_way;
 pub mod indexed;

@@ -41,6 +41,7 @@ impl<'a> Planner<'a> {
         for (kernel, reason) in std::mem::take(&mut self.sweep) {
             self.step(Action::Sweep { kernel }, reason, Vec::new());
         }
+        self.guard();
         self.plan
     }
 

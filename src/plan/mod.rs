@@ -14,6 +14,7 @@ mod condition;
 mod dependents;
 mod depends;
 mod ending;
+mod guard;
 mod headerless;
 mod index;
 mod install;
@@ -31,6 +32,7 @@ mod sharing;
 mod tests;
 
 pub use condition::Condition;
+pub use guard::danger;
 pub use note::{Note, Subject};
 pub use note_text::other_architecture;
 pub use planner::kernels_of;
@@ -183,6 +185,8 @@ pub enum Action {
         /// A build of its own follows.
         replaced: bool,
     },
+    /// See to it that the kernel that is started by itself has every essential module.
+    Guard,
     /// Remove what is left of a kernel that is gone.
     Sweep {
         /// The kernel.
@@ -253,6 +257,7 @@ impl fmt::Display for Action {
             Self::Unlink { cell, other, .. } => {
                 write!(f, "remove the link to {} of {} from {other}", cell.module, cell.kernel)
             }
+            Self::Guard => f.write_str("look after the boot guard"),
             Self::Sweep { kernel } => write!(f, "sweep up after {kernel}"),
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::blind::Blind;
 use crate::model::error::Error;
+use crate::model::guard::Danger;
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
 use crate::model::record::FailureNote;
 use crate::model::system::TreePlace;
@@ -180,6 +181,11 @@ pub enum Note {
         about: Subject,
         /// Where, and why.
         blind: Blind,
+    },
+    /// The newest kernel lacks essential modules, and what can be done about it is done.
+    Guarded {
+        /// Which, and what is started instead.
+        danger: Danger,
     },
     /// There is no kernel at all where kernels are looked for, so none counts as gone.
     NoKernel {

@@ -218,6 +218,7 @@ impl Note {
             | Self::AutoinstallDisabled
             | Self::NoIndex { .. }
             | Self::Held { .. }
+            | Self::Guarded { .. }
             | Self::AlreadyBuilt { .. }
             | Self::AlreadyInstalled { .. }
             | Self::NotInstalled { .. }
@@ -262,6 +263,7 @@ impl Note {
                  --force` changes that",
                 cell.kernel, by.module, cell.module, cell.module, cell.kernel
             ),
+            Self::Guarded { danger } => danger.to_string(),
             Self::AutoinstallDisabled => {
                 "Automatic installation of modules is switched off by /etc/dkms/no-autoinstall.".to_owned()
             }

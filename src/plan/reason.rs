@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::model::directive::DirectiveChange;
 use crate::model::fit::{self, Misfit};
+use crate::model::guard::Danger;
 use crate::model::ids::{KernelRelease, Version};
 use crate::model::inputs::Change;
 
@@ -118,6 +119,17 @@ pub enum Reason {
     },
     /// The initramfs is older than the modules.
     InitramfsOld,
+    /// An essential module changes for some kernel.
+    EssentialChanges,
+    /// The newest kernel lacks essential modules.
+    EssentialMissing {
+        /// Which.
+        danger: Danger,
+    },
+    /// The newest kernel has every essential module, or nothing is essential any more.
+    EssentialThere,
+    /// It was found out which kernels have the essential modules among their own.
+    EssentialLooked,
     /// The kernel's headers are not installed.
     HeadersMissing,
     /// What was linked for the kernel does not fit it.
@@ -187,6 +199,12 @@ impl fmt::Display for Reason {
             Self::IndexMissing => f.write_str("modules.dep is missing"),
             Self::IndexOld { file } => write!(f, "modules.dep does not list {}", file.display()),
             Self::InitramfsOld => f.write_str("it is older than the modules"),
+            Self::EssentialChanges => f.write_str("an essential module changes"),
+            Self::EssentialMissing { danger } => {
+                write!(f, "{}, the newest kernel, lacks {}", danger.newest, danger.names())
+            }
+            Self::EssentialThere => f.write_str("the newest kernel lacks no essential module"),
+            Self::EssentialLooked => f.write_str("it was looked up which kernels have the essential modules"),
             Self::HeadersMissing => f.write_str("its headers are not installed"),
             Self::LinkMisfit { of } => write!(f, "the module of {of} does not fit this kernel"),
         }

@@ -4,7 +4,7 @@ use crate::model::ids::{Cell, Version};
 use crate::model::record::FailureNote;
 use crate::model::system::{Kernel, System};
 use crate::model::version;
-use crate::plan::{Note, Plan};
+use crate::plan::{Action, Note, Plan};
 use crate::report::signing::Signing;
 use crate::report::summary;
 
@@ -52,6 +52,7 @@ pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool)
             text.push_str(&format!("  to do:     {} ({})\n", step.action, step.reason));
         }
     }
+    text.push_str(&boot_guard(system, plan));
     text.push_str(&signing.text());
     let mut failed = false;
     for (cell, failure) in failures(system, plan) {
@@ -69,6 +70,21 @@ pub fn render(system: &System, plan: &Plan, signing: &Signing) -> (String, bool)
         text.push_str("no kernel is installed\n");
     }
     (text, failed)
+}
+
+/// What the boot guard does, and what it is about to do.
+fn boot_guard(system: &System, plan: &Plan) -> String {
+    let mut text = String::new();
+    if let Some(active) = system.guard.as_ref().and_then(|guard| guard.before.active.as_ref()) {
+        text.push_str(&format!("{}\n", active.verdict));
+        for line in &active.said {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+    for step in plan.steps.iter().filter(|step| step.action == Action::Guard) {
+        text.push_str(&format!("to do: {} ({})\n", step.action, step.reason));
+    }
+    text
 }
 
 fn state_of(kernel: &Kernel) -> &'static str {

@@ -29,6 +29,11 @@ pub fn render(system: &System, plan: &Plan, wanted: &Wanted) -> Option<String> {
             text.push_str(&format!("  {}\n", line.replace('\n', "\n  ")));
         }
     }
+    if let Some(active) = system.guard.as_ref().and_then(|guard| guard.before.active.as_ref())
+        && active.verdict.missing.contains(&wanted.name)
+    {
+        text.push_str(&format!("{}\n", active.verdict));
+    }
     if text.is_empty() && system.modules.keys().any(asked) {
         text = format!("{}: registered, but no kernel is installed\n", wanted.name);
     }

@@ -193,6 +193,11 @@ impl Layout {
         self.state().join("install-tree.json")
     }
 
+    /// What the boot guard found and did.
+    pub fn boot_guard(&self) -> PathBuf {
+        self.state().join("boot-guard.json")
+    }
+
     /// Why there is no build in a cell: excluded, or failed; keyed by the inputs it was judged on.
     pub fn verdict(&self, cell: &Cell) -> PathBuf {
         self.verdict_dir(&cell.module).join(format!("{}-{}.json", cell.kernel, cell.arch))

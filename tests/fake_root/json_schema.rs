@@ -10,6 +10,7 @@ use dkms_hook::model::blind::{Blind, Cause};
 use dkms_hook::model::directive::DirectiveChange;
 use dkms_hook::model::error::Error;
 use dkms_hook::model::fit::{Compared, Misfit, SymbolChange};
+use dkms_hook::model::guard::Danger;
 use dkms_hook::model::ids::{Arch, Cell, KernelRelease, ModuleId, Version};
 use dkms_hook::model::inputs::{Change, Field, Headers, INPUTS, Input, Inputs};
 use dkms_hook::model::record::FailureNote;
@@ -61,6 +62,7 @@ fn actions() -> Vec<Action> {
         Action::Depmod { kernel: kernel.clone() },
         Action::Initramfs { kernel: kernel.clone(), always: true, modules },
         Action::Modprobe { kernel: kernel.clone() },
+        Action::Guard,
         Action::Sweep { kernel },
     ];
     for action in &all {
@@ -69,10 +71,14 @@ fn actions() -> Vec<Action> {
             Action::Resign { .. } | Action::Install { .. } | Action::Uninstall { .. } => {}
             Action::Unbuild { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
             Action::Depmod { .. } | Action::Initramfs { .. } | Action::Modprobe { .. } => {}
-            Action::Sweep { .. } | Action::Share { .. } | Action::Unlink { .. } => {}
+            Action::Guard | Action::Sweep { .. } | Action::Share { .. } | Action::Unlink { .. } => {}
         }
     }
     all
+}
+
+fn danger() -> Danger {
+    Danger { newest: kernel(), missing: vec![module().name], keep: None }
 }
 
 fn headers(version: Option<&str>) -> Headers {
@@ -164,6 +170,10 @@ fn reasons() -> Vec<Reason> {
         Reason::InitramfsOld,
         Reason::HeadersMissing,
         Reason::LinkMisfit { of: kernel() },
+        Reason::EssentialChanges,
+        Reason::EssentialMissing { danger: danger() },
+        Reason::EssentialThere,
+        Reason::EssentialLooked,
     ];
     let directive =
         DirectiveChange { directive: "MAKE[0]".into(), old: None, new: Some("make".into()), more: 0 };
@@ -185,6 +195,8 @@ fn reasons() -> Vec<Reason> {
             Reason::BootEntryRemoved | Reason::LinkMisfit { .. } => {}
             Reason::Stale { .. } | Reason::NotAdopted { .. } | Reason::Misfit { .. } => {}
             Reason::Directive { .. } => {}
+            Reason::EssentialChanges | Reason::EssentialMissing { .. } => {}
+            Reason::EssentialThere | Reason::EssentialLooked => {}
         }
     }
     all
@@ -233,6 +245,7 @@ fn notes() -> Vec<Note> {
         Note::Held { cell: cell.clone(), by: cell.clone() },
         Note::NotIndexed { cell: cell.clone(), file: "/lib/modules/6.1/updates/m.ko".into() },
         Note::AutoinstallDisabled,
+        Note::Guarded { danger: danger() },
         Note::AlreadyBuilt { cell: cell.clone() },
         Note::AlreadyInstalled { cell: cell.clone() },
         Note::NotInstalled { cell: cell.clone() },
@@ -273,7 +286,7 @@ fn notes() -> Vec<Note> {
             Note::MissingDepends { .. } | Note::NothingBuilt { .. } | Note::CannotSign { .. } => {}
             Note::Held { .. } | Note::Unversioned { .. } | Note::OlderInstead { .. } => {}
             Note::NoIndex { .. } | Note::Displaced { .. } | Note::NotIndexed { .. } => {}
-            Note::AutoinstallDisabled => {}
+            Note::AutoinstallDisabled | Note::Guarded { .. } => {}
             Note::AlreadyBuilt { .. } | Note::AlreadyInstalled { .. } => {}
             Note::NotInstalled { .. } | Note::NotBuilt { .. } | Note::AlreadyAdded { .. } => {}
             Note::Blind { .. } | Note::NoKernel { .. } | Note::OtherTree { .. } => {}

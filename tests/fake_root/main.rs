@@ -17,6 +17,7 @@ mod at_once;
 mod autoinstall;
 mod bad_input;
 mod blind;
+mod boot_guard;
 mod build_failures;
 mod build_pipeline;
 mod build_signing;

@@ -219,7 +219,7 @@ impl Told {
             ["var", "lib", "dkms", _, "original_module", ..] => {
                 ["install", "uninstall", "unbuild", "sweep"].into()
             }
-            ["boot", ..] => ["initramfs"].into(),
+            ["boot", ..] => ["initramfs", "guard"].into(),
             _ => return None,
         };
         let kernel = match parts.as_slice() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::apply::depmod;
+use crate::apply::guard;
 use crate::apply::initramfs;
 use crate::apply::install::Installer;
 use crate::apply::modprobe;
@@ -282,6 +283,7 @@ impl Executor<'_> {
                 modprobe::run(layout, *self.observer.settings.limits.tool, self.report);
                 Ok(())
             }
+            Action::Guard => guard::run(&self.observer, self.report),
             Action::Sweep { kernel } => {
                 let cells: Vec<Cell> = self.system.cells.keys().cloned().collect();
                 tree::sweep(layout, kernel, &cells)

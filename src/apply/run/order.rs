@@ -60,7 +60,7 @@ pub(super) fn waits(system: &System, plan: &Plan) -> Vec<Vec<usize>> {
 
 fn touch<'a>(system: &'a System, Step { action, when, .. }: &'a Step) -> Touch<'a> {
     let (module, extent) = match action {
-        Action::Share { .. } => (None, Extent::Machine),
+        Action::Share { .. } | Action::Guard => (None, Extent::Machine),
         Action::Wait { .. }
         | Action::Depmod { .. }
         | Action::Initramfs { .. }

@@ -111,7 +111,10 @@ impl<'r> Prospect<'r> {
             let action = &self.plan.steps[step].action;
             let manner = match action {
                 _ if Long::of(action).is_some() => Manner::Long,
-                Action::Depmod { .. } | Action::Initramfs { .. } | Action::Modprobe { .. } => Manner::Slow,
+                Action::Depmod { .. }
+                | Action::Initramfs { .. }
+                | Action::Modprobe { .. }
+                | Action::Guard => Manner::Slow,
                 _ => Manner::Quick,
             };
             let lane = match action {

@@ -42,7 +42,7 @@ impl Observer<'_> {
     }
 
     /// The names of the modules that a version builds, as its dkms.conf has them; its own where that cannot be read.
-    fn modules_of(&self, id: &ModuleId, kernel: Option<&KernelRelease>) -> BTreeSet<String> {
+    pub(super) fn modules_of(&self, id: &ModuleId, kernel: Option<&KernelRelease>) -> BTreeSet<String> {
         let context = self.context_for(Some(id), kernel, self.arch);
         let overrides = conf::override_files(self.layout, id, kernel, self.arch);
         let file = self.source_dir(id).join("dkms.conf");

@@ -161,7 +161,7 @@ impl Run<'_> {
                     known.initramfs = Some(clock);
                 }
             }
-            Action::Modprobe { .. } | Action::Share { .. } | Action::Unlink { .. } => {}
+            Action::Modprobe { .. } | Action::Share { .. } | Action::Unlink { .. } | Action::Guard => {}
             Action::Sweep { kernel } => {
                 for (cell, view) in &mut self.system.cells {
                     if cell.kernel == *kernel {

@@ -69,6 +69,7 @@ pub(super) enum Action<'a> {
         other: &'a str,
         replaced: bool,
     },
+    Guard,
     Sweep {
         kernel: &'a str,
     },
@@ -102,6 +103,7 @@ impl<'a> From<&'a plan::Action> for Action<'a> {
             plan::Action::Unlink { cell, other, replaced } => {
                 Self::Unlink { cell: cell.into(), other: other.as_str(), replaced: *replaced }
             }
+            plan::Action::Guard => Self::Guard,
             plan::Action::Sweep { kernel } => Self::Sweep { kernel: kernel.as_str() },
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::parts::{Cell, Failure, Module};
+use super::parts::{Cell, Danger, Failure, Module};
 use crate::model::blind;
 use crate::model::ids::{Arch, KernelRelease};
 use crate::model::system::TreePlace;
@@ -91,6 +91,9 @@ pub(super) enum Note<'a> {
         cell: Cell<'a>,
         file: &'a Path,
     },
+    Guarded {
+        danger: Danger<'a>,
+    },
     AutoinstallDisabled,
     AlreadyBuilt {
         cell: Cell<'a>,
@@ -154,6 +157,7 @@ impl<'a> From<&'a plan::Note> for Note<'a> {
             plan::Note::Displaced { cell, by, why } => Self::Displaced { cell: cell.into(), by, why },
             plan::Note::Held { cell, by } => Self::Held { cell: cell.into(), by: by.into() },
             plan::Note::NotIndexed { cell, file } => Self::NotIndexed { cell: cell.into(), file },
+            plan::Note::Guarded { danger } => Self::Guarded { danger: danger.into() },
             plan::Note::AutoinstallDisabled => Self::AutoinstallDisabled,
             plan::Note::AlreadyBuilt { cell } => Self::AlreadyBuilt { cell: cell.into() },
             plan::Note::AlreadyInstalled { cell } => Self::AlreadyInstalled { cell: cell.into() },

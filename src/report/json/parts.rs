@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::model::inputs::{INPUTS, Value};
-use crate::model::{directive, fit, ids, inputs, record, uses};
+use crate::model::{directive, fit, guard, ids, inputs, record, uses};
 
 /// [`ids::Cell`].
 #[derive(Serialize)]
@@ -197,6 +197,24 @@ impl<'a> From<&'a record::FailureNote> for Failure<'a> {
             when: failure.when,
             provisional: failure.provisional,
             reported: failure.reported,
+        }
+    }
+}
+
+/// [`guard::Danger`].
+#[derive(Serialize)]
+pub(super) struct Danger<'a> {
+    newest: &'a str,
+    missing: Vec<&'a str>,
+    keep: Option<&'a str>,
+}
+
+impl<'a> From<&'a guard::Danger> for Danger<'a> {
+    fn from(danger: &'a guard::Danger) -> Self {
+        Self {
+            newest: danger.newest.as_str(),
+            missing: danger.missing.iter().map(|name| name.as_str()).collect(),
+            keep: danger.keep.as_ref().map(|kernel| kernel.as_str()),
         }
     }
 }

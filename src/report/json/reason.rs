@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::parts::{Change, Directive, Misfit};
+use super::parts::{Change, Danger, Directive, Misfit};
 use crate::plan;
 
 /// [`plan::Reason`].
@@ -40,6 +40,10 @@ pub(super) enum Reason<'a> {
     IndexMissing,
     IndexOld { file: &'a Path },
     InitramfsOld,
+    EssentialChanges,
+    EssentialMissing { danger: Danger<'a> },
+    EssentialThere,
+    EssentialLooked,
     HeadersMissing,
     LinkMisfit { of: &'a str },
 }
@@ -93,6 +97,10 @@ impl<'a> From<&'a plan::Reason> for Reason<'a> {
             plan::Reason::IndexOld { file } => Self::IndexOld { file },
             plan::Reason::InitramfsOld => Self::InitramfsOld,
             plan::Reason::LinkMisfit { of } => Self::LinkMisfit { of: of.as_str() },
+            plan::Reason::EssentialChanges => Self::EssentialChanges,
+            plan::Reason::EssentialMissing { danger } => Self::EssentialMissing { danger: danger.into() },
+            plan::Reason::EssentialThere => Self::EssentialThere,
+            plan::Reason::EssentialLooked => Self::EssentialLooked,
             plan::Reason::HeadersMissing => Self::HeadersMissing,
         }
     }

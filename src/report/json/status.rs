@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::parts::{Cell, Failure};
+use super::parts::{Cell, Danger, Failure};
 use super::plan::{Step, Told, notes, steps};
 use super::{FORMAT, value};
 use crate::model::system::{self, System};
-use crate::model::{ids, record};
+use crate::model::{guard, ids, record};
 use crate::plan::{Note, Plan};
 use crate::report::overview::{failures, problems};
 use crate::report::signing;
@@ -20,6 +20,8 @@ struct Status<'a> {
     kernels: Vec<Kernel<'a>>,
     /// The builds.
     modules: Vec<Build<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot_guard: Option<Guarded<'a>>,
     signing: Signing<'a>,
     to_do: Vec<Step<'a>>,
     notes: Vec<Told<'a>>,
@@ -69,6 +71,21 @@ enum Provenance {
 struct Failed<'a> {
     cell: Cell<'a>,
     failure: Failure<'a>,
+}
+
+/// [`guard::Active`].
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Guarded<'a> {
+    danger: Danger<'a>,
+    said: &'a [String],
+    unfinished: bool,
+}
+
+impl<'a> From<&'a guard::Active> for Guarded<'a> {
+    fn from(active: &'a guard::Active) -> Self {
+        Self { danger: (&active.verdict).into(), said: &active.said, unfinished: active.unfinished }
+    }
 }
 
 /// [`signing::Signing`].
@@ -133,6 +150,7 @@ pub fn status(system: &System, plan: &Plan, signing: &signing::Signing, failed: 
         format: FORMAT,
         kernels: kernels.collect(),
         modules: built.map(|(cell, view)| build(cell, view)).collect(),
+        boot_guard: system.guard.as_ref().and_then(|guard| Some(guard.before.active.as_ref()?.into())),
         signing: signing.into(),
         to_do: steps(system, plan),
         notes: notes(plan),

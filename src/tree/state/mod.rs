@@ -23,6 +23,7 @@ use crate::fs::{sync, temporary};
 use crate::model::blind::{Blind, Cause};
 use crate::model::directive::Directives;
 use crate::model::error::{Error, Kind, Result};
+use crate::model::guard::Remembered;
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::indexed::IndexLooks;
 use crate::model::own_writes::OwnWrites;
@@ -32,6 +33,7 @@ use crate::model::uses::Uses;
 use crate::tree::layout::Layout;
 
 mod directives;
+mod guard;
 mod inputs;
 mod install_tree;
 mod looks;
@@ -125,6 +127,26 @@ pub fn known<T>(seen: Seen<T>) -> Option<T> {
         log::warn!("cannot look at {}: {}", blind.path.display(), blind.cause);
         None
     })
+}
+
+/// What the boot guard found and did; nothing where there is no such file.
+///
+/// # Errors
+/// When it is there and not understood, or cannot be read.
+pub fn boot_guard(layout: &Layout) -> Seen<Remembered> {
+    load::<guard::OnDisk>(layout, &layout.boot_guard())
+}
+
+/// Writes down what the boot guard found and did, before anything else is done. Nothing to remember is no file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_boot_guard(layout: &Layout, remembered: &Remembered) -> Result<()> {
+    let path = layout.boot_guard();
+    if remembered.is_empty() {
+        return atomic::remove(&path, &layout.state());
+    }
+    save_durably(&path, &guard::OnDisk::from(remembered))
 }
 
 /// The record of a build.
