@@ -43,7 +43,7 @@ STAGE      := target/stage/deb
 PLACE      := sed -e 's,/usr/sbin/dkms,$(SBINDIR)/dkms,g' -e 's,/var/lib/dkms,$(STATEDIR)/dkms,g'
 place       = $(PLACE) $(1) > '$(DESTDIR)$(2)' && chmod $(3) '$(DESTDIR)$(2)'
 
-.PHONY: all build install install-program install-hooks-apt install-hooks-dnf \
+.PHONY: all build install install-program install-hooks-apt install-hooks-dnf install-boot-units \
         install-dnf4 install-hooks-pacman install-hooks-none deb stage-deb rpm srpm pacman \
         check test test-all demo bench fmt lint clean
 
@@ -86,7 +86,7 @@ install-program: $(BINARY)
 	$(INSTALL) -m 644 completions/_dkms '$(DESTDIR)$(ZSHDIR)/_dkms'
 
 # Debian and its relatives. The dpkg triggers exist only in the package: `make deb`.
-install-hooks-apt:
+install-hooks-apt: install-boot-units
 	for point in preinst postinst prerm postrm header_postinst; do \
 	    $(INSTALL) -d '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d && \
 	    $(PLACE) hooks/kernel/$$point > '$(DESTDIR)$(SYSCONFDIR)'/kernel/$$point.d/dkms && \
@@ -97,7 +97,7 @@ install-hooks-apt:
 	$(call place,apt/20dkms-hook,$(SYSCONFDIR)/apt/apt.conf.d/20dkms-hook,644)
 
 # Fedora and its relatives. rpm's file triggers exist only in the package: `make rpm`.
-install-hooks-dnf:
+install-hooks-dnf: install-boot-units
 	$(INSTALL) -d '$(DESTDIR)$(KINSTDIR)' '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(SYSCONFDIR)/dnf/libdnf5-plugins/actions.d'
 	$(call place,kernel-install.d/40-dkms.install,$(KINSTDIR)/40-dkms.install,755)
 	$(call place,dnf/dkms-hook.actions,$(SYSCONFDIR)/dnf/libdnf5-plugins/actions.d/dkms-hook.actions,644)
@@ -111,7 +111,7 @@ install-dnf4:
 	    $(INSTALL) -m 644 dnf/dkms_hook.conf '$(DESTDIR)$(SYSCONFDIR)/dnf/plugins/dkms_hook.conf'
 
 # Arch and its relatives.
-install-hooks-pacman:
+install-hooks-pacman: install-boot-units
 	$(INSTALL) -d '$(DESTDIR)$(ALPMDIR)' '$(DESTDIR)$(KINSTDIR)'
 	for hook in pacman/*.hook; do \
 	    $(PLACE) $$hook > '$(DESTDIR)$(ALPMDIR)'/$${hook##*/} && \
@@ -120,6 +120,14 @@ install-hooks-pacman:
 	$(call place,kernel-install.d/40-dkms.install,$(KINSTDIR)/40-dkms.install,755)
 
 install-hooks-none:
+
+# What looks at a start of the machine. The links are in the place where packages put them: no script has to enable them.
+install-boot-units:
+	$(INSTALL) -d '$(DESTDIR)$(UNITDIR)/boot-complete.target.requires' '$(DESTDIR)$(UNITDIR)/multi-user.target.wants'
+	$(call place,systemd/dkms-hook-boot-check.service,$(UNITDIR)/dkms-hook-boot-check.service,644)
+	$(call place,systemd/dkms-hook-boot-report.service,$(UNITDIR)/dkms-hook-boot-report.service,644)
+	ln -sfn ../dkms-hook-boot-check.service '$(DESTDIR)$(UNITDIR)/boot-complete.target.requires/dkms-hook-boot-check.service'
+	ln -sfn ../dkms-hook-boot-report.service '$(DESTDIR)$(UNITDIR)/multi-user.target.wants/dkms-hook-boot-report.service'
 
 deb: build
 	scripts/build-deb '$(BINARY)' '$(STAGE)' target/packages

@@ -1,5 +1,6 @@
 //! What a person types, and what the maintainer scripts of module packages call.
 
+mod boot_check;
 pub mod dkms;
 pub mod engine;
 mod essential;

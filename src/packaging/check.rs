@@ -11,7 +11,7 @@ use super::read::{Package, Packed};
 use super::stage::Content;
 
 /// Paths that kernel packages, module packages and users call, and that must therefore be there.
-pub const CALLED: [&str; 14] = [
+pub const CALLED: [&str; 16] = [
     "etc/apt/apt.conf.d/20dkms-hook",
     "etc/dkms/framework.conf",
     "etc/kernel/header_postinst.d/dkms",
@@ -22,6 +22,8 @@ pub const CALLED: [&str; 14] = [
     "usr/lib/dkms/common.postinst",
     "usr/lib/dkms/dkms_autoinstaller",
     "usr/lib/kernel/install.d/40-dkms.install",
+    "usr/lib/systemd/system/dkms-hook-boot-check.service",
+    "usr/lib/systemd/system/dkms-hook-boot-report.service",
     "usr/lib/sysusers.d/dkms-hook.conf",
     "usr/sbin/dkms",
     "usr/sbin/dkms-hook",

@@ -201,3 +201,18 @@ fn grubs_chosen_default_is_only_told() {
     assert!(!root.exists(GRUB) && root.exists(APT));
     is_left_alone_by_a_second_run(&root);
 }
+
+#[test]
+fn the_check_at_boot_fails_for_a_missing_module_and_for_nothing_else() {
+    let root = debian();
+    comes(&root, NEW);
+    root.hook(&[]).expect(11);
+    root.hook(&["boot-check", OLD]).expect(0);
+    root.hook(&["boot-check", NEW]).expect(1).says("lacks zfs, which is essential");
+    root.hook(&["boot-check", "--report", NEW]).expect(0).says("lacks zfs").says("is the one to boot");
+    root.hook(&["boot-check", "a/b"]).expect(0);
+    root.write("/etc/dkms/framework.conf", "boot_guard=no\n");
+    root.hook(&["boot-check", NEW]).expect(0);
+    root.write("/etc/dkms/framework.conf", "if\n");
+    root.hook(&["boot-check", NEW]).expect(0);
+}

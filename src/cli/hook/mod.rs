@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::adapters::{dpkg, rpm};
 use crate::apply::run::Flags;
+use crate::cli::boot_check;
 use crate::cli::dkms::module_postinst;
 use crate::cli::essential;
 use crate::cli::fits;
@@ -96,6 +97,7 @@ enum Command {
         #[arg(short, long, value_name = "RELEASE")]
         kernel: Vec<String>,
     },
+    BootCheck(boot_check::BootCheck),
     Essential(essential::Essential),
     Incoming(incoming::Incoming),
     Fits(fits::Fits),
@@ -126,6 +128,7 @@ impl Cli {
                 Command::Status { .. }
                 | Command::Why { .. }
                 | Command::Settings { .. }
+                | Command::BootCheck(_)
                 | Command::Incoming(_),
             ) => true,
             Some(Command::Essential(essential)) => essential.only_looks(),
@@ -166,7 +169,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> u8 {
             let _ = writeln!(std::io::stderr(), "dkms-hook: {error}");
             match cli.command {
                 // A hook never takes the package manager down with it.
-                Some(Command::Event(_) | Command::Incoming(_)) => 0,
+                Some(Command::Event(_) | Command::Incoming(_) | Command::BootCheck(_)) => 0,
                 _ => error.kind.exit_status(),
             }
         }
@@ -206,6 +209,7 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
             let request = Request::Resign { kernels: kernels(kernel)?, modules };
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
+        Some(Command::BootCheck(check)) => check.run(&machine),
         Some(Command::Essential(essential)) => essential.run(&mut machine),
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Fits(fits)) => fits.run(&machine, report),
