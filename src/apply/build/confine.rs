@@ -126,23 +126,31 @@ fn attempt(job: &Job<'_>, work: &Site<'_>, more: &[PathBuf], same_user: bool) ->
     let sandbox = Sandbox::new(&job.layout.state(), bounds).map_err(said)?;
     let pipe = job.server.lend(sandbox.user().map(|(_, group)| group)).map_err(said)?;
     let sandbox = sandbox.with_pipe(pipe);
+    prepare(job, work, more, &sandbox).inspect_err(|_| {
+        // Whoever builds instead may be root without the power to write into what is another user's.
+        for dir in more.iter().map(PathBuf::as_path).chain([work.dir]) {
+            let _ = sandbox.take_back(dir);
+        }
+    })?;
+    Ok(sandbox)
+}
+
+/// Gives a sandbox's user what it writes to, and finds out whether it can read what it needs.
+fn prepare(job: &Job<'_>, work: &Site<'_>, more: &[PathBuf], sandbox: &Sandbox) -> Result<(), String> {
+    let said = |error: std::io::Error| error.to_string();
     for dir in more.iter().map(PathBuf::as_path).chain([work.dir]) {
-        sandbox.hand_over(dir).inspect_err(|_| drop(sandbox.take_back(dir))).map_err(said)?;
+        sandbox.hand_over(dir).map_err(said)?;
     }
     (work.keep_log)().map_err(said)?;
     let headers = &job.context.kernel_source_dir;
     let mut files: Vec<PathBuf> = READ_BY_ALL.iter().map(|name| headers.join(name)).collect();
     files.push(work.seen.to_path_buf());
-    sandbox.check(work.dir, work.seen, &files).map_err(|refusal| {
-        let _ = sandbox.take_back(work.dir);
-        match refusal {
-            Refusal::Unreadable(file) => {
-                format!("{} cannot be read by others than its owner", job.layout.shown(&file).display())
-            }
-            Refusal::Refused(_) => refusal.to_string(),
+    sandbox.check(work.dir, work.seen, &files).map_err(|refusal| match refusal {
+        Refusal::Unreadable(file) => {
+            format!("{} cannot be read by others than its owner", job.layout.shown(&file).display())
         }
-    })?;
-    Ok(sandbox)
+        Refusal::Refused(_) => refusal.to_string(),
+    })
 }
 
 /// What a build reads, wherever it lies: the trees, the headers (with what they are a part of), what programs there are.
