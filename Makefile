@@ -147,7 +147,7 @@ stage-deb:
 	    '$(DESTDIR)/usr/share/lintian/overrides'
 	$(INSTALL) -m 644 packaging/debian/autoinstall_all_kernels.conf '$(DESTDIR)/etc/dkms/framework.conf.d/'
 	$(INSTALL) -m 644 packaging/debian/modprobe.conf '$(DESTDIR)/etc/modprobe.d/dkms.conf'
-	$(INSTALL) -m 644 packaging/debian/copyright docs/json.md docs/essential.schema.json docs/plan.schema.json docs/settings.schema.json docs/status.schema.json \
+	$(INSTALL) -m 644 packaging/debian/copyright docs/json.md docs/*.schema.json \
 		'$(DESTDIR)/usr/share/doc/dkms-hook/'
 	gzip -9nc packaging/debian/changelog > '$(DESTDIR)/usr/share/doc/dkms-hook/changelog.gz'
 	chmod 644 '$(DESTDIR)/usr/share/doc/dkms-hook/changelog.gz'

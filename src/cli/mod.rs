@@ -7,6 +7,7 @@ mod essential;
 mod fits;
 pub mod hook;
 mod incoming;
+mod kernels;
 mod root;
 pub mod screen;
 pub mod worker;

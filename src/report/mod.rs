@@ -4,6 +4,7 @@ pub mod essential;
 pub mod fits;
 pub mod incoming;
 pub mod json;
+pub mod kernels;
 pub mod overview;
 pub mod plan_text;
 pub mod settings_text;

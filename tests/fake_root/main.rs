@@ -49,6 +49,7 @@ mod index;
 mod inputs;
 mod install;
 mod install_scripts;
+mod installed_kernels;
 mod interrupt;
 mod jobs;
 mod json_schema;

@@ -16,6 +16,7 @@ impl Schemas {
         let names = [
             "essential.schema.json",
             "fits.schema.json",
+            "kernels.schema.json",
             "plan.schema.json",
             "settings.schema.json",
             "status.schema.json",

@@ -13,6 +13,7 @@ use crate::cli::dkms::module_postinst;
 use crate::cli::essential;
 use crate::cli::fits;
 use crate::cli::incoming;
+use crate::cli::kernels;
 use crate::cli::root::enter;
 use crate::cli::screen::{Screen, print, to_json};
 use crate::cli::worker::{self, Worker};
@@ -99,6 +100,7 @@ enum Command {
     },
     BootCheck(boot_check::BootCheck),
     Essential(essential::Essential),
+    Kernels(kernels::Kernels),
     Incoming(incoming::Incoming),
     Fits(fits::Fits),
     /// Show every setting, its value and where that comes from
@@ -129,6 +131,7 @@ impl Cli {
                 | Command::Why { .. }
                 | Command::Settings { .. }
                 | Command::BootCheck(_)
+                | Command::Kernels(_)
                 | Command::Incoming(_),
             ) => true,
             Some(Command::Essential(essential)) => essential.only_looks(),
@@ -211,6 +214,7 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
         }
         Some(Command::BootCheck(check)) => check.run(&machine),
         Some(Command::Essential(essential)) => essential.run(&mut machine),
+        Some(Command::Kernels(kernels)) => kernels.run(&machine),
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Fits(fits)) => fits.run(&machine, report),
         Some(Command::Settings { json }) => settings(&machine, *json),
