@@ -110,12 +110,12 @@ impl Actions {
             let Some(path) = &named.file else { continue };
             match Package::read(path) {
                 Ok(package) => {
-                    if is_of_a_kernel(&named.name) || package.brings != Brings::default() {
+                    if incoming::concerns_kernels(&package) {
                         files.push(path.clone());
                     }
                     seen.push(package);
                 }
-                Err(error) if is_of_a_kernel(&named.name) => {
+                Err(error) if incoming::sounds_like_a_kernel(&named.name) => {
                     incoming::unread(path, &error, report);
                     unseen.insert(named.name.clone());
                 }
@@ -133,13 +133,6 @@ impl Actions {
         let old = self.go.iter().chain(self.come.iter().filter(brings));
         old.filter_map(|named| list(root, named)).flat_map(|list| Brings::of_list(&list).images).collect()
     }
-}
-
-/// Names of packages with kernels, their headers, what these are built with, and sources of modules. Only for what is
-/// said of packages that cannot be read, and for what is unpacked beside the headers.
-fn is_of_a_kernel(name: &str) -> bool {
-    ["linux-", "kernel", "pve-"].iter().any(|start| name.starts_with(start))
-        || ["kernel", "headers", "dkms"].iter().any(|part| name.contains(part))
 }
 
 /// dpkg's list of the files of an installed package.

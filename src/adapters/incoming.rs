@@ -10,26 +10,43 @@ use crate::machine::Machine;
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::record::Overrides;
 use crate::model::request::Request;
-use crate::packages::{Package, ReadError, Transaction};
+use crate::packages::{Brings, Package, ReadError, Transaction};
 use crate::plan::{self, Options};
 use crate::preflight::{self, Decision};
 use crate::progress::Report;
 use crate::report::incoming::{Here, Kernel, Known, Leaving, Look, Source, directory, look_ahead};
 use crate::tree::registry;
 
-/// Looks into packages, all of one transaction. One that cannot be read is told, and may hold anything:
-/// whether it is installed is for the package manager to say.
-pub fn transaction(paths: &[PathBuf], report: &dyn Report) -> Transaction {
-    let mut unseen = BTreeSet::new();
-    let read = |path: &PathBuf| {
-        let told = |error: &ReadError| {
-            unread(path, error, report);
-            unseen.insert(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned());
-        };
-        Package::read(path).inspect_err(told).ok()
-    };
-    let seen: Vec<_> = paths.iter().filter_map(read).collect();
-    Transaction { unseen, ..Transaction::of(&seen) }
+/// Looks into packages, all of one transaction; with the files of those that concern kernels. One that cannot be read is
+/// told, and may hold anything: whether it is installed is for the package manager to say.
+pub fn transaction(paths: &[PathBuf], report: &dyn Report) -> (Transaction, Vec<PathBuf>) {
+    let (mut seen, mut files, mut unseen) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for path in paths {
+        match Package::read(path) {
+            Ok(package) => {
+                if concerns_kernels(&package) {
+                    files.push(path.clone());
+                }
+                seen.push(package);
+            }
+            Err(error) => {
+                unread(path, &error, report);
+                unseen.insert(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned());
+            }
+        }
+    }
+    (Transaction { unseen, ..Transaction::of(&seen) }, files)
+}
+
+/// Whether a package brings a kernel, headers, sources or a compiler, or is called as what headers are used with.
+pub(super) fn concerns_kernels(package: &Package) -> bool {
+    package.brings != Brings::default() || sounds_like_a_kernel(&package.name)
+}
+
+/// Names of packages with kernels, their headers, what these are used with, and sources of modules. Only for what is
+/// said of packages that cannot be read, and for what is unpacked beside the headers.
+pub(super) fn sounds_like_a_kernel(name: &str) -> bool {
+    name.starts_with("linux-") || ["kernel", "headers", "dkms"].iter().any(|part| name.contains(part))
 }
 
 /// Tells that a package cannot be looked into.

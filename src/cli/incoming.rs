@@ -35,9 +35,10 @@ impl Incoming {
     pub(super) fn run(&self, machine: &Machine, report: &dyn Report) -> Result<u8> {
         let paths: Vec<PathBuf> = self.paths.iter().map(|path| root::as_opened(path)).collect();
         let leaving = self.leaving.iter().map(|text| in_line::release(text)).collect::<Result<Vec<_>>>()?;
-        let transaction = incoming::transaction(&paths, report).without(leaving);
+        let (transaction, files) = incoming::transaction(&paths, report);
+        let transaction = transaction.without(leaving);
         if !self.json {
-            return Ok(incoming::before(machine, &transaction, &paths, report).exit_status());
+            return Ok(incoming::before(machine, &transaction, &files, report).exit_status());
         }
         print(&to_json(&json::incoming(&incoming::look(machine, &transaction), &transaction))?);
         Ok(0)

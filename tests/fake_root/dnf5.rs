@@ -168,7 +168,7 @@ fn nothing_is_said_when_only_kernels_leave_or_files_are_not_to_be_found() {
     let root = machine();
     let ran = root.event("dnf5", &[transaction(&[("OUT", "@System", "")])]).expect(0);
     asks(&ran, &["trans_packages"]);
-    assert_eq!(ran.err, "");
+    assert_eq!(ran.err, "", "no module was built for it");
     let replies = [
         transaction(&[("IN", "updates", "kernel.rpm")]),
         setting("cachedir", "/var/cache/libdnf5"),
@@ -176,6 +176,21 @@ fn nothing_is_said_when_only_kernels_leave_or_files_are_not_to_be_found() {
         setting("updates.baseurl", "https://mirror.example/updates"),
     ];
     assert_eq!(root.event("dnf5", &replies).expect(0).err, "");
+}
+
+#[test]
+fn a_kernel_of_any_name_is_found_and_nothing_more_is_asked_of_others() {
+    let root = machine();
+    let dir = root.path("/var/cache/libdnf5/updates-0123456789abcdef/packages");
+    fs::create_dir_all(&dir).unwrap();
+    Made::new("our-system").kernel(NEW).rpm(&dir);
+    let packages = ["our-system", "bash"].map(|name| {
+        format!(r#"{{"direction":"IN","name":"{name}","repo_id":"updates","location":"{name}.rpm"}}"#)
+    });
+    let list = reply("trans_packages", &format!(r#"{{"trans_packages":[{}]}}"#, packages.join(",")));
+    let ran = root.event("dnf5", &[list, setting("cachedir", "/var/cache/libdnf5")]).expect(0);
+    asks(&ran, &["trans_packages", "conf"]);
+    assert!(ran.err.contains(&format!("kernel {NEW} comes without its headers")), "{}", ran.err);
 }
 
 #[test]
