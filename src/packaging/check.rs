@@ -203,8 +203,12 @@ fn links(package: &Package, found: &mut Vec<String>) {
     for packed in &package.tree {
         let Content::Link(target) = &packed.entry.content else { continue };
         let path = &packed.entry.path;
-        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-        let inside = format!("{parent}/{target}");
+        let above = |path: &str| path.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
+        let (mut parent, mut below) = (above(path), target.as_str());
+        while let Some(rest) = below.strip_prefix("../") {
+            (parent, below) = (above(&parent), rest);
+        }
+        let inside = format!("{parent}/{below}");
         if target.starts_with('/') || package.path(&inside).is_none() {
             found.push(format!("/{path} points to {target}, which is not a file of the package"));
         }

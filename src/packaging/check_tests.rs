@@ -130,6 +130,12 @@ fn the_archive() {
     expect("points to gone", |parts| {
         parts.entry("usr/sbin/dkms").content = Content::Link("gone".into());
     });
+    expect("points to ../dkms-hook", |parts| {
+        parts.entry("usr/sbin/dkms").content = Content::Link("../dkms-hook".into());
+    });
+    let mut good = Parts::good();
+    good.entry("usr/sbin/dkms").content = Content::Link("../../usr/sbin/dkms-hook".into());
+    assert_eq!(problems(&good.package()), [""; 0]);
 }
 
 #[test]
