@@ -10,10 +10,29 @@ use crate::conf::model::own_config;
 use crate::fs::regular;
 
 /// The settings that are kept; the file has some ten thousand.
-const KEPT: [&str; 20] = [
+const KEPT: [&str; 39] = [
+    "CONFIG_BUILD_SALT",
     "CONFIG_CC_VERSION_TEXT",
     "CONFIG_CC_IS_CLANG",
+    "CONFIG_CMDLINE",
+    "CONFIG_CRYPTO_ECDSA",
+    "CONFIG_CRYPTO_SHA1",
+    "CONFIG_CRYPTO_SHA256",
+    "CONFIG_CRYPTO_SHA3",
+    "CONFIG_CRYPTO_SHA512",
+    "CONFIG_IMA_ARCH_POLICY",
+    "CONFIG_INTEGRITY_CA_MACHINE_KEYRING",
+    "CONFIG_INTEGRITY_MACHINE_KEYRING",
+    "CONFIG_INTEGRITY_PLATFORM_KEYRING",
     "CONFIG_LD_IS_LLD",
+    "CONFIG_LOAD_UEFI_KEYS",
+    "CONFIG_LOCK_DOWN_IN_EFI_SECURE_BOOT",
+    "CONFIG_LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY",
+    "CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY",
+    "CONFIG_SECONDARY_TRUSTED_KEYRING",
+    "CONFIG_SECURITY_LOCKDOWN_LSM",
+    "CONFIG_SECURITY_LOCKDOWN_LSM_EARLY",
+    "CONFIG_SYSTEM_TRUSTED_KEYS",
     "CONFIG_MODULE_SIG",
     "CONFIG_MODULE_SIG_FORCE",
     "CONFIG_MODULE_SIG_HASH",
@@ -115,7 +134,8 @@ impl KernelConfig {
         Self(all)
     }
 
-    fn parse(text: &str) -> Self {
+    /// What the text of one says.
+    pub(in crate::kernel) fn parse(text: &str) -> Self {
         let mut values = HashMap::new();
         for line in text.lines() {
             let unset = line.strip_prefix("# ").and_then(|rest| rest.strip_suffix(" is not set"));

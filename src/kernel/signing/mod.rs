@@ -5,19 +5,28 @@
 //! pair is an error, never completed by overwriting the other half as DKMS does: the half that is
 //! there may be enrolled in the firmware.
 
+mod bears;
 mod enforcement;
 mod gentoo;
+mod judge;
+mod live;
 mod pair;
+mod parameters;
 mod place;
 mod tool;
+mod verdict;
 mod verify;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 pub use enforcement::enforced;
+pub use judge::{Judge, KernelJudge};
 pub use pair::{Pair, PairState};
+pub use verdict::{Answer, Boot, Enforcer, Missing, Refusal, Verdict};
 pub use verify::{Checked, check, check_file};
+
+use verdict::digest_to_sign_with;
 
 use super::kernel_config::KernelConfig;
 use crate::conf::model::Context;
@@ -81,7 +90,7 @@ pub struct Recipe {
     pub tool: PathBuf,
     /// framework.conf names it: it may be anything, and get at a locked key in ways of its own.
     pub tool_is_named: bool,
-    /// The digest that the kernel wants (`sha256`).
+    /// The digest to sign with (`sha256`): the kernel's own, unless it is not built in.
     pub hash: String,
     /// Key and certificate.
     pub pair: Pair,
@@ -113,10 +122,8 @@ pub fn recipe(
         let path = layout.shown(kernel.config);
         Unsigned::meant(format!("cannot read the kernel's configuration {}: {e}", path.display()))
     })?;
-    let hash = config
-        .get("CONFIG_MODULE_SIG_HASH")
-        .ok_or_else(|| Unsigned::meant("the kernel was built without support for signed modules"))?
-        .to_owned();
+    let hash = digest_to_sign_with(&config)
+        .ok_or_else(|| Unsigned::meant("the kernel was built without support for signed modules"))?;
     let tool = tool::find(layout, &settings, kernel, distro).map_err(Unsigned::meant)?;
     let pair = Pair::of(layout, &settings, Some(kernel), distro);
     let make_pair = match pair.state(layout) {

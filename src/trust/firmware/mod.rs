@@ -65,6 +65,18 @@ pub enum Enrolment {
     Missing,
 }
 
+/// In which lists a certificate is. Whether a kernel looks at a list depends on the kernel and on how it was
+/// started: `kernel::signing` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lists {
+    /// Among the machine owner's keys, as shim handed them over in this boot.
+    pub mok: bool,
+    /// In `db`.
+    pub db: bool,
+    /// In MokListX or dbx.
+    pub blocked: bool,
+}
+
 /// The firmware of the machine that a root is for.
 #[derive(Debug, Clone)]
 pub struct Firmware {
@@ -93,6 +105,10 @@ impl Firmware {
     }
 
     fn secure_boot(&self) -> SecureBoot {
+        // Debian has efivarfs as a module: while it is not mounted, nothing can be said.
+        if self.variables.read_dir().is_ok_and(|mut entries| entries.next().is_none()) {
+            return SecureBoot::Unknown;
+        }
         let flag = |name: &str, vendor: &str| self.variable(name, vendor).map(|v| v.first() == Some(&1));
         match flag("SecureBoot", GLOBAL) {
             // The kernel, too, takes a variable that is missing for "off" (efi_get_secureboot()).
@@ -101,6 +117,49 @@ impl Firmware {
             Some(true) if flag("MokSBStateRT", SHIM) == Some(true) => SecureBoot::OffInShim,
             Some(true) => SecureBoot::On,
         }
+    }
+
+    /// True when shim ran in this boot: it leaves its list of keys, even an empty one, to the system.
+    pub fn has_shim(&self) -> bool {
+        !self.mirrored("MokListRT").is_empty()
+    }
+
+    /// True when the owner's keys are to count for more than starting the kernel. The kernel asks whether the
+    /// variable is there, not for its value (uefi_check_trust_mok_keys(), security/integrity/platform_certs).
+    pub fn trusts_moks(&self) -> bool {
+        !self.mirrored("MokListTrustedRT").is_empty()
+    }
+
+    /// True when the kernel is to pass over `db` (`mokutil --ignore-db`; uefi_check_ignore_db()).
+    pub fn ignores_db(&self) -> bool {
+        self.variable("MokIgnoreDB", SHIM).is_some()
+    }
+
+    /// In which lists a certificate is.
+    pub fn lists(&self, certificate: &Certificate) -> Lists {
+        let any = |lists: Vec<Vec<u8>>, holds: fn(&[u8], &Certificate) -> bool| {
+            lists.iter().any(|bytes| holds(bytes, certificate))
+        };
+        Lists {
+            mok: any(self.mirrored("MokListRT"), signature_list::holds_itself),
+            db: any(self.database(), signature_list::holds_itself),
+            blocked: any(self.mirrored("MokListXRT"), signature_list::holds)
+                || any(self.blocked_by_firmware(), signature_list::holds),
+        }
+    }
+
+    /// The certificates of the owner's list and of `db`.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        let lists = self.mirrored("MokListRT").into_iter().chain(self.database());
+        let mut all: Vec<Certificate> = Vec::new();
+        for list in lists {
+            for certificate in signature_list::certificates(&list) {
+                if !all.iter().any(|known| known.der == certificate.der) {
+                    all.push(certificate);
+                }
+            }
+        }
+        all
     }
 
     /// Where a certificate is.
@@ -126,6 +185,11 @@ impl Firmware {
         let whole = [read(&self.handed_over.join(name)), self.variable(name, SHIM)];
         let parts = (1..100).map_while(|part| self.variable(&format!("{name}{part}"), SHIM));
         whole.into_iter().flatten().chain(parts).collect()
+    }
+
+    /// `db`.
+    fn database(&self) -> Vec<Vec<u8>> {
+        self.variable("db", DATABASE).into_iter().collect()
     }
 
     /// `dbx`.
@@ -172,6 +236,8 @@ mod tests {
         std::fs::create_dir_all(root.path("/sys/firmware/devicetree")).unwrap();
         assert_eq!(state(), SecureBoot::NoEfi);
         std::fs::create_dir_all(root.path(VARIABLES)).unwrap();
+        assert_eq!(state(), SecureBoot::Unknown, "efivarfs is not mounted");
+        set(&root, "BootOrder", GLOBAL, &[0]);
         assert_eq!(state(), SecureBoot::Off);
         set(&root, "SecureBoot", GLOBAL, &[1]);
         assert_eq!(state(), SecureBoot::On);
@@ -183,6 +249,28 @@ mod tests {
         write(&root, &format!("{VARIABLES}/SecureBoot-{GLOBAL}"), &[6, 0]);
         assert_eq!(state(), SecureBoot::Off);
         assert_eq!(Firmware::of(&Root::entered()).state(), SecureBoot::Unknown);
+    }
+
+    #[test]
+    fn lists_say_what_they_hold_and_shim_that_it_ran() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        let lists = || Firmware::of(&root).lists(&certificate());
+        let shim = || {
+            let firmware = Firmware::of(&root);
+            (firmware.has_shim(), firmware.trusts_moks(), firmware.ignores_db())
+        };
+        set(&root, "SecureBoot", GLOBAL, &[1]);
+        assert_eq!((lists(), shim()), (Lists::default(), (false, false, false)));
+        set(&root, "db", DATABASE, &signature_list::list_of(b"der"));
+        assert_eq!(lists(), Lists { db: true, ..Lists::default() });
+        set(&root, "MokListRT", SHIM, &[]);
+        set(&root, "MokListTrustedRT", SHIM, &[0]);
+        set(&root, "MokIgnoreDB", SHIM, &[0]);
+        assert_eq!((lists().mok, shim()), (false, (true, true, true)));
+        write(&root, &format!("{HANDED_OVER}/MokListRT"), &signature_list::list_of(b"der"));
+        set(&root, "dbx", DATABASE, &signature_list::list_of(b"der"));
+        assert_eq!(lists(), Lists { mok: true, db: true, blocked: true });
     }
 
     // What mokutil 0.7.2 calls "blocked in MokListX", and the same list of the firmware (UEFI 2.10, 32.6).

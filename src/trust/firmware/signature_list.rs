@@ -45,6 +45,17 @@ pub(super) fn holds(bytes: &[u8], certificate: &Certificate) -> bool {
     })
 }
 
+/// True when one of the lists has this certificate itself, not only a digest of it: nothing can be verified
+/// with a digest.
+pub(super) fn holds_itself(bytes: &[u8], certificate: &Certificate) -> bool {
+    entries(bytes).any(|(kind, data)| kind == X509 && data == certificate.der)
+}
+
+/// The certificates in the lists. What is none is passed over, as the kernel does.
+pub(super) fn certificates(bytes: &[u8]) -> impl Iterator<Item = Certificate> + '_ {
+    entries(bytes).filter(|(kind, _)| *kind == X509).filter_map(|(_, data)| Certificate::parse(data).ok())
+}
+
 /// One list.
 struct List<'a> {
     kind: [u8; 16],
@@ -111,6 +122,14 @@ mod tests {
         let mut hashes = list_of(&Sha256::digest(b"by hash"));
         hashes[..16].copy_from_slice(&SHA256);
         assert!(holds(&hashes, &certificate(b"by hash")));
+        assert!(!holds_itself(&hashes, &certificate(b"by hash")));
+        assert!(holds_itself(&lists, &certificate(b"second")));
+        let real = list_of(&data::bytes(data::CERTIFICATE));
+        let both = [lists, real].concat();
+        assert_eq!(
+            certificates(&both).map(|found| found.der).collect::<Vec<_>>(),
+            [data::bytes(data::CERTIFICATE)]
+        );
     }
 
     #[test]

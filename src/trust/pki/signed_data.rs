@@ -16,6 +16,8 @@ const CLASSIC: [&[u8]; 2] =
 pub struct SignedData {
     /// True when it does not contain what it signs.
     pub detached: bool,
+    /// True when it carries certificates.
+    pub certificates: bool,
     /// Who signed; at least one.
     pub signers: Vec<Signer>,
 }
@@ -83,14 +85,14 @@ impl SignedData {
         content.expect(tag::OID)?;
         let detached = content.is_empty();
         // Certificates and revocations.
-        data.optional(tag::CONTEXT_0)?;
+        let certificates = data.optional(tag::CONTEXT_0)?.is_some_and(|set| !set.content.is_empty());
         data.optional(tag::CONTEXT_1)?;
         let mut infos = data.enter(tag::SET)?;
         let mut signers = Vec::new();
         while !infos.is_empty() {
             signers.push(signer(infos.enter(tag::SEQUENCE)?)?);
         }
-        if signers.is_empty() { Err(Fault::Malformed) } else { Ok(Self { detached, signers }) }
+        if signers.is_empty() { Err(Fault::Malformed) } else { Ok(Self { detached, certificates, signers }) }
     }
 }
 
@@ -124,7 +126,7 @@ mod tests {
     fn what_sign_file_writes() {
         let signed = SignedData::parse(&data::bytes(data::SIGNATURE)).unwrap();
         let [signer] = &signed.signers[..] else { panic!("{signed:?}") };
-        assert!(signed.detached && !signer.attributes && signer.signs_a_digest());
+        assert!(signed.detached && !signed.certificates && !signer.attributes && signer.signs_a_digest());
         assert_eq!(digest_name(&signer.digest), Some("sha256"));
         let mut certificate = Certificate::parse(&data::bytes(data::CERTIFICATE)).unwrap();
         assert!(signer.is(&certificate));
