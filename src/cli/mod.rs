@@ -10,6 +10,7 @@ mod incoming;
 mod kernels;
 mod root;
 pub mod screen;
+mod secure_boot;
 pub mod worker;
 
 use std::ffi::OsString;

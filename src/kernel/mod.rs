@@ -27,8 +27,8 @@ pub use releases::{
     only_residue, releases,
 };
 pub use signing::{
-    Answer, Boot, Checked, Enforcer, Judge, KernelFiles, KernelJudge, Missing, Pair, PairState, Recipe,
-    Refusal, Unsigned, Verdict, check, check_file, enforced, pair, recipe, signing_files, signing_identity,
+    Answer, Boot, Checked, Enforcer, Judge, KernelFiles, KernelJudge, Missing, NotKnown, Pair, PairState,
+    Recipe, Refusal, Unsigned, Verdict, check, check_file, pair, recipe, signing_files, signing_identity,
 };
 pub use symvers::{Exports, Symvers};
 pub use types::{configuration, kernel_types, types_of_build};

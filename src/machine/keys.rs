@@ -1,19 +1,19 @@
 //! The keys of a machine: making them, and whether its firmware knows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Machine;
 use crate::apply::run::{Done, Flags};
 use crate::apply::sign::pair;
-use crate::kernel::{self, KernelFiles, Pair, PairState};
+use crate::kernel::{self, Judge, KernelFiles, Pair, PairState, Verdict};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::KernelRelease;
 use crate::model::record::Overrides;
 use crate::model::system::System;
 use crate::plan::{Action, Plan};
 use crate::progress::Report;
-use crate::report::signing::{Key, Signing};
-use crate::trust::firmware::{Firmware, SecureBoot};
+use crate::report::signing::{Bare, Key, Signing};
+use crate::trust::firmware::SecureBoot;
 use crate::trust::pki::Certificate;
 
 impl Machine {
@@ -52,48 +52,110 @@ impl Machine {
         }
     }
 
-    /// What is left to do for a pair, where Secure Boot asks for it.
+    /// What is left to do for a pair that one of the kernels asks for.
     pub fn next_for(&self, pair: &Pair) -> Option<String> {
-        let firmware = Firmware::of(&self.layout.root);
-        self.key(&firmware, pair, Vec::new()).next.filter(|_| firmware.state() == SecureBoot::On)
+        let judge = Judge::of(&self.layout);
+        let certificate = Certificate::read(&pair.certificate).ok()?;
+        let kernels = kernel::releases(&self.layout, []);
+        let asked = kernels.iter().filter(|kernel| kernel::headers_present(&self.layout, kernel));
+        let verdicts = asked.filter_map(|kernel| {
+            let own = [(certificate.clone(), pair.is_the_kernels())];
+            self.with_files(kernel, |files| {
+                let recipe =
+                    kernel::recipe(&self.layout, &self.settings, files, &self.distribution.id).ok()?;
+                let verdict = judge.kernel(files, &own).signed_with(&certificate, &recipe.hash);
+                Some((kernel.clone(), verdict))
+            })
+        });
+        let verdicts: Vec<_> = verdicts.collect();
+        let asks = verdicts.iter().any(|(_, verdict)| !verdict.loads());
+        self.key(&judge, pair, verdicts).next.filter(|_| asks)
     }
 
-    /// What signs here, and whether the firmware asks for that.
+    /// What signs here, and what the kernels ask for.
     pub fn signing(&self, system: &System) -> Signing {
         let kernels = system.kernels.iter().filter(|(_, kernel)| kernel.image && !kernel.note.removed);
-        self.signing_for(kernels.map(|(release, _)| release))
+        let judge = Judge::of(&self.layout);
+        let mut signing = self.signing_for(&judge, kernels.map(|(release, _)| release));
+        self.add_bare(&judge, system, &mut signing);
+        signing
     }
 
-    fn signing_for<'k>(&self, kernels: impl IntoIterator<Item = &'k KernelRelease>) -> Signing {
-        let firmware = Firmware::of(&self.layout.root);
+    /// A kernel's files, for those who ask about its signatures.
+    pub(super) fn with_files<T>(&self, kernel: &KernelRelease, ask: impl FnOnce(&KernelFiles<'_>) -> T) -> T {
         let overrides = Overrides::default();
-        let observer = self.observer(&overrides);
-        let mut signing = Signing::new(firmware.state());
-        let mut pairs: BTreeMap<String, (Pair, Vec<KernelRelease>)> = BTreeMap::new();
+        let (source, config) = self.observer(&overrides).kernel_source(kernel);
+        ask(&KernelFiles { release: kernel, source: &source, config: &config })
+    }
+
+    pub(super) fn signing_for<'k>(
+        &self,
+        judge: &Judge,
+        kernels: impl IntoIterator<Item = &'k KernelRelease>,
+    ) -> Signing {
+        let mut signing = Signing::new(judge.boot().secure);
+        let mut pairs: BTreeMap<String, (Pair, Vec<(KernelRelease, Verdict)>)> = BTreeMap::new();
         for kernel in kernels {
             if !kernel::headers_present(&self.layout, kernel) {
                 continue;
             }
-            let (source, config) = observer.kernel_source(kernel);
-            let files = KernelFiles { release: kernel, source: &source, config: &config };
-            match kernel::recipe(&self.layout, &self.settings, &files, &self.distribution.id) {
-                Ok(recipe) => {
-                    let name = recipe.pair.shown.1.clone();
-                    pairs.entry(name).or_insert((recipe.pair, Vec::new())).1.push(kernel.clone());
+            self.with_files(kernel, |files| {
+                match kernel::recipe(&self.layout, &self.settings, files, &self.distribution.id) {
+                    Ok(recipe) => {
+                        let certificate = Certificate::read(&recipe.pair.certificate).ok();
+                        let own: Vec<_> =
+                            certificate.into_iter().map(|c| (c, recipe.pair.is_the_kernels())).collect();
+                        let judged = judge.kernel(files, &own);
+                        // A pair that is yet to be made is enrolled nowhere.
+                        let verdict = own.first().map_or(Verdict::Loads, |(certificate, _)| {
+                            judged.signed_with(certificate, &recipe.hash)
+                        });
+                        let name = recipe.pair.shown.1.clone();
+                        pairs
+                            .entry(name)
+                            .or_insert((recipe.pair, Vec::new()))
+                            .1
+                            .push((kernel.clone(), verdict));
+                    }
+                    Err(unsigned) => signing.unsigned.push(Bare {
+                        kernel: kernel.clone(),
+                        why: unsigned.why,
+                        verdict: judge.kernel(files, &[]).unsigned(),
+                    }),
                 }
-                Err(unsigned) => signing.unsigned.push((kernel.clone(), unsigned.why)),
-            }
+            });
         }
-        signing.keys =
-            pairs.into_values().map(|(pair, kernels)| self.key(&firmware, &pair, kernels)).collect();
+        signing.keys = pairs.into_values().map(|(pair, kernels)| self.key(judge, &pair, kernels)).collect();
         signing
     }
 
-    fn key(&self, firmware: &Firmware, pair: &Pair, kernels: Vec<KernelRelease>) -> Key {
-        let known = matches!(firmware.state(), SecureBoot::On | SecureBoot::Off | SecureBoot::OffInShim);
+    /// Adds what was built without a signature, where one could be had now.
+    fn add_bare(&self, judge: &Judge, system: &System, signing: &mut Signing) {
+        let told: BTreeSet<KernelRelease> = signing.unsigned.iter().map(|bare| bare.kernel.clone()).collect();
+        let mut bare: BTreeMap<&KernelRelease, Vec<String>> = BTreeMap::new();
+        for (cell, view) in
+            system.cells.iter().filter(|(cell, view)| view.installed && !told.contains(&cell.kernel))
+        {
+            let is_bare = view.record.as_ref().is_some_and(|record| record.inputs.signing.is_none());
+            let here =
+                system.kernels.get(&cell.kernel).is_some_and(|kernel| kernel.image && !kernel.note.removed);
+            if is_bare && here {
+                bare.entry(&cell.kernel).or_default().push(cell.module.to_string());
+            }
+        }
+        for (kernel, modules) in bare {
+            let verdict = self.with_files(kernel, |files| judge.kernel(files, &[]).unsigned());
+            let why = format!("{} had no signature when built; `dkms-hook resign` signs", modules.join(", "));
+            signing.unsigned.push(Bare { kernel: kernel.clone(), why, verdict });
+        }
+    }
+
+    fn key(&self, judge: &Judge, pair: &Pair, kernels: Vec<(KernelRelease, Verdict)>) -> Key {
+        let (boot, firmware) = (judge.boot(), judge.firmware());
+        let known = matches!(boot.secure, SecureBoot::On | SecureBoot::Off | SecureBoot::OffInShim);
         let certificate = Certificate::read(&pair.certificate).ok();
         let enrolment = certificate.as_ref().filter(|_| known).map(|c| firmware.enrolment(c));
-        Key::new(pair, certificate.as_ref(), enrolment, kernels)
+        Key::new(pair, certificate.as_ref(), enrolment, boot, kernels)
     }
 
     /// One line for a person whose new modules the kernel will refuse.
@@ -117,7 +179,7 @@ impl Machine {
                  /etc/dkms/framework.conf"
             ));
         }
-        for warning in self.signing_for(kernels).warnings() {
+        for warning in self.signing_for(&Judge::of(&self.layout), kernels).warnings() {
             report.warning(&warning);
         }
     }

@@ -38,6 +38,7 @@ use older::{Call, Went};
 mod nested;
 mod older;
 mod refresh;
+mod secure_boot;
 mod sources;
 mod stopped;
 mod trial;

@@ -7,6 +7,7 @@ pub mod json;
 pub mod kernels;
 pub mod overview;
 pub mod plan_text;
+pub mod secure_boot;
 pub mod settings_text;
 pub mod signing;
 pub mod status;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::program::{Face, finish};
-use crate::support::signing::{CERTIFICATE, GLOBAL, INSTALLED, K, K2, KEY, root};
+use crate::support::signing::{CERTIFICATE, INSTALLED, K, K2, KEY, root};
 use crate::support::toy_kernel::ToyKernel;
 use dkms_hook::kernel::Checked;
 
@@ -41,7 +41,7 @@ fn ubuntu_has_its_pair_made_by_its_own_tool() {
     with_tool(&["generate_mok"]).expect(0).says(&format!("Signing key: {key}\n"));
 
     // Secure Boot is on and nothing is enrolled.
-    root.firmware("SecureBoot", GLOBAL, &[1]);
+    root.boots_securely("quiet");
     root.hook(&["status"]).expect(0).says("`update-secureboot-policy --enroll-key`");
     fs::remove_file(root.path(certificate)).unwrap();
     with_tool(&["generate_mok"]).expect(1).says(certificate);
@@ -57,7 +57,7 @@ fn a_key_may_lie_where_there_are_blanks() {
     root.dkms(&["install", "hello/1.0", "-k", K]).expect(0);
     assert_eq!(root.checked(INSTALLED, certificate, "sha256"), Checked::Good);
     assert_eq!(root.names("/etc/my keys"), ["it's a.key", "mok cert.pem"]);
-    root.firmware("SecureBoot", GLOBAL, &[1]);
+    root.boots_securely("quiet");
     root.hook(&["status"]).expect(0).says("`mokutil --import '/etc/my keys/mok cert.pem'`");
 }
 

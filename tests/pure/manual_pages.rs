@@ -254,5 +254,8 @@ fn bash_completes_what_is_there() {
     assert_eq!(hook(&["resign", "--d"]), ["--dry-run"]);
     assert_eq!(hook(&["why", "--d"]), [""; 0]);
     assert_eq!(hook(&["incoming", "work/"]), ["work/x.tar.gz"]);
+    assert_eq!(hook(&["secure-boot", "en"]), ["enrol"]);
+    assert_eq!(hook(&["secure-boot", "work/"]), ["work/x.tar.gz"]);
+    assert_eq!(hook(&["secure-boot", "--j"]), ["--json"]);
     assert_eq!(hook(&["--root", "wo"]), ["work"]);
 }

@@ -18,6 +18,7 @@ impl Schemas {
             "fits.schema.json",
             "kernels.schema.json",
             "plan.schema.json",
+            "secure-boot.schema.json",
             "settings.schema.json",
             "status.schema.json",
         ];

@@ -51,10 +51,23 @@ printf "$(printf '\\%03o\\%03o' $((length / 256)) $((length % 256)))" >> "$4"
 printf '~Module signature appended~\n' >> "$4"
 "#;
 
+/// What the kernels of Debian have in their configuration of signatures.
+const SIGNING: [&str; 9] = [
+    "CONFIG_MODULE_SIG=y",
+    "CONFIG_MODULE_SIG_HASH=\"sha256\"",
+    "CONFIG_CRYPTO_SHA256=y",
+    "CONFIG_IMA_ARCH_POLICY=y",
+    "CONFIG_LOCK_DOWN_IN_EFI_SECURE_BOOT=y",
+    "CONFIG_LOAD_UEFI_KEYS=y",
+    "CONFIG_INTEGRITY_PLATFORM_KEYRING=y",
+    "CONFIG_INTEGRITY_MACHINE_KEYRING=y",
+    "CONFIG_SECONDARY_TRUSTED_KEYRING=y",
+];
+
 /// [`K`] and [`K2`], which want signatures, and a module of two files.
 pub fn root() -> FakeRoot {
     let root = FakeRoot::new();
-    let kernel = |release| ToyKernel::new(release).config("CONFIG_MODULE_SIG_HASH=\"sha256\"");
+    let kernel = |release| SIGNING.iter().fold(ToyKernel::new(release), |kernel, line| kernel.config(line));
     kernel(K).compressed("XZ").install(&root);
     kernel(K2).install(&root);
     root.write_sign_file(K);
@@ -115,6 +128,15 @@ impl FakeRoot {
     pub fn firmware(&self, name: &str, vendor: &str, content: &[u8]) {
         let bytes = [&[6, 0, 0, 0], content].concat();
         self.write(format!("/sys/firmware/efi/efivars/{name}-{vendor}"), bytes);
+    }
+
+    /// A start with Secure Boot on, by way of shim, which has no keys of the owner yet; `parameters` are those that every
+    /// kernel is started with.
+    pub fn boots_securely(&self, parameters: &str) {
+        self.firmware("SecureBoot", GLOBAL, &[1]);
+        self.firmware("MokListRT", SHIM, &[]);
+        self.firmware("MokListTrustedRT", SHIM, &[1]);
+        self.write("/etc/kernel/cmdline", parameters);
     }
 
     /// An EFI_SIGNATURE_LIST of one X.509 certificate.

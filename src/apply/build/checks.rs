@@ -7,7 +7,7 @@ use super::{Failure, Job};
 use crate::apply::loose;
 use crate::apply::sign::Signed;
 use crate::kernel::toolchain::{self, Toolchain};
-use crate::kernel::{KernelConfig, enforced, has_rust_crates};
+use crate::kernel::{Judge, KernelConfig, KernelFiles, Verdict, has_rust_crates};
 use crate::model::error::Kind;
 use crate::model::ids::{Cell, ModuleName};
 use crate::model::version::natural;
@@ -196,10 +196,18 @@ fn install(job: &Job<'_>, package: &str) -> String {
 /// A module that is not signed is no failure, unless the kernel makes it one: what to say then.
 pub(super) fn refusal(job: &Job<'_>, signed: &Signed) -> Option<String> {
     let Signed::Not(why) = signed else { return None };
-    let because = enforced(job.layout, &job.context.kernel_config, &job.context.kernel_source_dir)?;
-    Some(format!(
-        "kernel {} WILL NOT LOAD the modules of {}: they are not signed ({why}), and it loads only signed modules, \
-         because {because}",
-        job.cell.kernel, job.cell.module
-    ))
+    let (kernel, module) = (&job.cell.kernel, &job.cell.module);
+    let files = KernelFiles::of(kernel, job.context);
+    match Judge::of(job.layout).kernel(&files, &[]).unsigned() {
+        Verdict::Loads => None,
+        Verdict::Refused(refusal) => Some(format!(
+            "kernel {kernel} WILL NOT LOAD the modules of {module}: not signed: {why}; {}",
+            refusal.of_a_kernel()
+        )),
+        // Above all an image that is made in a chroot: it is started elsewhere.
+        Verdict::CannotTell(_) => Some(format!(
+            "the modules of {module} for kernel {kernel} are not signed: {why}. A machine with Secure Boot refuses \
+             them until they are: `dkms-hook resign` signs them there, and dkms.service does at its first start"
+        )),
+    }
 }

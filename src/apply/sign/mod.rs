@@ -3,6 +3,7 @@
 //!
 //! Whether and how is decided by [`crate::kernel::recipe`].
 
+pub mod enrol;
 pub mod pair;
 mod passphrase;
 

@@ -16,6 +16,7 @@ use crate::cli::incoming;
 use crate::cli::kernels;
 use crate::cli::root::enter;
 use crate::cli::screen::{Screen, print, to_json};
+use crate::cli::secure_boot::SecureBoot;
 use crate::cli::worker::{self, Worker};
 use crate::conf;
 use crate::display::{Display, Wish};
@@ -103,6 +104,7 @@ enum Command {
     Kernels(kernels::Kernels),
     Incoming(incoming::Incoming),
     Fits(fits::Fits),
+    SecureBoot(SecureBoot),
     /// Show every setting, its value and where that comes from
     Settings {
         /// Print them as JSON
@@ -135,6 +137,7 @@ impl Cli {
                 | Command::Incoming(_),
             ) => true,
             Some(Command::Essential(essential)) => essential.only_looks(),
+            Some(Command::SecureBoot(asked)) => asked.only_looks(),
             // It builds, where nobody sees it.
             Some(Command::Fits(_) | Command::Event(_) | Command::ModulePostinst { .. }) => false,
         }
@@ -217,6 +220,7 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
         Some(Command::Kernels(kernels)) => kernels.run(&machine),
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Fits(fits)) => fits.run(&machine, report),
+        Some(Command::SecureBoot(asked)) => asked.run(&machine, report),
         Some(Command::Settings { json }) => settings(&machine, *json),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, &input, report),

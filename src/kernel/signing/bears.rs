@@ -1,7 +1,8 @@
 //! What a module file bears: its last signature, checked over the content with the certificate that made it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::verdict::{Bears, Content, Signature, Standing};
 use super::verify::{Checked, compute};
@@ -17,13 +18,15 @@ const ECDSA: [u8; 6] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
 #[derive(Debug, Clone, Default)]
 pub struct Certificates {
     known: Vec<(Certificate, Standing)>,
-    /// Who signed the kernel's own modules, where that is known: that certificate itself is in the kernel only.
-    kernels_own: Option<SignerId>,
+    /// Where the kernel's own modules are: who signed them is known to it, though that certificate is in it only.
+    kernels_modules: PathBuf,
+    /// Who that was, once somebody asked.
+    kernels_own: OnceLock<Option<SignerId>>,
 }
 
 impl Certificates {
     /// Those of the machine owner, of `db`, and `own`: ours, each with whether a kernel was built with it.
-    pub fn of(firmware: &Firmware, own: &[(Certificate, bool)], kernels_own: Option<SignerId>) -> Self {
+    pub fn of(firmware: &Firmware, own: &[(Certificate, bool)], kernels_modules: PathBuf) -> Self {
         let mut all: Vec<(Certificate, Standing)> = Vec::new();
         let listed = firmware.certificates().into_iter().map(|certificate| (certificate, false));
         for (certificate, built_with) in own.iter().cloned().chain(listed) {
@@ -40,7 +43,7 @@ impl Certificates {
             };
             all.push((certificate, standing));
         }
-        Self { known: all, kernels_own }
+        Self { known: all, kernels_modules, kernels_own: OnceLock::new() }
     }
 
     /// The same, with what the keys of the running kernel say of each.
@@ -51,7 +54,7 @@ impl Certificates {
             let live = certificate.key_id.as_ref().map(|id| keys.contains(&hex(id)));
             (certificate.clone(), Standing { live, ..*standing })
         });
-        Self { known: looked_up.collect(), kernels_own: self.kernels_own.clone() }
+        Self { known: looked_up.collect(), ..self.clone() }
     }
 
     /// What a file bears that is well signed with one of these.
@@ -68,7 +71,8 @@ impl Certificates {
 
     /// What is known of a signer whose certificate is not here.
     fn stranger(&self, id: &SignerId) -> Option<Standing> {
-        let kernels_own = self.kernels_own.as_ref()? == id;
+        let own = self.kernels_own.get_or_init(|| signer_of_any(&self.kernels_modules));
+        let kernels_own = own.as_ref()? == id;
         Some(Standing { kernels_own, ..Standing::default() })
     }
 }
@@ -87,8 +91,16 @@ fn content(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// Who signed a module file, where it has one good signer.
-pub(super) fn signer_of(path: &Path) -> Option<SignerId> {
+/// Who signed the modules below a directory: one of them says.
+fn signer_of_any(dir: &Path) -> Option<SignerId> {
+    let files = walkdir::WalkDir::new(dir).into_iter().flatten();
+    let is_module = |path: &Path| elf::Compression::of(path).is_some();
+    let mut modules = files.filter(|entry| entry.file_type().is_file() && is_module(entry.path()));
+    modules.next().and_then(|entry| signer_of(entry.path()))
+}
+
+/// Who signed a module file.
+fn signer_of(path: &Path) -> Option<SignerId> {
     let bytes = content(path).ok()?;
     let signed = SignedData::parse(elf::appended(&bytes).ok()??.signature).ok()?;
     signed.signers.into_iter().next().map(|signer| signer.id)

@@ -4,16 +4,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::bears::{Certificates, bears, signer_of};
+use super::KernelFiles;
+use super::bears::{Certificates, bears};
 use super::parameters;
 use super::verdict::{Answer, Bears, Boot, Enforcer, Live, Verdict, Words, enforced, verdict};
-use crate::elf;
 use crate::fs::regular;
 use crate::kernel::KernelConfig;
 use crate::model::ids::KernelRelease;
 use crate::tree::layout::Layout;
 use crate::trust::firmware::Firmware;
-use crate::trust::pki::{Certificate, SignerId};
+use crate::trust::pki::Certificate;
 
 /// Where a policy of IMA is that is loaded at each start (systemd(1); dracut's and initramfs-tools' scripts use the same).
 const IMA_POLICY: &str = "/etc/ima/ima-policy";
@@ -24,7 +24,8 @@ pub struct Judge {
     layout: Layout,
     firmware: Firmware,
     boot: Boot,
-    live: Option<Live>,
+    /// The kernel that runs, where it is one of this root's, and what it says.
+    running: Option<(KernelRelease, Live)>,
 }
 
 /// One kernel, ready to be asked about its modules.
@@ -53,8 +54,10 @@ impl Judge {
         let firmware = Firmware::of(&layout.root);
         let boot = Boot::of(&firmware);
         // The kernel that runs says nothing of another system.
-        let live = (!layout.root.is_foreign()).then(|| Live::of(&layout.root));
-        Self { layout: layout.clone(), firmware, boot, live }
+        let release = nix::sys::utsname::uname().ok().filter(|_| !layout.root.is_foreign());
+        let release = release.and_then(|name| KernelRelease::new(name.release().to_string_lossy()).ok());
+        let running = release.map(|release| (release, Live::of(&layout.root)));
+        Self { layout: layout.clone(), firmware, boot, running }
     }
 
     /// How the machine was started.
@@ -67,17 +70,17 @@ impl Judge {
         &self.firmware
     }
 
-    /// A kernel: where its headers are, its configuration where a person named one, whether it is the running one,
-    /// and our certificates, each with whether it was built with that.
-    pub fn kernel(
-        &self,
-        kernel: &KernelRelease,
-        (headers, config): (&Path, &Path),
-        running: bool,
-        own: &[(Certificate, bool)],
-    ) -> KernelJudge {
-        let live = self.live.clone().filter(|_| running);
-        let config = self.config(kernel, headers, config);
+    /// True for the kernel that runs.
+    pub fn is_running(&self, kernel: &KernelRelease) -> bool {
+        self.running.as_ref().is_some_and(|(running, _)| running == kernel)
+    }
+
+    /// A kernel, with our certificates, each with whether the kernel was built with it.
+    pub fn kernel(&self, files: &KernelFiles<'_>, own: &[(Certificate, bool)]) -> KernelJudge {
+        let kernel = files.release;
+        let live =
+            self.running.as_ref().filter(|(running, _)| running == kernel).map(|(_, live)| live.clone());
+        let config = self.config(files);
         let mut lines = parameters::lines(&self.layout.root, kernel);
         if live.is_some()
             && let Ok(line) = regular::read_to_string(&self.layout.root.path("/proc/cmdline"))
@@ -88,29 +91,21 @@ impl Judge {
         words.ima_policy |= self.layout.root.path(IMA_POLICY).exists();
         let keys = live.as_ref().and_then(|live| live.keys.as_ref());
         let certificates =
-            Certificates::of(&self.firmware, own, self.kernels_own_signer(kernel)).with_live(keys);
+            Certificates::of(&self.firmware, own, self.layout.kernel(kernel).join("kernel")).with_live(keys);
         KernelJudge { words, boot: self.boot, live, certificates }
     }
 
     /// The configuration: the headers' own, or what was left beside the kernel.
-    fn config(&self, kernel: &KernelRelease, headers: &Path, config: &Path) -> Option<Arc<KernelConfig>> {
-        if let Ok(found) = KernelConfig::of(config, headers) {
+    fn config(&self, files: &KernelFiles<'_>) -> Option<Arc<KernelConfig>> {
+        if let Ok(found) = KernelConfig::of(files.config, files.source) {
             return Some(found);
         }
+        let kernel = files.release;
         let beside = [
             self.layout.kernel(kernel).join("config"),
             self.layout.root.path(format!("/boot/config-{kernel}")),
         ];
         beside.iter().find_map(|path| KernelConfig::read(path).ok())
-    }
-
-    /// Who signed the kernel's own modules: one of them says.
-    fn kernels_own_signer(&self, kernel: &KernelRelease) -> Option<SignerId> {
-        let dir = self.layout.kernel(kernel).join("kernel");
-        let files = walkdir::WalkDir::new(dir).into_iter().flatten();
-        let mut modules =
-            files.filter(|entry| entry.file_type().is_file() && elf::Compression::of(entry.path()).is_some());
-        modules.next().and_then(|entry| signer_of(entry.path()))
     }
 }
 

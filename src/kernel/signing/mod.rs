@@ -6,7 +6,6 @@
 //! there may be enrolled in the firmware.
 
 mod bears;
-mod enforcement;
 mod gentoo;
 mod judge;
 mod live;
@@ -20,10 +19,9 @@ mod verify;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-pub use enforcement::enforced;
 pub use judge::{Judge, KernelJudge};
 pub use pair::{Pair, PairState};
-pub use verdict::{Answer, Boot, Enforcer, Missing, Refusal, Verdict};
+pub use verdict::{Answer, Boot, Enforcer, Missing, NotKnown, Refusal, Verdict};
 pub use verify::{Checked, check, check_file};
 
 use verdict::digest_to_sign_with;

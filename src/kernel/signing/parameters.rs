@@ -38,7 +38,7 @@ fn is_for_rescue(line: &str) -> bool {
 }
 
 fn of_entries(root: &Root, dir: &str, kernel: &KernelRelease) -> Vec<String> {
-    let files = read_dir(&root.path(dir)).into_iter().map(|entry| entry.path());
+    let files = read_dir(&root.path(dir)).map(|entry| entry.path());
     let entries = files.filter(|path| path.extension().is_some_and(|suffix| suffix == "conf"));
     let texts = entries.filter_map(|path| regular::read_to_string(&path).ok());
     texts.filter_map(|text| of_entry(root, &text, kernel)).collect()
@@ -108,7 +108,6 @@ fn to_come(root: &Root) -> Option<String> {
     }
     let first = regular::read_to_string(&root.path(FOR_NEW_MENUS)).ok()?;
     let mut more: Vec<PathBuf> = read_dir(&root.path(format!("{FOR_NEW_MENUS}.d")))
-        .into_iter()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|suffix| suffix == "cfg"))
         .collect();

@@ -11,6 +11,7 @@ mod note;
 mod parts;
 mod plan;
 mod reason;
+mod secure_boot;
 mod settings;
 mod status;
 
@@ -19,6 +20,7 @@ pub use fits::{file_fits, fits, nothing_fits};
 pub use incoming::incoming;
 pub use kernels::kernels;
 pub use plan::plan;
+pub use secure_boot::secure_boot;
 pub use settings::settings;
 pub use status::status;
 

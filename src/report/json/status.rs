@@ -100,7 +100,7 @@ struct Signing<'a> {
 /// [`signing::Key`].
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Key<'a> {
+pub(super) struct Key<'a> {
     certificate: &'a str,
     exists: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ struct Key<'a> {
 /// [`firmware::SecureBoot`].
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum SecureBoot {
+pub(super) enum SecureBoot {
     On,
     Off,
     OffInShim,
@@ -201,7 +201,7 @@ fn build<'a>(cell: &'a ids::Cell, view: &'a system::CellView) -> Build<'a> {
 
 impl<'a> From<&'a signing::Signing> for Signing<'a> {
     fn from(signing: &'a signing::Signing) -> Self {
-        let unsigned = signing.unsigned.iter().map(|(kernel, why)| (kernel.as_str(), why.as_str()));
+        let unsigned = signing.unsigned.iter().map(|bare| (bare.kernel.as_str(), bare.why.as_str()));
         Self {
             secure_boot: signing.secure_boot.into(),
             keys: signing.keys.iter().map(Into::into).collect(),
@@ -217,7 +217,7 @@ impl<'a> From<&'a signing::Key> for Key<'a> {
             exists: key.exists,
             enrolment: key.enrolment.map(Into::into),
             kernels_own: key.kernels_own,
-            kernels: key.kernels.iter().map(ids::KernelRelease::as_str).collect(),
+            kernels: key.kernels.iter().map(|(kernel, _)| kernel.as_str()).collect(),
             next: key.next.as_deref(),
         }
     }

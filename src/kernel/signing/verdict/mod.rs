@@ -277,6 +277,18 @@ fn whole(content: &Content) -> Answer<(), String> {
     }
 }
 
+impl Refusal {
+    /// What is so of the kernel and not of the file, where there is something.
+    pub fn of_a_kernel(&self) -> String {
+        match self {
+            Self::Unsigned(enforcer) | Self::UnknownKey(enforcer, _) | Self::Digest(enforcer, _) => {
+                format!("it loads only signed modules, because {enforcer}")
+            }
+            Self::Changed(_) | Self::Malformed(_) => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Enforcer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
