@@ -28,7 +28,7 @@ _dkms_hook() {
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in boot-check | essential | fits | incoming | kernels | resign | secure-boot | settings | status | why) command=$word ;; esac
+        case $word in boot-check | essential | fits | go-on | incoming | kernels | resign | secure-boot | settings | status | why) command=$word ;; esac
     done
     case $prev in
     -k | --kernel | --leaving) words=$(_dkms_hook_kernels) ;;
@@ -45,7 +45,7 @@ _dkms_hook() {
         :-*) words+=' --kernel --dry-run --json --purge-missing --version' ;;
         boot-check:-*) words+=' --report' ;;
         boot-check:*) words=$(_dkms_hook_kernels) ;;
-        :*) words+=' boot-check essential fits incoming kernels resign secure-boot settings status why --kernel --dry-run --json --purge-missing --version' ;;
+        :*) words+=' boot-check essential fits go-on incoming kernels resign secure-boot settings status why --kernel --dry-run --json --purge-missing --version' ;;
         kernels:* | settings:* | status:*) words+=' --json' ;;
         essential:-*) words+=' --json --not' ;;
         resign:-*) words+=' --kernel --dry-run' ;;

@@ -10,6 +10,7 @@ use crate::model::version;
 use crate::progress::Report;
 use crate::report::summary::describe;
 use crate::tree::failures::failures;
+use crate::tree::held::{self, Held};
 use crate::tree::layout::Layout;
 use crate::tree::lock;
 use crate::tree::registry;
@@ -36,6 +37,10 @@ pub fn print_unreported(layout: &Layout, patience: Limit, report: &dyn Report) -
     if !text.is_empty() {
         let head = "dkms-hook: these kernel modules could not be built:\n";
         let _ = write!(std::io::stderr(), "\n{head}{text}");
+    }
+    if let Some(held) = held::held(layout).filter(|held| !held.told) {
+        let _ = write!(std::io::stderr(), "\ndkms-hook: a transaction was held: {}\n", held.text);
+        held::save(layout, &Held { told: true, ..held })?;
     }
     atomic::remove(&marker, &layout.state())
 }

@@ -229,6 +229,16 @@ impl Layout {
         self.state().join("cache")
     }
 
+    /// The transaction that was held last.
+    pub fn held(&self) -> PathBuf {
+        self.state().join("held.json")
+    }
+
+    /// Exists when somebody said that the next transaction which would be held may go on.
+    pub fn go_on(&self) -> PathBuf {
+        self.state().join("go-on")
+    }
+
     /// The private place of an attempt to build for a kernel that is still to come. Beside the tree, as it may not be in
     /// what it is laid over.
     pub fn preflight(&self) -> PathBuf {

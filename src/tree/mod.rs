@@ -3,6 +3,7 @@
 
 pub mod failures;
 pub mod half_pair;
+pub mod held;
 pub mod installed;
 pub mod layout;
 pub mod left;

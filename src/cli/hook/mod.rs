@@ -30,6 +30,7 @@ use crate::plan::{Note, Options, Plan};
 use crate::progress::Report;
 use crate::report::{json, overview, plan_text, settings_text, why};
 use crate::settings::Given;
+use crate::tree::held;
 
 mod events;
 
@@ -105,6 +106,10 @@ enum Command {
     Incoming(incoming::Incoming),
     Fits(fits::Fits),
     SecureBoot(SecureBoot),
+    /// Let the next transaction go on that would be held for a module that cannot be built
+    ///
+    /// Counts for one transaction, and for a day.
+    GoOn,
     /// Show every setting, its value and where that comes from
     Settings {
         /// Print them as JSON
@@ -139,7 +144,9 @@ impl Cli {
             Some(Command::Essential(essential)) => essential.only_looks(),
             Some(Command::SecureBoot(asked)) => asked.only_looks(),
             // It builds, where nobody sees it.
-            Some(Command::Fits(_) | Command::Event(_) | Command::ModulePostinst { .. }) => false,
+            Some(Command::Fits(_) | Command::GoOn | Command::Event(_) | Command::ModulePostinst { .. }) => {
+                false
+            }
         }
     }
 
@@ -221,6 +228,7 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
         Some(Command::Incoming(incoming)) => incoming.run(&machine, report),
         Some(Command::Fits(fits)) => fits.run(&machine, report),
         Some(Command::SecureBoot(asked)) => asked.run(&machine, report),
+        Some(Command::GoOn) => go_on(&machine, report),
         Some(Command::Settings { json }) => settings(&machine, *json),
         Some(Command::Why { module, kernel }) => why(&machine, &Wanted::parse(module)?, kernel),
         Some(Command::Event(event)) => event.carry_out(&machine, &input, report),
@@ -239,13 +247,29 @@ fn everything() -> Request {
 fn status(machine: &Machine, json: bool) -> Result<u8> {
     let (system, plan) = machine.glance(&everything(), &Options::default(), &Overrides::default());
     let signing = machine.signing(&system);
-    let (text, failed) = overview::render(&system, &plan, &signing);
+    let (mut text, mut failed) = overview::render(&system, &plan, &signing);
+    let held = held::held(&machine.layout).map(|held| held.text);
+    failed |= held.is_some();
+    if let Some(held) = &held {
+        text.push_str(&format!("held: {}\n", held.replace('\n', "\n  ")));
+    }
     if json {
-        print(&to_json(&json::status(&system, &plan, &signing, failed))?);
+        print(&to_json(&json::status(&system, &plan, &signing, held.as_deref(), failed))?);
     } else {
         print(&text);
     }
     Ok(u8::from(failed))
+}
+
+/// Gives the word to go on.
+fn go_on(machine: &Machine, report: &Display) -> Result<u8> {
+    if machine.layout.root.is_slash() && !nix::unistd::geteuid().is_root() {
+        return Err(Error::new(Kind::NotPermitted, "only root may let a transaction go on")
+            .hint("run it again with sudo"));
+    }
+    held::let_go_on(&machine.layout)?;
+    report.line("The next transaction that would be held for a module goes on, if it begins within a day.");
+    Ok(0)
 }
 
 fn settings(machine: &Machine, json: bool) -> Result<u8> {

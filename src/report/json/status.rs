@@ -134,7 +134,15 @@ enum Enrolment {
 }
 
 /// What the text says, for programs.
-pub fn status(system: &System, plan: &Plan, signing: &signing::Signing, failed: bool) -> Value {
+///
+/// `held`: what was told of a transaction that was held.
+pub fn status(
+    system: &System,
+    plan: &Plan,
+    signing: &signing::Signing,
+    held: Option<&str>,
+    failed: bool,
+) -> Value {
     let kernels = system.kernels.iter().map(|(release, kernel)| Kernel {
         release: release.as_str(),
         state: state(kernel),
@@ -160,7 +168,7 @@ pub fn status(system: &System, plan: &Plan, signing: &signing::Signing, failed: 
                 failure: failure.into(),
             })
             .collect(),
-        problems: problems(plan).map(Note::text).collect(),
+        problems: problems(plan).map(Note::text).chain(held.map(str::to_owned)).collect(),
         failed,
     })
 }
