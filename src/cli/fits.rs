@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::adapters::incoming;
 use crate::cli::root;
 use crate::cli::screen::{print, to_json};
 use crate::machine::Machine;
@@ -19,8 +20,8 @@ const UNTRIED: u8 = 2;
 
 /// Say whether modules can be built for a kernel that is not installed, without changing anything
 ///
-/// With --headers, builds the registered modules with the headers in a directory; with a module file and a kernel,
-/// compares the file's vermagic and symbols with that kernel. The exit status is 0 when everything fits or excludes the
+/// With --headers or --kernel-package, builds the registered modules with the headers in a directory or in packages;
+/// with a module file and a kernel, compares the file's vermagic and symbols with that kernel. The exit status is 0 when everything fits or excludes the
 /// kernel, 1 when something does not, and 2 when that could not be tried.
 #[derive(Debug, Args)]
 pub(super) struct Fits {
@@ -30,6 +31,9 @@ pub(super) struct Fits {
     /// Build with the headers in this directory
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
     headers: Option<PathBuf>,
+    /// Build for the kernels in these packages (.rpm, .deb, .pkg.tar.*), with the headers in them
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["file", "headers"])]
+    kernel_package: Vec<PathBuf>,
     /// Only this module, also one that is not built by itself; may be given several times
     #[arg(long, value_name = "NAME[/VERSION]", conflicts_with = "file")]
     module: Vec<String>,
@@ -47,15 +51,19 @@ impl Fits {
         if let (Some(file), Some(kernel)) = (&self.file, &self.kernel) {
             return self.file(machine, file, kernel);
         }
-        let Some(headers) = &self.headers else {
-            return Err(Error::new(Kind::Misuse(UNTRIED), "fits needs --headers DIR, or FILE.ko and KERNEL")
-                .hint("`dkms-hook fits --help` explains each"));
-        };
         let wanted = self.module.iter().map(|name| Wanted::parse(name)).collect::<Result<Vec<_>, _>>()?;
-        let headers = absolute(headers);
-        let answers = match &headers {
-            Ok(headers) => preflight::fits_headers(machine, headers, &wanted, report),
-            Err(error) => Err(Hindrance::Other(error.clone())),
+        let answers = if let Some(headers) = &self.headers {
+            absolute(headers)
+                .map_err(Hindrance::Other)
+                .and_then(|headers| preflight::fits_headers(machine, &headers, &wanted, report))
+        } else if self.kernel_package.is_empty() {
+            let text = "fits needs --headers DIR, --kernel-package FILE, or FILE.ko and KERNEL";
+            return Err(Error::new(Kind::Misuse(UNTRIED), text).hint("`dkms-hook fits --help` explains each"));
+        } else {
+            let packages: Vec<PathBuf> =
+                self.kernel_package.iter().map(|path| root::as_opened(path)).collect();
+            let (transaction, packages) = incoming::transaction(&packages, report);
+            preflight::fits_packages(machine, &transaction, &packages, &wanted, report)
         };
         self.tell(answers, &wanted)
     }

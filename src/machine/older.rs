@@ -47,6 +47,7 @@ impl Machine {
             let glance = machine.glance(call.request, &options, call.overrides);
             let (system, plan) =
                 machine.look_closer(glance, call.request, &options, call.overrides, &holdings);
+            let plan = if call.flags.trial { self.to_try(&plan) } else { plan };
             went.behind.clear();
             // Its failure could not be written down: it would fail again.
             if plan.steps.iter().any(|step| went.has_failed(&step.action)) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Machine;
+use super::older::{Call, Went, may_be_older};
 use crate::apply::run::{Done, Executor, Flags};
-use crate::model::error::{Error, Kind};
+use crate::model::error::Error;
 use crate::model::ids::{Cell, KernelRelease, ModuleId};
 use crate::model::record::Overrides;
 use crate::model::request::{Goal, Request, Wanted};
@@ -15,9 +16,6 @@ use crate::progress::Report;
 use crate::report::fits::{Answer, Verdict};
 use crate::tree::registry;
 use crate::tree::state;
-
-/// The failures that are the source's own: it does not suit the kernel. Others say something of the machine.
-const OF_THE_SOURCE: [Kind; 3] = [Kind::PatchFailed, Kind::ModuleNotBuilt, Kind::Make];
 
 impl Machine {
     /// Builds what a run would build for these kernels, and says what became of it; of these modules, whatever their
@@ -60,6 +58,11 @@ impl Machine {
         self.settings.unconfined_because(module).is_some_and(|(_, _, always)| always)
     }
 
+    /// What of a plan is tried.
+    pub(super) fn to_try(&self, plan: &Plan) -> Plan {
+        plan.builds(&|cell| !self.has_root_power(&cell.module))
+    }
+
     fn try_request(
         &self,
         request: &Request,
@@ -70,13 +73,17 @@ impl Machine {
         let overrides = Overrides::default();
         let options = Options { depmod: false, initramfs: InitramfsDuty::Later, ..Options::default() };
         let (system, whole) = self.plan(request, &options, &overrides);
-        let may = |cell: &Cell| !self.has_root_power(&cell.module);
-        let plan = whole.builds(&may);
+        let plan = self.to_try(&whole);
         // A person reads the answer: nothing is left for a summary.
         let flags = Flags { interactive: true, trial: true };
         let holdings = Holdings::new(&self.layout);
         let observer = self.observer_for(request, &overrides);
-        let done = Executor::new(observer, &system, &options, &flags, &holdings, report).run(&plan);
+        let mut executor = Executor::new(observer, &system, &options, &flags, &holdings, report);
+        executor.tries_older = may_be_older(request) && !system.only_newest;
+        let done = executor.run(&plan);
+        let behind = executor.behind();
+        let call = Call { request, options: &options, overrides: &overrides, flags: &flags, report };
+        let Went { plan, done, .. } = self.go_on_with_older(call, Went { plan, done, behind });
         let trial = Trial { machine: self, system: &system, whole: &whole, plan: &plan, done: &done };
         let wanted =
             |cell: &&Cell| kernels.contains(&cell.kernel) && about.is_none_or(|id| cell.module == *id);
@@ -162,7 +169,7 @@ impl Trial<'_> {
     fn failure(&self, cell: &Cell, error: &Error) -> Verdict {
         let verdict = state::known(state::verdict(&self.machine.layout, cell));
         match verdict.and_then(|verdict| verdict.failure) {
-            Some(failure) if !failure.provisional && OF_THE_SOURCE.contains(&failure.kind) => {
+            Some(failure) if failure.by_source => {
                 Verdict::Fails { what: failure.what, errors: failure.first_errors }
             }
             Some(failure) => {

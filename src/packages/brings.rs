@@ -21,6 +21,9 @@ pub struct Brings {
     pub images: BTreeSet<KernelRelease>,
     /// Compilers, by the name that a kernel's configuration or a person calls them by: `gcc`, `gcc-16`, `clang-19`.
     pub compilers: BTreeSet<String>,
+    /// It has something that headers refer to: what several kernels share, below `/usr/src`, or the programs of Debian's
+    /// linux-kbuild.
+    pub parts: bool,
 }
 
 impl Brings {
@@ -53,6 +56,7 @@ impl Files {
         let image = ["boot/vmlinuz-", "boot/vmlinux-"].iter().find_map(|before| path.strip_prefix(before));
         self.brings.images.extend(image.and_then(|release| KernelRelease::new(release).ok()));
         self.brings.compilers.extend(compiler(path));
+        self.brings.parts |= path.starts_with("usr/src/") || path.starts_with("usr/lib/linux-kbuild-");
         if let Some(inside) = path.strip_prefix("usr/src/") {
             if let Some((dir, "dkms.conf")) = inside.split_once('/')
                 && is_component(dir)

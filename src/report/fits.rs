@@ -51,10 +51,10 @@ pub enum Outcome {
 impl Outcome {
     /// Of all answers.
     pub fn of(answers: &[Answer]) -> Self {
-        let any = |wanted: fn(&Verdict) -> bool| answers.iter().any(|answer| wanted(&answer.verdict));
-        if any(|verdict| matches!(verdict, Verdict::Fails { .. })) {
+        let untried = |answer: &Answer| matches!(answer.verdict, Verdict::Untried { .. });
+        if failing(answers).next().is_some() {
             Self::Fails
-        } else if any(|verdict| matches!(verdict, Verdict::Untried { .. })) {
+        } else if answers.iter().any(untried) {
             Self::Untried
         } else {
             Self::Fits
@@ -69,6 +69,17 @@ impl Outcome {
             Self::Untried => 2,
         }
     }
+}
+
+/// What fails, but for versions in whose place an older one can be built.
+pub fn failing(answers: &[Answer]) -> impl Iterator<Item = &Answer> {
+    let instead = |one: &Answer| {
+        answers.iter().any(|other| {
+            other.verdict == Verdict::Builds
+                && (&other.cell.module.name, &other.cell.kernel) == (&one.cell.module.name, &one.cell.kernel)
+        })
+    };
+    answers.iter().filter(move |answer| matches!(answer.verdict, Verdict::Fails { .. }) && !instead(answer))
 }
 
 impl Answer {
@@ -141,6 +152,8 @@ mod tests {
         let untried = answer(Verdict::Untried { why: "no room".into() });
         let fails =
             answer(Verdict::Fails { what: "make failed".into(), errors: vec!["m.c:1: error".into()] });
+        let mut older = builds.clone();
+        older.cell.module = ModuleId::new("m", "0.9").unwrap();
         let status = |answers: &[&Answer]| {
             let answers: Vec<Answer> = answers.iter().map(|answer| (*answer).clone()).collect();
             Outcome::of(&answers).exit_status()
@@ -149,6 +162,7 @@ mod tests {
         assert_eq!(status(&[&builds, &excluded]), 0);
         assert_eq!(status(&[&builds, &untried]), 2);
         assert_eq!(status(&[&untried, &fails]), 1);
+        assert_eq!(status(&[&older, &fails]), 0, "the older version is used");
         assert_eq!(fails.text(), "m/1 for kernel 6.1: fails: make failed\n    m.c:1: error\n");
     }
 }
