@@ -161,7 +161,19 @@ fn machine_at_fault(line: &str) -> Option<&'static str> {
         ("Cannot allocate memory", memory::ADVICE),
         ("virtual memory exhausted", memory::ADVICE),
     ];
-    SIGNS.iter().find(|(sign, _)| line.contains(sign)).map(|(_, advice)| *advice)
+    let known = SIGNS.iter().find(|(sign, _)| line.contains(sign)).map(|(_, advice)| *advice);
+    known.or_else(|| cannot_write_its_output(line).then_some(LOST_OUTPUT))
+}
+
+/// What to do where make's own words did not arrive.
+const LOST_OUTPUT: &str =
+    "make could not write its output to the log: look whether the disk is full or fails (`dmesg`)";
+
+/// Whether make says at its end that some of its output was lost, for which it gives no reason: `make: write error:
+/// stdout`. (Others end so when whoever read their output has gone.)
+fn cannot_write_its_output(line: &str) -> bool {
+    let program = line.split_once(": write error").map(|(program, _)| program);
+    program.is_some_and(|program| program == "make" || program.starts_with("make["))
 }
 
 /// `bash: line 1: x: command not found`, `/bin/sh: 1: x: not found`, `make[1]: x: No such file or
@@ -228,6 +240,8 @@ mod tests {
     #[test]
     fn a_broken_machine_is_no_verdict_about_the_source() {
         for (line, advice) in [
+            ("make: write error: stdout", "could not write its output"),
+            ("make[1]: write error", "could not write its output"),
             ("/T/x.c:1:1: fatal error: cannot write: No space left on device", "free some space"),
             ("gcc: error while loading shared libraries: libisl.so.23: cannot open", "reinstall"),
             (
