@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::json_schema::Schemas;
 use crate::support::packages::{Made, Packed};
 use crate::support::program::{Answer, Face, finish};
 use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
@@ -52,6 +53,9 @@ impl Stage {
         let before = self.root.snapshot();
         let ran = self.root.hook(&words).expect(0);
         self.root.assert_untouched(&before);
+        if words.contains(&"--json") {
+            Schemas::read().assert("incoming.schema.json", &ran.out);
+        }
         assert!(self.root.take_make_calls().is_empty());
         ran
     }
@@ -258,7 +262,7 @@ fn programs_are_told_in_json() {
     let ran = stage.incoming(&["--json"], &[other]);
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     let nothing = serde_json::json!({
-        "kernels": [], "leaving": [], "sources": [], "new-sources": [], "compilers": [], "unseen": []
+        "format": 1, "kernels": [], "leaving": [], "sources": [], "new-sources": [], "compilers": [], "unseen": []
     });
     assert_eq!(json, nothing);
 }

@@ -16,6 +16,7 @@ impl Schemas {
         let names = [
             "essential.schema.json",
             "fits.schema.json",
+            "incoming.schema.json",
             "kernels.schema.json",
             "plan.schema.json",
             "secure-boot.schema.json",

@@ -12,6 +12,7 @@ use crate::report::incoming as look;
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Incoming<'a> {
+    format: u32,
     kernels: Vec<Kernel<'a>>,
     leaving: Vec<Leaving<'a>>,
     sources: &'a BTreeSet<String>,
@@ -86,6 +87,7 @@ struct Waiting<'a> {
 /// What comes and goes, what will be built and said, and what of the packages could not be looked into.
 pub fn incoming<'a>(look: &'a look::Look, transaction: &'a Transaction) -> Incoming<'a> {
     Incoming {
+        format: super::FORMAT,
         kernels: look.kernels.iter().map(Into::into).collect(),
         leaving: look.leaving.iter().map(Into::into).collect(),
         sources: &transaction.sources,
