@@ -120,6 +120,22 @@ pub fn starts(root: &Root, kernel: &KernelRelease) -> bool {
     first.flatten().is_some_and(|path| path.ends_with(&image))
 }
 
+/// Whether the menu starts its first entry by itself, and not one that was saved or named.
+pub(super) fn takes_the_first(root: &Root) -> bool {
+    let menu = regular::read_up_to(&root.path(MENU), LARGEST).unwrap_or_default();
+    let menu = String::from_utf8_lossy(&menu);
+    menu.lines().any(|line| line.trim() == "set default=\"0\"")
+}
+
+/// The kernel that is started where GRUB has an entry in a file for each, as far as that was saved.
+pub(super) fn saved<'k>(root: &Root, kernels: &[&'k KernelRelease]) -> Option<&'k KernelRelease> {
+    let entry = saved_entry(&root.path(ENVIRONMENT))?;
+    let entry = entry.trim_end_matches(".conf");
+    let named = kernels.iter().filter(|kernel| entry.ends_with(&format!("-{kernel}")));
+    // One release may be the end of another.
+    named.max_by_key(|kernel| kernel.as_str().len()).copied()
+}
+
 /// What a person can do where GRUB has an entry in a file for each kernel; what is started then, where that is known.
 pub fn advice_for_entries(root: &Root, kernel: &KernelRelease) -> String {
     let saved = saved_entry(&root.path(ENVIRONMENT));

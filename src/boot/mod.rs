@@ -6,10 +6,12 @@ pub mod grub;
 pub mod keep;
 mod loader;
 pub mod plugins;
+mod started;
 pub mod systemd_boot;
 mod variable;
 
 pub use loader::Loader;
+pub use started::started;
 
 pub use files::{
     BootFile, Found, Kind, boots_by_package, files, flavour, loaders, look_for_files, package_base,

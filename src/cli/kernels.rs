@@ -5,6 +5,7 @@ use clap::Args;
 use crate::cli::screen::{print, to_json};
 use crate::machine::Machine;
 use crate::model::error::Result;
+use crate::model::ids::KernelRelease;
 use crate::model::record::Overrides;
 use crate::model::request::Request;
 use crate::plan::Options;
@@ -26,7 +27,10 @@ impl Kernels {
     pub(super) fn run(&self, machine: &Machine) -> Result<u8> {
         let all = Request::Reconcile { kernels: None, retry: false };
         let (system, plan) = machine.glance(&all, &Options::default(), &Overrides::default());
-        let kernels = Table::of(&system, &plan, machine.running_kernel().as_ref(), None);
+        let installed: Vec<&KernelRelease> =
+            system.kernels.iter().filter(|(_, kernel)| kernel.image).map(|(release, _)| release).collect();
+        let started = machine.started_kernel(&installed);
+        let kernels = Table::of(&system, &plan, machine.running_kernel().as_ref(), started);
         if self.json {
             print(&to_json(&json::kernels(&kernels))?);
         } else {

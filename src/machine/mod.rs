@@ -355,6 +355,11 @@ impl Machine {
         KernelRelease::new(uname.release().to_string_lossy()).ok()
     }
 
+    /// Which of these kernels the boot loader starts by itself, where that is known.
+    pub fn started_kernel<'k>(&self, kernels: &[&'k KernelRelease]) -> Option<&'k KernelRelease> {
+        boot::started(&self.layout.root, kernels)
+    }
+
     /// Remembers that a kernel's image package was removed, or that it is back.
     ///
     /// # Errors
