@@ -26,8 +26,16 @@ const FORMAT: u64 = 1;
 #[derive(Debug, Default)]
 pub struct Endless {
     /// What earlier runs wrote down: how many seconds bash was given.
-    earlier: OnceLock<BTreeMap<String, u64>>,
+    earlier: OnceLock<Earlier>,
     now: Mutex<Now>,
+}
+
+/// What was written down.
+#[derive(Debug, Default)]
+struct Earlier {
+    files: BTreeMap<String, u64>,
+    /// Nobody can read it any more: it is to be written anew.
+    damaged: bool,
 }
 
 #[derive(Debug, Default)]
@@ -93,9 +101,10 @@ impl Endless {
     pub fn is_news(&self) -> bool {
         let now = self.now();
         let known = |(key, limit): (&String, &Limit)| {
-            self.earlier.get().is_some_and(|earlier| earlier.get(key) == Some(&seconds(limit)))
+            self.earlier.get().is_some_and(|earlier| earlier.files.get(key) == Some(&seconds(limit)))
         };
-        !now.read.is_empty() || !now.endless.iter().all(known)
+        let damaged = self.earlier.get().is_some_and(|earlier| earlier.damaged);
+        damaged || !now.read.is_empty() || !now.endless.iter().all(known)
     }
 
     /// Writes it down. Files that have changed since are forgotten.
@@ -116,16 +125,41 @@ impl Endless {
     }
 
     fn earlier(&self, layout: &Layout) -> &BTreeMap<String, u64> {
-        self.earlier.get_or_init(|| {
-            let bytes = look::read(&layout.endless()).ok().flatten().unwrap_or_default();
-            let known: Option<OnDisk> = serde_json::from_slice(&bytes).ok();
-            known.filter(|known| known.format == FORMAT).map(|known| known.files).unwrap_or_default()
-        })
+        let read = || {
+            read(layout).unwrap_or_else(|(why, damaged)| {
+                log::warn!(
+                    "{why}: each dkms.conf with which bash does not come to an end is waited for once more"
+                );
+                Earlier { damaged, ..Earlier::default() }
+            })
+        };
+        &self.earlier.get_or_init(read).files
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads what was written down.
+///
+/// # Errors
+/// Why that cannot be done, and whether the file is damaged: then another takes its place.
+fn read(layout: &Layout) -> Result<Earlier, (String, bool)> {
+    let path = layout.endless();
+    let shown = layout.shown(&path);
+    let bytes = match look::read(&path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(Earlier::default()),
+        Err(blind) => return Err((format!("cannot read {}: {}", shown.display(), blind.cause), false)),
+    };
+    let known: OnDisk = serde_json::from_slice(&bytes)
+        .map_err(|error| (format!("{} is damaged and is written anew: {error}", shown.display()), true))?;
+    if known.format != FORMAT {
+        let text = format!("{} was written by another version of dkms-hook", shown.display());
+        return Err((text, false));
+    }
+    Ok(Earlier { files: known.files, damaged: false })
 }
 
 /// Whole seconds, at least one.
@@ -212,6 +246,19 @@ mod tests {
         assert!(person.is_news());
         person.save(&layout).unwrap();
         assert!(!layout.endless().exists());
+
+        // What nobody can read is said, and written anew.
+        std::fs::write(layout.endless(), "{").unwrap();
+        let (why, damaged) = read(&layout).unwrap_err();
+        assert!(damaged && why.contains("endless.json is damaged"), "{why}");
+        let hook = Endless::default();
+        assert_eq!(ask(&hook, LIMIT, false, true), (1, false));
+        assert!(hook.is_news());
+        hook.save(&layout).unwrap();
+        assert!(!layout.endless().exists());
+        std::fs::write(layout.endless(), "{\"format\": 2, \"files\": {}}").unwrap();
+        assert!(matches!(read(&layout), Err((_, false))), "another version of the program may know it");
+        std::fs::remove_file(layout.endless()).unwrap();
 
         // Another file that overrides it.
         first.save(&layout).unwrap();
