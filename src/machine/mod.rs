@@ -71,6 +71,8 @@ pub struct Ran {
     pub plan: Plan,
     /// What became of each step.
     pub done: Vec<Done>,
+    /// A build should be signed and is not; that was told.
+    pub unsigned: bool,
 }
 
 impl Ran {
@@ -84,7 +86,9 @@ impl Ran {
 
     /// Exit status of a run over everything: 11 when something that should be there is not.
     pub fn code(&self) -> u8 {
-        let failed = self.errors().next().is_some() || self.plan.notes.iter().any(plan::Note::is_failure);
+        let failed = self.unsigned
+            || self.errors().next().is_some()
+            || self.plan.notes.iter().any(plan::Note::is_failure);
         if failed { Kind::ModulesFailed.exit_status() } else { 0 }
     }
 }
@@ -255,13 +259,13 @@ impl Machine {
                 && !self.endless.is_news()
         };
         if idle && remembered() {
-            return Ok(Ran { system, plan, done: Vec::new() });
+            return Ok(Ran { system, plan, done: Vec::new(), unsigned: false });
         }
         let lock = match self.lock(report) {
             // What would be written down saves the next run some reading, no more.
             Err(error) if idle && !plan.notes.iter().any(plan::Note::is_blind) => {
                 log::info!("{error}");
-                return Ok(Ran { system, plan, done: Vec::new() });
+                return Ok(Ran { system, plan, done: Vec::new(), unsigned: false });
             }
             Err(error) => {
                 self.leave(Left::Everything, &error, report);
@@ -271,7 +275,7 @@ impl Machine {
         };
         if lock.is_nested() && !nested::may_nest(request)? {
             report.line("Called from within a running dkms-hook; that run will do the work.");
-            return Ok(Ran { system, plan: Plan::default(), done: Vec::new() });
+            return Ok(Ran { system, plan: Plan::default(), done: Vec::new(), unsigned: false });
         }
         // Another run may have done it all while this one waited.
         let glance = match lock.is_first_since(last_use) {
@@ -290,9 +294,11 @@ impl Machine {
             lock.note_on_disk();
         }
         let done = executor.run(&plan);
+        let unsigned = executor.is_unsigned();
         let behind = executor.behind();
         let call = Call { request, options, overrides, flags, report };
-        let Went { plan, done, .. } = self.go_on_with_older(call, Went { plan, done, behind });
+        let went = Went { plan, done, behind, unsigned };
+        let Went { plan, done, unsigned, .. } = self.go_on_with_older(call, went);
         self.remember_directories();
         self.remember_endless();
         if plan.is_empty() {
@@ -316,7 +322,7 @@ impl Machine {
         if !done.contains(&Done::Stopped) {
             self.is_made_up_for(&left);
         }
-        let ran = Ran { system, plan, done };
+        let ran = Ran { system, plan, done, unsigned };
         self.tell_of_initramfs(&ran.plan, report);
         self.tell_of_enrolment(&ran.plan, &ran.done, flags, report);
         Ok(ran)

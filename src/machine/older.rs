@@ -29,6 +29,8 @@ pub(super) struct Went {
     pub(super) done: Vec<Done>,
     /// Builds in whose place an older version may come.
     pub(super) behind: BTreeSet<Cell>,
+    /// A build should be signed and is not.
+    pub(super) unsigned: bool,
 }
 
 /// Whether an older version may take the place of a newer one: not where a person asks for one version by name.
@@ -57,6 +59,7 @@ impl Machine {
             let mut executor = Executor::new(observer, &system, &options, call.flags, &holdings, call.report);
             executor.tries_older = true;
             let done = executor.run(&plan);
+            went.unsigned |= executor.is_unsigned();
             went.behind = executor.behind();
             went.add(&options.instead, plan, done);
         }

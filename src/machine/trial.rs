@@ -83,7 +83,8 @@ impl Machine {
         let done = executor.run(&plan);
         let behind = executor.behind();
         let call = Call { request, options: &options, overrides: &overrides, flags: &flags, report };
-        let Went { plan, done, .. } = self.go_on_with_older(call, Went { plan, done, behind });
+        let Went { plan, done, .. } =
+            self.go_on_with_older(call, Went { plan, done, behind, unsigned: false });
         let trial = Trial { machine: self, system: &system, whole: &whole, plan: &plan, done: &done };
         let wanted =
             |cell: &&Cell| kernels.contains(&cell.kernel) && about.is_none_or(|id| cell.module == *id);

@@ -108,7 +108,11 @@ impl Note {
                         cell.module, cell.kernel, failure.what
                     ),
                 );
-                error.hint(format!("retry with `dkms install {} -k {}`", cell.module, cell.kernel))
+                let retry = match failure.kind {
+                    Kind::NotSigned => "dkms-hook resign",
+                    _ => "dkms install",
+                };
+                error.hint(format!("retry with `{retry} {} -k {}`", cell.module, cell.kernel))
             }
             Self::Refused { cell, why } => Error::new(
                 Kind::InstallRefused,

@@ -9,8 +9,9 @@ use super::index::{Known, Place};
 use super::planner::{Planner, Standing};
 use super::provision::{BuildOf, Dependency, Provision, as_it_is, ready};
 use super::{Action, Duty, Note, Reason};
+use crate::model::error::Kind;
 use crate::model::fit::Fit;
-use crate::model::ids::{Arch, KernelRelease};
+use crate::model::ids::{Arch, Cell, KernelRelease};
 use crate::model::inputs::Change;
 use crate::model::record::{Facts, FailureNote, Verdict};
 use crate::model::system::{CellView, Now, Source};
@@ -217,6 +218,7 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+        self.note_unsigned(cell, view);
         let build = match (&standing, &view.now) {
             (Standing::Adoptable, Now::Judged { inputs, .. }) => {
                 // One out of an archive is only now told which builds of its dependencies it goes with:
@@ -244,6 +246,15 @@ impl<'a> Planner<'a> {
             Some(step) => ready(Some(step), build),
             None => Provision::Unavailable,
         })
+    }
+
+    /// Notes that a build is there without the signature that it should have.
+    fn note_unsigned(&mut self, cell: &Cell, view: &CellView) {
+        let unsigned = view.record.as_ref().is_some_and(|record| record.inputs.signing.is_none());
+        let failure = same_verdict(view).and_then(|verdict| verdict.failure.as_ref());
+        if let Some(failure) = failure.filter(|failure| unsigned && failure.kind == Kind::NotSigned) {
+            self.note(Note::FailedBefore { cell: cell.clone(), failure: Box::new(failure.clone()) });
+        }
     }
 
     fn build_and_install(

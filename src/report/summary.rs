@@ -1,5 +1,6 @@
 //! A failed build in a few lines.
 
+use crate::model::error::Kind;
 use crate::model::ids::{Cell, Version};
 use crate::model::record::FailureNote;
 
@@ -15,7 +16,10 @@ pub fn describe(cell: &Cell, failure: &FailureNote, instead: Option<&Version>) -
     if let Some(version) = instead {
         text.push_str(&format!("    {}/{version} is installed for this kernel instead\n", cell.module.name));
     }
-    let again = format!("dkms install {} -k {}", cell.module, cell.kernel);
+    let again = match failure.kind {
+        Kind::NotSigned => format!("dkms-hook resign {} -k {}", cell.module, cell.kernel),
+        _ => format!("dkms install {} -k {}", cell.module, cell.kernel),
+    };
     match &failure.hint {
         Some(hint) => text.push_str(&format!("    next: {}; then `{again}`\n", hint.trim_end_matches('.'))),
         None => text.push_str(&format!(

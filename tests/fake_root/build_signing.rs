@@ -76,7 +76,7 @@ fn half_a_pair_is_never_completed() {
         let run = wanting(&root);
         assert_eq!(identity(&run), None);
         let built = run.build().unwrap();
-        let Signed::Not(why) = &built.signed else { panic!("{built:?}") };
+        let Signed::Failed(why) = &built.signed else { panic!("{built:?}") };
         assert!(why.contains(KEY) && why.contains(CERTIFICATE), "{why}");
         assert!(built.warnings.iter().any(|w| w.contains(why)), "{:?}", built.warnings);
         assert_eq!(root.read(half), "enrolled");
@@ -115,7 +115,7 @@ fn a_tool_that_fails_leaves_the_module_unsigned() {
     let tool = format!("/usr/src/linux-headers-{K}/scripts/sign-file");
     root.write_script(tool, "#!/bin/sh\necho no such engine >&2\nexit 1\n");
     let built = run.build().unwrap();
-    assert!(matches!(&built.signed, Signed::Not(why) if why.contains("no such engine")), "{built:?}");
+    assert!(matches!(&built.signed, Signed::Failed(why) if why.contains("no such engine")), "{built:?}");
     assert!(built.warnings.iter().any(|w| w.contains("hello.ko could not be signed")));
     assert_eq!(run.modinfo("hello.ko.xz").kernel(), Some(K));
 }
@@ -173,7 +173,7 @@ fn a_signature_that_is_not_right_is_none() {
         root.write_script(format!("{headers}/sign-file"), &format!("#!/bin/sh\n{does}\n"));
         let run = wanting(&root);
         let built = run.build().unwrap();
-        let Signed::Not(why) = &built.signed else { panic!("{expected}: {built:?}") };
+        let Signed::Failed(why) = &built.signed else { panic!("{expected}: {built:?}") };
         assert!(why.contains(expected), "{expected}: {why}");
         assert!(built.warnings.iter().any(|w| w.contains("hello.ko could not be signed")));
         let bytes = run.module_bytes("hello.ko.xz");
@@ -188,14 +188,14 @@ fn a_key_with_a_passphrase_waits_for_nobody() {
     root.write_pair(KEY, CERTIFICATE, Some("secret"));
     let mut run = wanting(&root);
     let built = run.build().unwrap();
-    let Signed::Not(why) = &built.signed else { panic!("{built:?}") };
+    let Signed::Failed(why) = &built.signed else { panic!("{built:?}") };
     assert!(why.contains(KEY) && why.contains("KBUILD_SIGN_PIN"), "{why}");
     assert!(root.take_sign_calls().is_empty());
 
     // A wrong one is the tool's to refuse.
     root.write("/etc/dkms/build.env", "export KBUILD_SIGN_PIN=guess\n");
     run.settings.build_environment.value = Some("/etc/dkms/build.env".into());
-    assert!(matches!(run.build().unwrap().signed, Signed::Not(_)));
+    assert!(matches!(run.build().unwrap().signed, Signed::Failed(_)));
     root.write("/etc/dkms/build.env", "export KBUILD_SIGN_PIN=secret\n");
     assert!(matches!(run.build().unwrap().signed, Signed::With { .. }));
 }
@@ -212,7 +212,7 @@ fn a_tool_of_ones_own_may_unlock_the_key_by_itself() {
     root.write_script("/opt/sign", &unlock);
     assert!(matches!(run.build().unwrap().signed, Signed::With { .. }));
     root.write_script("/opt/sign", &format!("#!/bin/sh\nexec {} \"$@\"\n", real.display()));
-    let Signed::Not(why) = run.build().unwrap().signed else { panic!() };
+    let Signed::Failed(why) = run.build().unwrap().signed else { panic!() };
     assert!(why.contains("KBUILD_SIGN_PIN"), "{why}");
 }
 
@@ -256,7 +256,7 @@ fn a_tool_that_gives_up_half_way_leaves_nothing() {
     let text = "#!/bin/sh\necho half > \"$4.~signed~\"\necho half > \"$4\"\necho no space >&2\nexit 1\n";
     root.write_script(format!("/usr/src/linux-headers-{K}/scripts/sign-file"), text);
     let run = wanting(&root);
-    let Signed::Not(why) = run.build().unwrap().signed else { panic!() };
+    let Signed::Failed(why) = run.build().unwrap().signed else { panic!() };
     assert!(why.contains("no space"), "{why}");
     assert_eq!(root.names(format!("{}/module", run.cell_dir())), ["Module.symvers", "hello.ko.xz"]);
     assert!(!run.modinfo("hello.ko.xz").signed);

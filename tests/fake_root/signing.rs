@@ -194,6 +194,35 @@ fn an_openssl_that_fails_leaves_nothing() {
 }
 
 #[test]
+fn a_module_without_its_signature_is_a_failure_until_it_has_one() {
+    let root = root();
+    let openssl = root.write_script("/opt/openssl", "#!/bin/sh\necho no entropy >&2\nexit 3\n");
+    let path = format!("{}:{}", openssl.parent().unwrap().display(), root.search_path());
+    finish(root.program(Face::Hook).env("PATH", path)).expect(11).says("no entropy");
+    assert!(!root.exists(KEY) && !elf::has_signature(&root.module(INSTALLED)), "it may load all the same");
+    let again = format!("dkms-hook resign hello/1.0 -k {K}");
+    root.hook(&["status"]).expect(1).says("built without a signature").says("no entropy").says(&again);
+    root.take_make_calls();
+    root.hook(&[]).expect(11).says(&again);
+    assert!(root.take_make_calls().is_empty(), "another build would be no better");
+
+    root.hook(&["resign"]).expect(0);
+    assert!(root.exists(KEY) && elf::has_signature(&root.module(INSTALLED)));
+    root.take_sign_calls();
+    in_line(&root);
+
+    // Nobody hears of a hook's exit status: its summary says so.
+    let root = self::root();
+    let openssl = root.write_script("/opt/openssl", "#!/bin/sh\necho no entropy >&2\nexit 3\n");
+    let path = format!("{}:{}", openssl.parent().unwrap().display(), root.search_path());
+    let mut hook = root.program(Face::Hook);
+    hook.args(["deb", "kernel-postinst", K]).env("DEB_MAINT_PARAMS", "configure").env("PATH", &path);
+    finish(&mut hook).expect(0);
+    let told = root.deb("summary", "", "").expect(0);
+    assert!(told.err.contains("no entropy") && told.err.contains(&again), "{}", told.err);
+}
+
+#[test]
 fn a_setting_in_the_environment_is_not_heeded_and_that_is_said() {
     let root = root();
     let mut command = root.program(Face::Dkms);
@@ -421,6 +450,6 @@ fn a_person_at_a_terminal_is_asked_for_the_passphrase_once() {
     assert!(!answer.out.contains("not signed"), "{}", answer.out);
     assert_eq!(root.checked(INSTALLED, CERTIFICATE, "sha256"), Checked::Good);
     // A package's script runs at the same terminal, and must not wait there.
-    let answer = at_a_terminal(&root, &["--kernel", K2], "DPKG_MAINTSCRIPT_NAME", "").expect(0);
+    let answer = at_a_terminal(&root, &["--kernel", K2], "DPKG_MAINTSCRIPT_NAME", "").expect(11);
     assert!(!answer.out.contains("Passphrase of") && answer.out.contains("not signed"), "{}", answer.out);
 }

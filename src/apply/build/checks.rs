@@ -195,7 +195,7 @@ fn install(job: &Job<'_>, package: &str) -> String {
 
 /// A module that is not signed is no failure, unless the kernel makes it one: what to say then.
 pub(super) fn refusal(job: &Job<'_>, signed: &Signed) -> Option<String> {
-    let Signed::Not(why) = signed else { return None };
+    let (Signed::Not(why) | Signed::Failed(why)) = signed else { return None };
     let (kernel, module) = (&job.cell.kernel, &job.cell.module);
     let files = KernelFiles::of(kernel, job.context);
     match Judge::of(job.layout).kernel(&files, &[]).unsigned() {

@@ -99,6 +99,7 @@ pub(super) fn stage(
     };
     let mut signed = match &signer {
         Ok(signer) => Signed::With { certificate: signer.certificate().to_owned() },
+        Err(unsigned) if unsigned.fault => Signed::Failed(unsigned.why.clone()),
         Err(unsigned) => Signed::Not(unsigned.why.clone()),
     };
     for (module, told) in modules.iter().zip(finishing.all(&modules)) {
@@ -108,7 +109,7 @@ pub(super) fn stage(
         }
         if let Some(why) = unsigned {
             work.warn(job, format!("{} could not be signed: {why}", module.name()));
-            signed = Signed::Not(why);
+            signed = Signed::Failed(why);
         }
         for warning in warnings {
             work.warn(job, warning);

@@ -152,6 +152,12 @@ impl Failure {
         }
     }
 
+    /// It is built and installed, and has not the signature that it should have.
+    pub(crate) fn of_signing(why: &str) -> Self {
+        let what = format!("it is built without a signature: {why}");
+        Self::new(Kind::NotSigned, what).trouble().hint("put that right")
+    }
+
     /// True when the source does not compile for this kernel, and nothing else had a part in it: another version of the
     /// module may.
     pub fn is_of_the_source(&self) -> bool {

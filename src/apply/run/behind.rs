@@ -9,6 +9,11 @@ use crate::model::system::Source;
 use crate::model::version;
 
 impl Executor<'_> {
+    /// Whether a build of this run should be signed and is not.
+    pub fn is_unsigned(&self) -> bool {
+        self.unsigned.get()
+    }
+
     /// Builds of this run in whose place an older version of the module may come, by another plan.
     pub fn behind(self) -> BTreeSet<Cell> {
         self.behind.into_inner()

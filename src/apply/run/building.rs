@@ -7,7 +7,7 @@ use crate::apply::apport;
 use crate::apply::build::phases::{self, Made, Prepared, Unmade};
 use crate::apply::build::place::Place;
 use crate::apply::build::restore::Kept;
-use crate::apply::build::{Failure, Job};
+use crate::apply::build::{Failure, Job, Signed};
 use crate::apply::own_writes::{Command, Watch};
 use crate::cache::{Cache, Key, Surroundings};
 use crate::conf::model::{Conf, Context};
@@ -180,7 +180,11 @@ impl Executor<'_> {
                 // First, as what has a record is finished.
                 self.record_directives(&observer, cell, &conf);
                 self.record_uses(cell, built.uses.as_ref());
+                let verdict = (facts.clone(), inputs.clone());
                 let record = self.record_build(&observer, cell, (facts, inputs, stamp), old, &built)?;
+                if let Signed::Failed(why) = &built.signed {
+                    self.record_no_signature(cell, verdict, why);
+                }
                 if let Some((cache, around, _)) = cache {
                     self.keep_in_cache(&cache, &around, cell, &record, &built);
                 }

@@ -61,7 +61,7 @@ impl Executor<'_> {
         // What was done, not what was wanted: the first signing makes the key, and it may fail.
         Arc::make_mut(&mut record.inputs).signing = match &built.signed {
             Signed::With { certificate } => Some(certificate.clone()),
-            Signed::Not(_) => None,
+            Signed::Not(_) | Signed::Failed(_) => None,
         };
         state::save_record(layout, cell, &record)?;
         tree::drop_verdict(layout, cell)?;
@@ -84,6 +84,8 @@ impl Executor<'_> {
         let signed = match &built.signed {
             Signed::With { certificate } => Ok(certificate.clone()),
             Signed::Not(why) => Err(why.clone()),
+            // Another machine, or this one when it can sign again, would get it without a signature.
+            Signed::Failed(_) => return,
         };
         let entry = Entry { signed, effort: built.effort };
         let own = [layout.record(cell), layout.loaded_mark(cell)];
@@ -139,6 +141,16 @@ impl Executor<'_> {
             atomic::write(&layout.unreported(), b"")?;
         }
         Ok(())
+    }
+
+    /// Writes down that a build is there without the signature that it should have: a module that may not load is a
+    /// failure of the run. What is there is signed by `dkms-hook resign`, and made again with a new source.
+    pub(super) fn record_no_signature(&self, cell: &Cell, (facts, inputs): (Facts, Inputs), why: &str) {
+        self.unsigned.set(true);
+        let failure = Failure::of_signing(why);
+        if let Err(error) = self.record_failure(cell, facts, inputs, &failure) {
+            log::warn!("{error}");
+        }
     }
 
     /// Writes down that a build fits the headers that are there now.

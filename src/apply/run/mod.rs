@@ -91,6 +91,8 @@ pub struct Executor<'a> {
     pub tries_older: bool,
     /// Builds that failed by their source although an older version of the module is registered.
     behind: RefCell<BTreeSet<Cell>>,
+    /// A build was to be signed and could not be.
+    unsigned: std::cell::Cell<bool>,
     /// What was installed or uninstalled so far, with its files.
     shared: RefCell<BTreeMap<KernelRelease, Vec<Changed>>>,
     /// What is installed: as the plan found it, and as this run changes it.
@@ -123,6 +125,7 @@ impl<'a> Executor<'a> {
             report,
             tries_older,
             behind,
+            unsigned: std::cell::Cell::new(false),
             shared,
             holdings,
             trace,

@@ -31,8 +31,10 @@ pub enum Signed {
         /// SHA-256 of the certificate file, in hex.
         certificate: String,
     },
-    /// Not (all) signed, because of this.
+    /// Not signed, because of this, as it is meant to be.
     Not(String),
+    /// Not (all) signed although they should be, because of this.
+    Failed(String),
 }
 
 /// All that signing needs, ready.
