@@ -48,7 +48,7 @@ _dkms_hook() {
         :*) words+=' boot-check essential fits go-on incoming kernels resign secure-boot settings status why --kernel --dry-run --json --purge-missing --version' ;;
         kernels:* | settings:* | status:*) words+=' --json' ;;
         essential:-*) words+=' --json --not' ;;
-        resign:-*) words+=' --kernel --dry-run' ;;
+        resign:-*) words+=' --kernel --dry-run --unsigned' ;;
         why:-*) words+=' --kernel' ;;
         essential:*) words=$(_dkms_hook_modules | sed 's,/.*,,' | sort -u) ;;
         resign:* | why:*) words=$(_dkms_hook_modules) ;;

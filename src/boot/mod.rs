@@ -6,11 +6,13 @@ pub mod grub;
 pub mod keep;
 mod loader;
 pub mod plugins;
+mod sealed;
 mod started;
 pub mod systemd_boot;
 mod variable;
 
 pub use loader::Loader;
+pub use sealed::{Sealed, sealed};
 pub use started::started;
 
 pub use files::{

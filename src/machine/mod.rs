@@ -14,10 +14,10 @@ use crate::fs::directories::Memory;
 use crate::fs::root::Root;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleName};
-use crate::model::record::Overrides;
+use crate::model::record::{Overrides, Provenance, Record};
 use crate::model::request::{Goal, Request};
 use crate::model::settings::Settings;
-use crate::model::system::System;
+use crate::model::system::{CellView, Signature, System};
 use crate::observe::distribution::Distribution;
 use crate::observe::endless::Endless;
 use crate::observe::holdings::Holdings;
@@ -184,9 +184,16 @@ impl Machine {
             (named, _) => named.map(|named| observer.with_borrowers(named)),
         };
         let mut system = observer.observe(kernels.as_deref());
-        if let Request::Resign { modules, .. } = request {
-            let wanted = |cell: &Cell| modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
+        if let Request::Resign { modules, unsigned, .. } = request {
+            let wanted = |cell: &Cell, view: &CellView| {
+                let named = modules.is_empty() || modules.iter().any(|m| m.includes(&cell.module));
+                named && (!unsigned || was_built_unsigned(view))
+            };
             observer.look_at_signatures(&mut system, &wanted);
+            if *unsigned {
+                // What cannot be signed here either is nothing new.
+                system.signatures.retain(|_, signature| !matches!(signature, Signature::Impossible(_)));
+            }
         }
         system.essential = observer.essential();
         system.guard = observer.guard(&system, kernels.is_none());
@@ -325,6 +332,7 @@ impl Machine {
         let ran = Ran { system, plan, done, unsigned };
         self.tell_of_initramfs(&ran.plan, report);
         self.tell_of_enrolment(&ran.plan, &ran.done, flags, report);
+        self.tell_of_measuring(&ran.plan, &ran.done, report);
         Ok(ran)
     }
 
@@ -394,6 +402,13 @@ impl Machine {
     pub fn initramfs_is_due(&self, kernel: &KernelRelease) -> bool {
         notes::kernel_note(&self.layout, kernel).initramfs_due.is_some()
     }
+}
+
+/// True for a build that was made here, and without a signature: in an image, where no key is made, or before there was
+/// something to sign with.
+fn was_built_unsigned(view: &CellView) -> bool {
+    let made = |record: &Record| matches!(record.provenance, Provenance::BuiltHere | Provenance::Cache);
+    view.record.as_ref().is_some_and(|record| record.inputs.signing.is_none() && made(record))
 }
 
 /// Modules that the steps of a plan are about.

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Machine;
+use crate::apply::run::Done;
 use crate::apply::sign::enrol;
+use crate::boot;
 use crate::fs::look::read_dir;
 use crate::kernel::{self, Judge, KernelJudge, Pair, Verdict};
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Cell, KernelRelease};
 use crate::model::system::{CellView, System};
+use crate::plan::{Action, Plan};
 use crate::progress::Report;
 use crate::report::secure_boot::{OfKernel, OfModule, Pointless, Table};
 use crate::trust::firmware::Enrolment;
@@ -87,6 +90,18 @@ impl Machine {
         }
         let built = read_dir(&self.layout.built_modules(cell));
         built.map(|entry| self.layout.shown(&entry.path())).collect()
+    }
+
+    /// One word about a new initramfs where the key of a disk may be bound to what starts.
+    pub(super) fn tell_of_measuring(&self, plan: &Plan, done: &[Done], report: &dyn Report) {
+        let made = plan
+            .steps
+            .iter()
+            .zip(done)
+            .any(|(step, done)| matches!(step.action, Action::Initramfs { .. }) && *done == Done::Yes);
+        if let Some(sealed) = made.then(|| boot::sealed(&self.layout)).flatten() {
+            report.line(&sealed.text());
+        }
     }
 
     /// Why there is no use in asking for the enrolment of a pair's certificate now, if there is none.

@@ -50,6 +50,8 @@ pub enum Request {
         kernels: Option<Vec<KernelRelease>>,
         /// These modules; none means every one.
         modules: Vec<Wanted>,
+        /// Only what was built here without a signature, as in an image: no key is made there.
+        unsigned: bool,
     },
     /// A kernel was or is being removed: purge what is ours for it (`dkms kernel_prerm`).
     KernelRemoved {

@@ -3,14 +3,14 @@
 use crate::fs::digest::file_digest;
 use crate::kernel::{KernelFiles, Recipe, check_file, recipe};
 use crate::model::ids::Cell;
-use crate::model::system::{Signature, System};
+use crate::model::system::{CellView, Signature, System};
 use crate::observe::Observer;
 use crate::trust::pki::Certificate;
 
 impl Observer<'_> {
     /// Fills in [`System::signatures`] for the builds in `system` that `wanted` accepts.
-    pub fn look_at_signatures(&self, system: &mut System, wanted: &dyn Fn(&Cell) -> bool) {
-        let built = system.cells.iter().filter(|(cell, view)| view.built && wanted(cell));
+    pub fn look_at_signatures(&self, system: &mut System, wanted: &dyn Fn(&Cell, &CellView) -> bool) {
+        let built = system.cells.iter().filter(|(cell, view)| view.built && wanted(cell, view));
         system.signatures = built.map(|(cell, _)| (cell.clone(), self.signature(cell))).collect();
     }
 

@@ -337,7 +337,7 @@ pub fn plan(system: &System, request: &Request, options: &Options) -> Plan {
             planner.bring(cell, *to, *force);
         }
         Request::Remove { module, cells } => planner.remove(module, cells),
-        Request::Resign { kernels, modules } => planner.resign(kernels.as_deref(), modules),
+        Request::Resign { kernels, modules, .. } => planner.resign(kernels.as_deref(), modules),
         Request::KernelRemoved { kernel } => planner.purge_kernel(kernel, Reason::KernelRemoved),
     }
     planner.finish()

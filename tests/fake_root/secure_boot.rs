@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::support::json_schema::Schemas;
-use crate::support::signing::{CERTIFICATE, DATABASE, GLOBAL, K, K2, SHIM};
+use crate::support::signing::{CERTIFICATE, DATABASE, GLOBAL, K, K2, KEY, SHIM};
 use crate::support::toy_kernel::FakeRoot;
 
 fn installed() -> FakeRoot {
@@ -219,7 +219,17 @@ fn what_is_built_unsigned_in_an_image_gets_no_all_clear() {
     root.write("/etc/dkms/framework.conf", "try_sign_modules=true\n");
     let told = root.hook(&["status"]).expect(0).out;
     assert!(told.contains("hello/1.0 had no signature when built; `dkms-hook resign` signs"), "{told}");
-    root.hook(&["resign"]).expect(0);
+    // What dkms.service calls: it signs what the image was made with, once.
+    root.hook(&["resign", "--unsigned"]).expect(0).says("Signing module hello.ko");
+    assert_eq!(root.take_sign_calls().len(), 4, "two files for each kernel");
     assert!(!root.hook(&["status"]).expect(0).out.contains("had no signature"));
+    assert_eq!(verdicts(&root, K2, 1)[0], row("hello.ko", "refused unknown-key"));
+    let before = root.snapshot();
+    root.hook(&["resign", "--unsigned"]).expect(0).says("nothing to do");
+    root.assert_untouched(&before);
+    // Another key is nothing for it.
+    root.write_pair(KEY, CERTIFICATE, None);
+    root.hook(&["resign", "--unsigned"]).expect(0).says("nothing to do");
+    assert_eq!(root.take_sign_calls(), [""; 0]);
     root.hook(&["secure-boot", "enrol"]).expect(1).says("run it on the machine itself");
 }

@@ -38,7 +38,10 @@ fn request(machine: &Machine, ask: Ask) -> (Request, Option<Vec<K>>) {
                 Wanted { name: all.name, version: version.map(|_| all.version) }
             });
             let kernels = k.map(|k| vec![release(k)]);
-            (Request::Resign { kernels, modules: wanted.into_iter().collect() }, k.map(|k| vec![k]))
+            (
+                Request::Resign { kernels, modules: wanted.into_iter().collect(), unsigned: false },
+                k.map(|k| vec![k]),
+            )
         }
     }
 }

@@ -88,6 +88,9 @@ enum Command {
         /// Print what would be done; change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
+        /// Only what was built here without a signature, as in an image
+        #[arg(long)]
+        unsigned: bool,
         /// Only these modules
         #[arg(value_name = "NAME[/VERSION]")]
         modules: Vec<String>,
@@ -217,9 +220,9 @@ fn run(cli: &Cli, report: &Display) -> Result<u8> {
     match &cli.command {
         None => bring_in_line(cli, &machine, report),
         Some(Command::Status { json }) => status(&machine, *json),
-        Some(Command::Resign { kernel, dry_run, modules }) => {
+        Some(Command::Resign { kernel, dry_run, unsigned, modules }) => {
             let modules = modules.iter().map(|m| Wanted::parse(m)).collect::<Result<_, _>>()?;
-            let request = Request::Resign { kernels: kernels(kernel)?, modules };
+            let request = Request::Resign { kernels: kernels(kernel)?, modules, unsigned: *unsigned };
             carry_out(&machine, &request, &Options::default(), *dry_run, report)
         }
         Some(Command::BootCheck(check)) => check.run(&machine),

@@ -23,7 +23,7 @@ const SIGN: [&str; 2] = ["sign zfs/2 for 6.1", "rebuild the initramfs of 6.1"];
 
 fn resign(modules: &[&str]) -> Request {
     let modules = modules.iter().map(|text| Wanted::parse(text).unwrap()).collect();
-    Request::Resign { kernels: None, modules }
+    Request::Resign { kernels: None, modules, unsigned: false }
 }
 
 #[test]

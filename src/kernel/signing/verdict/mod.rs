@@ -192,13 +192,15 @@ fn signed(
             })
         })
     };
-    let missing: Vec<Missing> = [missing(enforced), missing(&able), missing(&known), missing(&whole)]
-        .into_iter()
-        .enumerate()
-        .filter_map(|(at, missing)| missing.filter(|_| ways().any(|way| decides(way, at))))
-        .collect();
-    if !missing.is_empty() {
-        return Verdict::CannotTell(missing);
+    let open = [missing(enforced), missing(&able), missing(&known), missing(&whole)];
+    let mut wanting: Vec<Missing> = Vec::new();
+    for (at, missing) in open.into_iter().enumerate() {
+        let missing =
+            missing.filter(|missing| !wanting.contains(missing) && ways().any(|way| decides(way, at)));
+        wanting.extend(missing);
+    }
+    if !wanting.is_empty() {
+        return Verdict::CannotTell(wanting);
     }
     match ways().next().map_or(Fate::Loads, fate) {
         Fate::Loads => Verdict::Loads,
