@@ -10,7 +10,7 @@
 //! those that come from the small part of the .deb that has the list, of those that go from dpkg's.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::adapters::incoming;
 use crate::fs::regular;
@@ -40,7 +40,11 @@ pub fn incoming(machine: &Machine, lines: &[String], report: &dyn Report) -> Res
     let (seen, files, unseen) = actions.look(report);
     let brought = Transaction { unseen, ..Transaction::of(&seen) };
     let leaving = actions.leaving(&machine.layout.root, &seen);
-    let transaction = brought.without(leaving);
+    let mut transaction = brought.without(leaving);
+    let missing = transaction.kernels.keys().filter(|kernel| !transaction.headers.contains(kernel));
+    let later = missing.map(|kernel| machine.distribution.headers_package(kernel.as_str(), None));
+    let later: Vec<String> = later.filter(|package| actions.is_beside(package)).collect();
+    transaction.unseen.extend(later);
     Ok(incoming::before(machine, &transaction, &files, report))
 }
 
@@ -123,6 +127,19 @@ impl Actions {
             }
         }
         (seen, files, unseen)
+    }
+
+    /// True when a package of this name lies where one of the packages comes from: unattended-upgrades fetches all of
+    /// them, and installs them in many small transactions, headers after or before their kernel.
+    fn is_beside(&self, package: &str) -> bool {
+        let dirs: BTreeSet<&Path> =
+            self.come.iter().filter_map(|named| named.file.as_deref()?.parent()).collect();
+        let entries = dirs.into_iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| {
+            name.strip_suffix(".deb")
+                .and_then(|name| name.split_once('_'))
+                .is_some_and(|(name, _)| name == package)
+        })
     }
 
     /// Kernels whose image is in packages that go, or in old versions of packages that bring a kernel.

@@ -135,6 +135,23 @@ fn a_package_that_cannot_be_read_counts_where_it_sounds_like_a_kernel() {
 }
 
 #[test]
+fn headers_that_were_fetched_with_the_kernel_may_come_in_the_next_transaction() {
+    let stage = stage();
+    let image = stage.deb(&Made::new("linux-image-toy").kernel(NEW));
+    let actions = [comes("linux-image-toy", NONE, &image)];
+    assert!(stage.apt(&[], &actions).err.contains("comes without its headers"));
+    fs::write(stage.dir.path().join(format!("linux-headers-{NEW}-common_1_all.deb")), "").unwrap();
+    assert!(stage.apt(&[], &actions).err.contains("comes without its headers"));
+    // As unattended-upgrades does it.
+    fs::write(stage.dir.path().join(format!("linux-headers-{NEW}_1_amd64.deb")), "").unwrap();
+    let text = format!(
+        "dkms-hook: Modules to build for kernel {NEW}, if its headers come, too: hello/1.0. (Not looked into: \
+         linux-headers-{NEW}.)\n"
+    );
+    stage.says(&actions, &text, "");
+}
+
+#[test]
 fn another_system_and_another_form_are_left_alone() {
     let stage = stage();
     let image = stage.deb(&Made::new("linux-image-toy").kernel(NEW));
