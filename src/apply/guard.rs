@@ -32,7 +32,11 @@ pub fn run(observer: &Observer<'_>, report: &dyn Report) -> Result<()> {
     let before = guard.before.active.clone();
     let doing = Doing { root: &observer.layout.root, limit: *observer.settings.limits.initramfs, report };
     match (found, before) {
-        (None, None) => save(None),
+        (None, None) => {
+            // What is ours, of a guard that nobody remembers.
+            doing.undo(None)?;
+            save(None)
+        }
         (None, Some(before)) => {
             // A run that is killed in here has something left to undo.
             doing.undo(before.undo)?;

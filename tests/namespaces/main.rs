@@ -9,6 +9,7 @@
 mod support;
 
 mod alone;
+mod boot_guard;
 mod hostile;
 mod initramfs;
 mod limits;
@@ -33,8 +34,9 @@ struct Group {
     scenarios: &'static [(&'static str, fn())],
 }
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     Group { name: "alone", probe: whole_system::PROBE, scenarios: &alone::SCENARIOS },
+    Group { name: "boot_guard", probe: whole_system::PROBE, scenarios: &boot_guard::SCENARIOS },
     Group { name: "hostile", probe: whole_system::PROBE, scenarios: &hostile::SCENARIOS },
     Group { name: "initramfs", probe: whole_system::PROBE, scenarios: &initramfs::SCENARIOS },
     Group { name: "limits", probe: "mount -t tmpfs probe /mnt", scenarios: &limits::SCENARIOS },

@@ -200,3 +200,25 @@ fn what_a_build_uses_comes_back_as_it_was() {
         assert!(matches!(uses(layout, cell).unwrap_err().cause, Cause::Damaged(_)));
     }
 }
+
+#[test]
+fn what_the_boot_guard_did_is_read_as_it_was_written() {
+    let place = place();
+    let path = place.layout.boot_guard();
+    assert_eq!(boot_guard(&place.layout), Ok(None));
+    write(
+        &path,
+        r#"{"format": 1, "asked": {"6.1": {"modules": ["m"], "indexed": 5, "missing": ["m"]}},
+            "active": {"newest": "6.1", "missing": ["m"], "keep": "6.0", "said": ["x"], "undo": "grub"}}"#,
+    );
+    let seen = boot_guard(&place.layout).unwrap().unwrap();
+    let active = seen.active.clone().unwrap();
+    assert_eq!(active.verdict.keep, Some(KernelRelease::new("6.0").unwrap()));
+    assert_eq!((active.undo, active.unfinished), (Some(crate::model::guard::Undo::Grub), false));
+    save_boot_guard(&place.layout, &seen).unwrap();
+    assert_eq!(boot_guard(&place.layout), Ok(Some(seen)));
+    write(&path, r#"{"format": 1, "active": {"newest": "a/b", "missing": [], "keep": null}}"#);
+    assert!(boot_guard(&place.layout).is_err());
+    save_boot_guard(&place.layout, &Remembered::default()).unwrap();
+    assert!(!path.exists(), "nothing to remember is no file");
+}
