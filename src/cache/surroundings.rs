@@ -78,7 +78,7 @@ const OF_CALLERS: [&str; 29] = [
 ];
 
 /// Beginnings of such names.
-const BEGINNINGS: [&str; 14] = [
+const BEGINNINGS: [&str; 16] = [
     "LC_",
     "LESS",
     "SSH_",
@@ -93,6 +93,8 @@ const BEGINNINGS: [&str; 14] = [
     "UCF_",
     "SYSTEMD_",
     "DKMS_HOOK_",
+    "KERNEL_INSTALL_",
+    "RPM_",
 ];
 
 /// What surrounds a build from these inputs, with these headers. `None` where it cannot be read.
@@ -108,7 +110,11 @@ pub fn surroundings(
     for name in TOOLS.into_iter().chain(compilers) {
         hash.part(name);
         if let Some(path) = find_program(name) {
-            hash.part(path.as_os_str().as_bytes());
+            // `/bin` is `/usr/bin` where it is a link, whatever comes first in the PATH of who calls.
+            let dir = path.parent().and_then(|dir| std::fs::canonicalize(dir).ok());
+            let place =
+                dir.map_or_else(|| path.clone(), |dir| dir.join(path.file_name().unwrap_or_default()));
+            hash.part(place.as_os_str().as_bytes());
             let meta = std::fs::metadata(&path).ok()?;
             hash.part(format!("{} {} {}", meta.len(), meta.mtime(), meta.mtime_nsec()));
         }
@@ -158,7 +164,16 @@ mod tests {
 
     #[test]
     fn variables_count_unless_they_say_who_calls() {
-        let all = ["HOME", "KCFLAGS", "LC_ALL", "CONFIG_FOO", "SSH_TTY", "DEB_MAINT_PARAMS", "PATH"];
+        let all = [
+            "HOME",
+            "KCFLAGS",
+            "LC_ALL",
+            "CONFIG_FOO",
+            "SSH_TTY",
+            "DEB_MAINT_PARAMS",
+            "PATH",
+            "KERNEL_INSTALL_LAYOUT",
+        ];
         let counting = variables(all.into_iter().map(|name| (name.into(), "x".into())));
         let names: Vec<_> = counting.iter().map(|(name, _)| name.to_str().unwrap()).collect();
         assert_eq!(names, ["CONFIG_FOO", "KCFLAGS"]);
