@@ -80,16 +80,18 @@ pub fn decide(
     }
 }
 
-/// The kernels that will be there with their headers, and of which something comes.
+/// The kernels that will be there with their headers, where one of both is new.
 fn kernels(machine: &Machine, transaction: &Transaction) -> Vec<KernelRelease> {
     let layout = &machine.layout;
-    let comes = |kernel: &KernelRelease| {
-        transaction.kernels.contains_key(kernel) || kernel::image(layout, kernel) == Ok(true)
+    let wanted = |kernel: &KernelRelease| {
+        let here = kernel::image(layout, kernel) == Ok(true);
+        match transaction.headers.contains(kernel) {
+            true => here || transaction.kernels.contains_key(kernel),
+            // Another revision of the image alone changes nothing for a build.
+            false => !here && kernel::headers_present(layout, kernel),
+        }
     };
-    let headers = |kernel: &KernelRelease| {
-        transaction.headers.contains(kernel) || kernel::headers_present(layout, kernel)
-    };
-    transaction.releases().into_iter().filter(|kernel| comes(kernel) && headers(kernel)).collect()
+    transaction.releases().into_iter().filter(wanted).collect()
 }
 
 /// What should be built for them: registered modules, and what comes.

@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::sys::statvfs::statvfs;
+
 use super::place::Place;
 use crate::apply::tree;
 use crate::machine::Machine;
@@ -76,11 +78,35 @@ impl<'m> Ground<'m> {
                 "a run of dkms-hook is under way that this is a part of".to_owned(),
             ));
         }
-        let failed = |error| Hindrance::Place { path: machine.layout.preflight(), error };
-        let place = Place::new(&machine.layout).map_err(failed)?;
+        let mut first = None;
+        for dir in machine.layout.preflight().into_iter().filter(|dir| dir.parent().is_some_and(Path::is_dir))
+        {
+            match Self::prepare(&dir) {
+                Ok(place) => return Ok(Self { machine, place, _lock: lock }),
+                Err(hindrance) => drop(first.get_or_insert(hindrance)),
+            }
+        }
+        Err(first.unwrap_or_else(|| Hindrance::Other("there is no directory to work in".to_owned())))
+    }
+
+    /// A place that overlays can write to.
+    fn prepare(dir: &Path) -> Result<Place, Hindrance> {
+        let failed = |error| Hindrance::Place { path: dir.to_path_buf(), error };
+        let place = Place::new(dir).map_err(failed)?;
         let trial = place.make("try").map_err(failed)?;
         overlay::can_lay(&trial)?;
-        Ok(Self { machine, place, _lock: lock })
+        Ok(place)
+    }
+
+    /// The place cannot be made as it should be.
+    pub(super) fn failed(&self, error: io::Error) -> Hindrance {
+        Hindrance::Place { path: self.place.path().to_path_buf(), error }
+    }
+
+    /// Bytes that are free there.
+    pub(super) fn free(&self) -> Option<u64> {
+        let disk = statvfs(self.place.path()).ok()?;
+        Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
     }
 
     /// The directory that stands for `/`: what is to come goes there.
@@ -105,8 +131,7 @@ impl<'m> Ground<'m> {
     /// When it cannot be made.
     pub(super) fn attempt(&self, attempt: &Attempt) -> Result<Vec<Answer>, Hindrance> {
         let layout = &self.machine.layout;
-        let failed = |error| Hindrance::Place { path: layout.preflight(), error };
-        let layers = self.layers().map_err(failed)?;
+        let layers = self.layers().map_err(|error| self.failed(error))?;
         let mut kept = Vec::new();
         if attempt.keeps && self.machine.settings.build_cache.0 > 0 {
             let cache = layout.build_cache();
@@ -156,8 +181,10 @@ impl<'m> Ground<'m> {
         }
         let mut places: Vec<PathBuf> = Vec::new();
         for inside in wanted {
-            let real = layout.root.resolve(&inside)?;
-            places.push(real);
+            // Where nothing was installed yet, it is a part of what is there.
+            let mut there = inside.ancestors().filter(|dir| layout.root.is_dir(dir));
+            let there = there.next().unwrap_or(Path::new("/"));
+            places.push(layout.root.resolve(there)?);
         }
         places.sort();
         places.dedup();

@@ -49,7 +49,7 @@ pub fn fits_headers(
 ) -> Result<Vec<Answer>, Hindrance> {
     let kernel = release_of(headers)?;
     let ground = Ground::new(machine, report)?;
-    let failed = |error| Hindrance::Place { path: machine.layout.preflight(), error };
+    let failed = |error| ground.failed(error);
     let inside = machine.layout.root.inside(&machine.layout.kernel(&kernel));
     let real = machine.layout.root.resolve(&machine.layout.install_tree).map_err(failed)?;
     let real = machine.layout.root.inside(&real).join(inside.file_name().unwrap_or_default());

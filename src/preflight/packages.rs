@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
-
 use super::ground::{Attempt, Ground, Hindrance};
 use crate::kernel;
 use crate::machine::Machine;
@@ -13,7 +11,6 @@ use crate::model::request::Wanted;
 use crate::packages::{Package, Transaction};
 use crate::progress::Report;
 use crate::report::fits::Answer;
-use crate::tree::layout::Layout;
 
 /// What unpacked headers take at most, in times of the size of their packages: those of Debian take 11, and modern
 /// compressors do not much better with texts.
@@ -87,13 +84,11 @@ impl Work<'_> {
 
     /// Unpacks what builds need.
     fn unpack(&self, ground: &Ground<'_>) -> Result<(), Hindrance> {
-        let layout = &self.machine.layout;
-        let failed = |error| Hindrance::Place { path: layout.preflight(), error };
-        let into = ground.tree().map_err(failed)?;
+        let into = ground.tree().map_err(|error| ground.failed(error))?;
         let needed: Vec<&PathBuf> = self.packages.iter().filter(|path| is_needed(path)).collect();
         let bytes: u64 =
             needed.iter().filter_map(|path| fs::metadata(path).ok()).map(|meta| meta.len()).sum();
-        has_room(layout, bytes.saturating_mul(GROWTH).saturating_add(ROOM))?;
+        has_room(ground, bytes.saturating_mul(GROWTH).saturating_add(ROOM))?;
         for path in needed {
             Package::unpack(path, &is_wanted, &into)
                 .map_err(|error| Hindrance::Other(format!("{}: {error}", path.display())))?;
@@ -128,16 +123,12 @@ fn is_wanted(path: &Path) -> bool {
         && parts.next().is_some_and(|name| name.starts_with("linux-kbuild-"))
 }
 
-fn has_room(layout: &Layout, bytes: u64) -> Result<(), Hindrance> {
-    let dir = layout.preflight();
-    let free = statvfs(&dir).map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
-    match free {
-        Ok(free) if free < bytes => Err(Hindrance::Other(format!(
-            "{} has {} MB free, and {} MB may be needed",
-            dir.parent().unwrap_or(&dir).display(),
-            free >> 20,
-            bytes >> 20
-        ))),
+fn has_room(ground: &Ground<'_>, bytes: u64) -> Result<(), Hindrance> {
+    match ground.free() {
+        Some(free) if free < bytes => {
+            let (free, wanted) = (free >> 20, bytes >> 20);
+            Err(Hindrance::Other(format!("there are {free} MB free, and {wanted} MB may be needed")))
+        }
         _ => Ok(()),
     }
 }

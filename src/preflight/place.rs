@@ -6,7 +6,6 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::fs::copy::remove_tree;
-use crate::tree::layout::Layout;
 
 /// The directory. Dropped, it disappears with all that is in it. Only one who holds the lock of the module tree makes
 /// one: what is there already is of a run that was killed.
@@ -18,15 +17,18 @@ impl Place {
     ///
     /// # Errors
     /// When it cannot be made, or what is there cannot be removed.
-    pub(super) fn new(layout: &Layout) -> io::Result<Self> {
-        let dir = layout.preflight();
+    pub(super) fn new(dir: &Path) -> io::Result<Self> {
         match fs::symlink_metadata(&dir) {
-            Ok(_) => remove_tree(&dir)?,
+            Ok(_) => remove_tree(dir)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        fs::DirBuilder::new().mode(0o700).create(&dir)?;
-        Ok(Self(dir))
+        fs::DirBuilder::new().mode(0o700).create(dir)?;
+        Ok(Self(dir.to_path_buf()))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// A directory in it, and what it is in, that everybody may look into who gets there.
@@ -54,19 +56,18 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::root::Root;
 
     #[test]
     fn what_a_killed_run_left_goes_and_so_does_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(Root::at(dir.path()));
-        fs::create_dir_all(layout.preflight().join("left/behind")).unwrap();
-        let place = Place::new(&layout).unwrap();
-        assert_eq!(fs::read_dir(&place.0).unwrap().count(), 0);
+        let at = dir.path().join("place");
+        fs::create_dir_all(at.join("left/behind")).unwrap();
+        let place = Place::new(&at).unwrap();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let made = place.make("tree/usr/src").unwrap();
-        assert_eq!((mode(&place.0), mode(&made)), (0o700, 0o755));
+        assert_eq!((mode(place.path()), mode(&made)), (0o700, 0o755));
         drop(place);
-        assert!(!layout.preflight().exists());
+        assert!(!at.exists());
     }
 }

@@ -239,10 +239,13 @@ impl Layout {
         self.state().join("go-on")
     }
 
-    /// The private place of an attempt to build for a kernel that is still to come. Beside the tree, as it may not be in
-    /// what it is laid over.
-    pub fn preflight(&self) -> PathBuf {
-        self.tree().with_file_name(".dkms-hook-preflight")
+    /// The private place of an attempt to build for a kernel that is still to come: the first that an overlay can write
+    /// to. Beside the tree, as it may not be in what it is laid over; and in memory, where all files of the system are in
+    /// an overlay themselves (containers, live systems).
+    pub fn preflight(&self) -> Vec<PathBuf> {
+        const NAME: &str = ".dkms-hook-preflight";
+        let memory = ["/run", "/dev/shm"].map(|dir| self.root.path(dir).join(NAME));
+        std::iter::once(self.tree().with_file_name(NAME)).chain(memory).collect()
     }
 
     /// What the own commands of a module version wrote into its source.

@@ -48,9 +48,10 @@ pub fn after(layout: &Layout, holder: u32) {
         remove_unfinished_builds(layout, began);
         remove_working_directories(began);
     }
-    let attempt = layout.preflight();
-    if let Err(error) = remove_tree(&attempt) {
-        log::info!("{} could not be removed: {error}", attempt.display());
+    for attempt in layout.preflight() {
+        if let Err(error) = remove_tree(&attempt) {
+            log::info!("{} could not be removed: {error}", attempt.display());
+        }
     }
     forget_files_that_are_gone(layout);
     remove_temporaries(layout);
