@@ -12,9 +12,10 @@ use crate::support::toy_kernel::{FakeRoot, ToyKernel, ToyModule};
 
 const NEXT: &str = "6.12.2-200.toy.x86_64";
 
-pub const SCENARIOS: [(&str, fn()); 20] = [
+pub const SCENARIOS: [(&str, fn()); 21] = [
     ("fedora_kernel_and_headers_in_one_transaction", fedora_kernel_and_headers_in_one_transaction),
     ("fedora_headers_a_day_later", fedora_headers_a_day_later),
+    ("an_older_version_is_in_the_only_initramfs", an_older_version_is_in_the_only_initramfs),
     ("fedora_reinstalled_and_removed", fedora_reinstalled_and_removed),
     ("a_unified_image_with_tries_is_made_again", a_unified_image_with_tries_is_made_again),
     ("kernel_install_that_keeps_no_initramfs", kernel_install_that_keeps_no_initramfs),
@@ -62,6 +63,24 @@ fn fedora_headers_a_day_later() {
     holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
     event(&root, "rpm in", &[], &[]);
     assert_eq!(counts(&root, programs), [0; 4]);
+}
+
+/// A run that goes on with an older version makes one initramfs, when all modules are there.
+fn an_older_version_is_in_the_only_initramfs() {
+    let root = fedora("bls");
+    ToyModule::new("hello", "2.0").failing().register(&root);
+    ToyModule::new("another", "1.0").register(&root);
+    install_image(&root);
+    posttrans(&root);
+    event(&root, "rpm in", &[&format!("/lib/modules/{K}/vmlinuz")], &[]);
+    ToyKernel::new(K).install_headers(&root);
+    root.take_calls();
+    event(&root, "rpm in", &[&format!("/usr/src/kernels/{K}/Makefile")], &[]).says("Building hello/1.0");
+    assert_eq!(counts(&root, ["kernel-install", "50-dracut.install"]), [1, 1]);
+    assert_eq!(root.take_make_calls().len(), 2, "another/1.0 and hello/1.0");
+    holds_the_module(&root, &format!("/boot/toy/{K}/initrd"));
+    event(&root, "rpm in", &[], &[]);
+    assert_eq!(counts(&root, ["kernel-install", "50-dracut.install"]), [0, 0]);
 }
 
 fn fedora_reinstalled_and_removed() {
