@@ -81,11 +81,12 @@ pub fn advice(
 fn installonly_limit(root: &Root) -> usize {
     let text = regular::read_up_to(&root.path("/etc/dnf/dnf.conf"), 1 << 20).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
-    let said = text.lines().filter_map(|line| {
+    // The last one counts.
+    let said = text.lines().rev().find_map(|line| {
         let (name, value) = line.split_once('=')?;
         (name.trim() == "installonly_limit").then(|| value.trim().parse().ok()).flatten()
     });
-    said.last().unwrap_or(USUAL_LIMIT)
+    said.unwrap_or(USUAL_LIMIT)
 }
 
 #[cfg(test)]
