@@ -40,8 +40,11 @@ pub struct Config {
     pub trusted_keys: Option<String>,
     /// The digests that are built in.
     pub digests: BTreeSet<&'static str>,
-    /// ECDSA is built in.
-    pub ecdsa: bool,
+    /// The digests that the kernel has as modules: it asks for one when it needs it, and gets it where that is installed,
+    /// but not from an initramfs without it.
+    pub digests_to_load: BTreeSet<&'static str>,
+    /// ECDSA is built in; `None` where it is a module.
+    pub ecdsa: Option<bool>,
 }
 
 /// What the parameters of a kernel say.
@@ -155,11 +158,15 @@ impl Words {
         self.config.as_ref().is_some_and(|config| !config.signatures)
     }
 
-    /// True when the digest and algorithm are built in.
+    /// Whether the kernel has digest and algorithm; nothing where that depends on what is loaded.
     pub(super) fn has(&self, digest: Option<&str>, algorithm: Option<&str>) -> Option<bool> {
         let config = self.config.as_ref()?;
-        let digest = config.digests.contains(digest?);
-        Some(digest && (algorithm != Some("ecdsa") || config.ecdsa))
+        let digest = digest?;
+        if config.digests_to_load.contains(digest) {
+            return None;
+        }
+        let algorithm = if algorithm == Some("ecdsa") { config.ecdsa? } else { true };
+        Some(config.digests.contains(digest) && algorithm)
     }
 
     /// What is missing to know the parameters, or what they ask for.

@@ -363,7 +363,7 @@ impl fmt::Display for Missing {
                 write!(f, "the keys that it was built with (CONFIG_SYSTEM_TRUSTED_KEYS={named})")
             }
             Self::Signer => f.write_str("the certificate of who signed it"),
-            Self::Digest(name) => write!(f, "whether the kernel can compute {name}"),
+            Self::Digest(name) => write!(f, "whether {name} is at hand when the module is loaded (it is not built into the kernel)"),
             Self::Content(why) => write!(f, "whether the file is what was signed ({why})"),
             Self::Form(why) => write!(f, "how the kernel reads this signature ({why})"),
             Self::Unblocked => f.write_str(

@@ -43,7 +43,11 @@ impl Config {
                 .filter(|text| !text.is_empty() && *text != "n")
                 .map(str::to_owned),
             digests: digests(config),
-            ecdsa: set("CONFIG_CRYPTO_ECDSA"),
+            digests_to_load: digests_as_modules(config),
+            ecdsa: match config.get("CONFIG_CRYPTO_ECDSA") {
+                Some("m") => None,
+                other => Some(other == Some("y")),
+            },
         }
     }
 }
@@ -66,8 +70,13 @@ fn digests(config: &KernelConfig) -> BTreeSet<&'static str> {
     built_in.map(|(name, _)| *name).collect()
 }
 
+/// The digests that are modules.
+fn digests_as_modules(config: &KernelConfig) -> BTreeSet<&'static str> {
+    DIGESTS.iter().filter(|(_, setting)| config.get(setting) == Some("m")).map(|(name, _)| *name).collect()
+}
+
 /// The digest to sign with: the kernel's own (CONFIG_MODULE_SIG_HASH), or, where that is not built into it (`=m`
-/// is not), the strongest common one that is.
+/// is not: an initramfs need not have the module), the strongest common one that is.
 pub(in crate::kernel::signing) fn digest_to_sign_with(config: &KernelConfig) -> Option<String> {
     let own = config.get("CONFIG_MODULE_SIG_HASH")?;
     let built_in = digests(config);
