@@ -4,17 +4,19 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::run;
+use crate::fs::root::Root;
 use crate::fs::{regular, temporary};
 use crate::kernel::Pair;
 use crate::model::settings::Limit;
 use crate::process::Process;
 use crate::tree::half_pair::{self, CERTIFICATE, KEY, PREFIX};
+use crate::trust::firmware::{Firmware, SecureBoot};
 
 /// Where keys are made: one at a time, or two builds would each make a pair.
 static KEY_MAKING: Mutex<()> = Mutex::new(());
 
 /// Makes the pair unless it is there; each program may take so long. With `may_ask`, Ubuntu's tool may go on to ask for its
-/// enrolment at the terminal; everywhere else that is for the person to start.
+/// enrolment at the terminal, where shim would ask for it at the next start; everywhere else that is for the person to start.
 ///
 /// # Errors
 /// Why there is still none.
@@ -31,7 +33,7 @@ pub fn make(pair: &Pair, may_ask: bool, limit: Limit) -> Result<(), String> {
     if !there() {
         return Err(format!("update-secureboot-policy created no key {}", pair.shown.0));
     }
-    if may_ask {
+    if may_ask && shim_would_ask() {
         // It asks for a password that the firmware will ask for again.
         let enroll = policy_tool("--enroll-key").stdin("/dev/tty");
         match enroll.run(crate::process::Output::Inherit) {
@@ -40,6 +42,12 @@ pub fn make(pair: &Pair, may_ask: bool, limit: Limit) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a request for shim has an effect: it is this machine's firmware that the tool writes to.
+fn shim_would_ask() -> bool {
+    let firmware = Firmware::of(&Root::host());
+    firmware.state() == SecureBoot::On && firmware.has_shim()
 }
 
 fn policy_tool(option: &str) -> Process {
