@@ -18,7 +18,7 @@ impl Place {
     /// # Errors
     /// When it cannot be made, or what is there cannot be removed.
     pub(super) fn new(dir: &Path) -> io::Result<Self> {
-        match fs::symlink_metadata(&dir) {
+        match fs::symlink_metadata(dir) {
             Ok(_) => remove_tree(dir)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -223,7 +223,7 @@ fn module(system: &System, plan: &Plan, release: &KernelRelease, name: &ModuleNa
         return Some(state(&cell.module.version, State::ToDo));
     }
     // The newest first, and of each what keeps it from being there.
-    let told = |cell: &Cell| notes().filter(|note| note.cell() == Some(cell)).find_map(|note| why(note));
+    let told = |cell: &Cell| notes().filter(|note| note.cell() == Some(cell)).find_map(why);
     if let Some((cell, why)) = cells.iter().find_map(|(cell, _)| Some((cell, told(cell)?))) {
         return Some(state(&cell.module.version, why));
     }
