@@ -209,7 +209,8 @@ fn links(package: &Package, found: &mut Vec<String>) {
             (parent, below) = (above(&parent), rest);
         }
         let inside = format!("{parent}/{below}");
-        if target.starts_with('/') || package.path(&inside).is_none() {
+        let inside = inside.trim_start_matches('/');
+        if target.starts_with('/') || package.path(inside).is_none() {
             found.push(format!("/{path} points to {target}, which is not a file of the package"));
         }
     }
