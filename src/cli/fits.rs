@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::request::Wanted;
 use crate::preflight::{self, Against, Hindrance};
-use crate::progress::Report;
+use crate::progress::{Memory, Report};
 use crate::report::fits::{Answer, Outcome};
 use crate::report::json;
 
@@ -52,10 +52,13 @@ impl Fits {
             return self.file(machine, file, kernel);
         }
         let wanted = self.module.iter().map(|name| Wanted::parse(name)).collect::<Result<Vec<_>, _>>()?;
+        // Whoever reads JSON reads nothing else.
+        let silent = Memory::default();
+        let tasks: &dyn Report = if self.json { &silent } else { report };
         let answers = if let Some(headers) = &self.headers {
             absolute(headers)
                 .map_err(Hindrance::Other)
-                .and_then(|headers| preflight::fits_headers(machine, &headers, &wanted, report))
+                .and_then(|headers| preflight::fits_headers(machine, &headers, &wanted, tasks))
         } else if self.kernel_package.is_empty() {
             let text = "fits needs --headers DIR, --kernel-package FILE, or FILE.ko and KERNEL";
             return Err(Error::new(Kind::Misuse(UNTRIED), text).hint("`dkms-hook fits --help` explains each"));
@@ -63,7 +66,7 @@ impl Fits {
             let packages: Vec<PathBuf> =
                 self.kernel_package.iter().map(|path| root::as_opened(path)).collect();
             let (transaction, packages) = incoming::transaction(&packages, report);
-            preflight::fits_packages(machine, &transaction, &packages, &wanted, report)
+            preflight::fits_packages(machine, &transaction, &packages, &wanted, tasks)
         };
         self.tell(answers, &wanted)
     }

@@ -19,7 +19,7 @@ use crate::model::error::Error;
 use crate::model::ids::{KernelRelease, ModuleId};
 use crate::model::request::Wanted;
 use crate::process::overlay::{self, Layer, Refused};
-use crate::progress::{Memory, Report};
+use crate::progress::{OnlyTasks, Report};
 use crate::report::fits::Answer;
 use crate::tree::lock::Lock;
 use crate::tree::registry;
@@ -63,6 +63,7 @@ pub(super) struct Attempt {
 pub(super) struct Ground<'m> {
     machine: &'m Machine,
     place: Place,
+    report: &'m dyn Report,
     _lock: Lock,
 }
 
@@ -71,7 +72,7 @@ impl<'m> Ground<'m> {
     ///
     /// # Errors
     /// What is in the way. Nothing is left then.
-    pub(super) fn new(machine: &'m Machine, report: &dyn Report) -> Result<Self, Hindrance> {
+    pub(super) fn new(machine: &'m Machine, report: &'m dyn Report) -> Result<Self, Hindrance> {
         let lock = machine.lock(report)?;
         if lock.is_nested() {
             return Err(Hindrance::Other(
@@ -82,7 +83,7 @@ impl<'m> Ground<'m> {
         for dir in machine.layout.preflight().into_iter().filter(|dir| dir.parent().is_some_and(Path::is_dir))
         {
             match Self::prepare(&dir) {
-                Ok(place) => return Ok(Self { machine, place, _lock: lock }),
+                Ok(place) => return Ok(Self { machine, place, report, _lock: lock }),
                 Err(hindrance) => drop(first.get_or_insert(hindrance)),
             }
         }
@@ -151,8 +152,8 @@ impl<'m> Ground<'m> {
         // That of the machine is ours already, and says so.
         let lock = layout.state().join("lock");
         let _ = fs::remove_file(&lock);
-        let silent = Memory::default();
-        let _lock = machine.lock(&silent)?;
+        let tasks = OnlyTasks::to(self.report);
+        let _lock = machine.lock(&tasks)?;
         for dir in &attempt.sources {
             if let Some(id) = module_in(&machine, dir).filter(|id| !registry::is_added(layout, id)) {
                 tree::add(layout, &id)?;
@@ -162,8 +163,8 @@ impl<'m> Ground<'m> {
             let dir = layout.kernel(kernel).join("kernel");
             fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, &e))?;
         }
-        let answers = machine.try_builds(&attempt.kernels, &attempt.modules, &silent);
-        silent.lines().iter().for_each(|line| log::info!("{line}"));
+        let answers = machine.try_builds(&attempt.kernels, &attempt.modules, &tasks);
+        tasks.said().iter().for_each(|line| log::info!("{line}"));
         Ok(answers)
     }
 

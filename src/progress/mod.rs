@@ -4,6 +4,7 @@ mod console;
 mod kept;
 mod made;
 mod memory;
+mod only_tasks;
 mod task;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub use console::Console;
 pub use kept::Kept;
 pub use made::Made;
 pub use memory::Memory;
+pub use only_tasks::OnlyTasks;
 pub use task::{Expected, Outcome, Task};
 
 /// Where progress and findings go while work is done. Implementations must not fail: a closed
