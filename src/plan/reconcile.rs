@@ -218,7 +218,7 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        self.note_unsigned(cell, view);
+        install |= self.sign_what_could_not_be(cell, view, retry);
         let build = match (&standing, &view.now) {
             (Standing::Adoptable, Now::Judged { inputs, .. }) => {
                 // One out of an archive is only now told which builds of its dependencies it goes with:
@@ -248,13 +248,19 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Notes that a build is there without the signature that it should have.
-    fn note_unsigned(&mut self, cell: &Cell, view: &CellView) {
+    /// A build is there without the signature that it should have: it is signed now where whoever asks tries again
+    /// what failed for want of something on the machine, and noted otherwise. True when an installation has to follow.
+    fn sign_what_could_not_be(&mut self, cell: &Cell, view: &CellView, retry: bool) -> bool {
         let unsigned = view.record.as_ref().is_some_and(|record| record.inputs.signing.is_none());
         let failure = same_verdict(view).and_then(|verdict| verdict.failure.as_ref());
-        if let Some(failure) = failure.filter(|failure| unsigned && failure.kind == Kind::NotSigned) {
-            self.note(Note::FailedBefore { cell: cell.clone(), failure: Box::new(failure.clone()) });
+        let Some(failure) = failure.filter(|failure| unsigned && failure.kind == Kind::NotSigned) else {
+            return false;
+        };
+        if retry || failure.provisional && self.options.retry_provisional {
+            return self.resign_step(cell, view, Reason::OtherSignature).1;
         }
+        self.note(Note::FailedBefore { cell: cell.clone(), failure: Box::new(failure.clone()) });
+        false
     }
 
     fn build_and_install(

@@ -1,5 +1,6 @@
 //! `dkms-hook status`: one block per kernel, how modules are signed, then what failed.
 
+use crate::model::error::Kind;
 use crate::model::ids::{Cell, Version};
 use crate::model::record::FailureNote;
 use crate::model::system::{Kernel, System};
@@ -99,7 +100,7 @@ fn state_of(kernel: &Kernel) -> &'static str {
 }
 
 /// The failures that are remembered and count now: where an earlier build is still there, a failure
-/// does while its inputs are those of now.
+/// does while its inputs are those of now; that a signature is wanting does until there is one.
 pub(super) fn failures<'a>(
     system: &'a System,
     plan: &'a Plan,
@@ -108,7 +109,9 @@ pub(super) fn failures<'a>(
         |cell: &Cell| plan.notes.iter().any(|n| matches!(n, Note::FailedBefore { cell: c, .. } if c == cell));
     system.cells.iter().filter_map(move |(cell, view)| {
         let failure = view.verdict.as_ref().and_then(|v| v.failure.as_ref())?;
-        (!view.built || current(cell)).then_some((cell, failure))
+        let unsigned = view.record.as_ref().is_some_and(|record| record.inputs.signing.is_none());
+        let wants_one = failure.kind == Kind::NotSigned && unsigned;
+        (!view.built || current(cell) || wants_one).then_some((cell, failure))
     })
 }
 

@@ -47,6 +47,7 @@ use crate::tree::layout::Layout;
 
 pub use crate::apply::sign::Signed;
 pub use crate::elf::Compression;
+use diagnose::is_of_the_machine;
 pub use effort::expected;
 use restore::Kept;
 
@@ -155,7 +156,9 @@ impl Failure {
     /// It is built and installed, and has not the signature that it should have.
     pub(crate) fn of_signing(why: &str) -> Self {
         let what = format!("it is built without a signature: {why}");
-        Self::new(Kind::NotSigned, what).trouble().hint("put that right")
+        let failure = Self::new(Kind::NotSigned, what).hint("put that right");
+        // A tool that was killed says nothing about the next time.
+        if is_of_the_machine(why) { failure.trouble() } else { failure }
     }
 
     /// True when the source does not compile for this kernel, and nothing else had a part in it: another version of the
