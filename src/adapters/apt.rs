@@ -129,11 +129,16 @@ impl Actions {
         (seen, files, unseen)
     }
 
-    /// True when a package of this name lies where one of the packages comes from: unattended-upgrades fetches all of
-    /// them, and installs them in many small transactions, headers after or before their kernel.
+    /// True when a package of this name was downloaded together with one of these: unattended-upgrades fetches all of
+    /// them, and installs them in many small transactions, headers after or before their kernel. In a repository that
+    /// is a directory (`file:`, a medium) everything lies together.
     fn is_beside(&self, package: &str) -> bool {
-        let dirs: BTreeSet<&Path> =
-            self.come.iter().filter_map(|named| named.file.as_deref()?.parent()).collect();
+        let dirs: BTreeSet<&Path> = self
+            .come
+            .iter()
+            .filter_map(|named| named.file.as_deref()?.parent())
+            .filter(is_of_downloads)
+            .collect();
         let entries = dirs.into_iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
         entries.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| {
             name.strip_suffix(".deb")
@@ -150,6 +155,11 @@ impl Actions {
         let old = self.go.iter().chain(self.come.iter().filter(brings));
         old.filter_map(|named| list(root, named)).flat_map(|list| Brings::of_list(&list).images).collect()
     }
+}
+
+/// apt's `Dir::Cache::Archives`, as everybody has it.
+fn is_of_downloads(dir: &&Path) -> bool {
+    dir.ends_with("archives")
 }
 
 /// dpkg's list of the files of an installed package.

@@ -41,7 +41,14 @@ const OLD: &str = "1.0 amd64 none";
 
 impl Stage {
     fn deb(&self, package: &Made) -> std::path::PathBuf {
-        package.deb(self.dir.path(), Packed::Xz)
+        package.deb(&self.downloads(), Packed::Xz)
+    }
+
+    /// As `/var/cache/apt/archives`.
+    fn downloads(&self) -> std::path::PathBuf {
+        let dir = self.dir.path().join("archives");
+        fs::create_dir_all(&dir).unwrap();
+        dir
     }
 
     fn apt(&self, settings: &[&str], actions: &[String]) -> Answer {
@@ -140,10 +147,17 @@ fn headers_that_were_fetched_with_the_kernel_may_come_in_the_next_transaction() 
     let image = stage.deb(&Made::new("linux-image-toy").kernel(NEW));
     let actions = [comes("linux-image-toy", NONE, &image)];
     assert!(stage.apt(&[], &actions).err.contains("comes without its headers"));
-    fs::write(stage.dir.path().join(format!("linux-headers-{NEW}-common_1_all.deb")), "").unwrap();
+    fs::write(stage.downloads().join(format!("linux-headers-{NEW}-common_1_all.deb")), "").unwrap();
     assert!(stage.apt(&[], &actions).err.contains("comes without its headers"));
+    // A repository that is a directory.
+    let repository = stage.dir.path().join("main");
+    fs::create_dir(&repository).unwrap();
+    fs::write(repository.join(format!("linux-headers-{NEW}_1_amd64.deb")), "").unwrap();
+    let from_there = Made::new("linux-image-toy").kernel(NEW).deb(&repository, Packed::Xz);
+    let comes_from_there = [comes("linux-image-toy", NONE, &from_there)];
+    assert!(stage.apt(&[], &comes_from_there).err.contains("comes without its headers"));
     // As unattended-upgrades does it.
-    fs::write(stage.dir.path().join(format!("linux-headers-{NEW}_1_amd64.deb")), "").unwrap();
+    fs::write(stage.downloads().join(format!("linux-headers-{NEW}_1_amd64.deb")), "").unwrap();
     let text = format!(
         "dkms-hook: Modules to build for kernel {NEW}, if its headers come, too: hello/1.0. (Not looked into: \
          linux-headers-{NEW}.)\n"
