@@ -3,7 +3,7 @@
 //!
 //! RACES is how many rounds there are, half of them with kills; RACES_SEED the seed of the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -138,8 +138,20 @@ fn round(root: &FakeRoot, seed: u64, with_kills: bool, expected: &BTreeMap<Strin
     assert_eq!(root.hook(&["--dry-run"]).expect(0).out, "nothing to do\n", "round {seed}");
     let now = end(root);
     let differs = |name: &&String| now.get(*name) != expected.get(*name);
-    let faults: Vec<_> = now.keys().chain(expected.keys()).filter(differs).collect();
+    let names: BTreeSet<&String> = now.keys().chain(expected.keys()).collect();
+    let faults: Vec<_> = names.iter().copied().filter(differs).map(|n| how(n, &now, expected)).collect();
     assert!(faults.is_empty(), "round {seed}: {faults:?} are not as after one run alone");
+}
+
+/// How a file differs: its sizes, and the text from the first byte that does.
+fn how(name: &String, now: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Vec<u8>>) -> String {
+    let (Some(now), Some(expected)) = (now.get(name), expected.get(name)) else {
+        return format!("{name}: {}", if now.contains_key(name) { "too many" } else { "missing" });
+    };
+    let at = now.iter().zip(expected).take_while(|(one, other)| one == other).count();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[at..bytes.len().min(at + 60)]).into_owned();
+    let (sizes, texts) = ((now.len(), expected.len()), (text(now), text(expected)));
+    format!("{name}: sizes {sizes:?}, from byte {at} {texts:?}")
 }
 
 #[test]
