@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::conf::evaluation::{self, Question};
-use crate::fs::look::read_dir;
+use crate::fs::look::{self, read_dir};
 use crate::fs::regular;
 use crate::fs::root::Root;
 use crate::model::ids::KernelRelease;
@@ -97,7 +97,8 @@ fn settings(root: &Root, limit: Limit) -> Result<Chosen, String> {
         .collect();
     files.sort();
     files.insert(0, root.path("/etc/default/grub"));
-    files.retain(|file| file.is_file());
+    // One that nobody could look at may hold the user's choice: it is opened, and that fails.
+    files.retain(|file| look::exists(file) != Ok(false));
     let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let question =
         Question { exported: &["GRUB_DEFAULT", "GRUB_TOP_LEVEL"], given: Vec::new(), limit, foreign: false };
@@ -178,6 +179,15 @@ mod tests {
 
     fn ask(root: &Root) -> Result<String, String> {
         text(root, &KernelRelease::new(K).unwrap(), "because", Limit::seconds("", 10))
+    }
+
+    #[test]
+    fn a_choice_that_cannot_be_read_is_not_taken_for_none() {
+        let (_dir, root) = debian();
+        std::fs::create_dir_all(root.path("/etc/default")).unwrap();
+        std::os::unix::fs::symlink("grub", root.path("/etc/default/grub")).unwrap();
+        let said = ask(&root).unwrap_err();
+        assert!(said.contains("/etc/default/grub") && said.contains("cannot be changed"), "{said}");
     }
 
     #[test]
