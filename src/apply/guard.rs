@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::boot::{Loader, grub, keep, systemd_boot};
 use crate::fs::root::Root;
 use crate::fs::{atomic, regular, sync};
+use crate::kernel;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::guard::{Active, Danger, Guard, Remembered, Undo};
 use crate::model::ids::KernelRelease;
@@ -111,7 +112,7 @@ impl Doing<'_> {
             self.remove(keep::APT)?;
             let mut kernels: Vec<KernelRelease> = guard.kernels.keys().cloned().collect();
             kernels.sort_by(|one, other| natural::compare(one.as_str(), other.as_str()));
-            return Ok(keep::advice(self.root, kernel, &kernels, running(self.root).as_ref()));
+            return Ok(keep::advice(self.root, kernel, &kernels, kernel::running(self.root).as_ref()));
         };
         self.write(keep::APT, text.as_bytes())?;
         Ok(Some(format!("apt keeps {kernel}: {}", keep::APT)))
@@ -250,13 +251,4 @@ impl Doing<'_> {
     fn remove(&self, inside: &str) -> Result<bool> {
         atomic::delete(&self.root.path(inside))
     }
-}
-
-/// The running kernel, where it is one of this root's.
-fn running(root: &Root) -> Option<KernelRelease> {
-    if root.is_foreign() {
-        return None;
-    }
-    let uname = nix::sys::utsname::uname().ok()?;
-    KernelRelease::new(uname.release().to_string_lossy()).ok()
 }

@@ -24,7 +24,7 @@ pub use kernel_config::KernelConfig;
 pub use listing::Listing;
 pub use releases::{
     DEPMOD_FILES, Releases, any_image, headers_present, image, look_for_headers, look_for_releases,
-    only_residue, releases,
+    only_residue, releases, running,
 };
 pub use signing::{
     Answer, Boot, Checked, Enforcer, Judge, KernelFiles, KernelJudge, Missing, NotKnown, Pair, PairState,

@@ -5,9 +5,19 @@ use std::fs::DirEntry;
 use std::path::Path;
 
 use crate::fs::look;
+use crate::fs::root::Root;
 use crate::model::blind::{Blind, Cause};
 use crate::model::ids::KernelRelease;
 use crate::tree::layout::Layout;
+
+/// The kernel that runs (uname(2)), if a root is that of the running system: it says nothing of another one.
+pub fn running(root: &Root) -> Option<KernelRelease> {
+    if root.is_foreign() {
+        return None;
+    }
+    let uname = nix::sys::utsname::uname().ok()?;
+    KernelRelease::new(uname.release().to_string_lossy()).ok()
+}
 
 /// Files that depmod(8) writes. (`modules.order`, `modules.builtin` and
 /// `modules.builtin.modinfo` come with the kernel.)

@@ -12,6 +12,7 @@ use crate::apply::run::{Done, Executor, Flags};
 use crate::boot;
 use crate::fs::directories::Memory;
 use crate::fs::root::Root;
+use crate::kernel;
 use crate::model::error::{Error, Kind, Result};
 use crate::model::ids::{Arch, Cell, KernelRelease, ModuleName};
 use crate::model::record::{Overrides, Provenance, Record};
@@ -362,11 +363,7 @@ impl Machine {
 
     /// The running kernel, if it is one of this root's.
     pub fn running_kernel(&self) -> Option<KernelRelease> {
-        if self.layout.root.is_foreign() {
-            return None;
-        }
-        let uname = nix::sys::utsname::uname().ok()?;
-        KernelRelease::new(uname.release().to_string_lossy()).ok()
+        kernel::running(&self.layout.root)
     }
 
     /// Which of these kernels the boot loader starts by itself, where that is known.

@@ -9,7 +9,7 @@ use super::bears::{Certificates, bears};
 use super::parameters;
 use super::verdict::{Answer, Bears, Boot, Enforcer, Live, Verdict, Words, enforced, verdict};
 use crate::fs::regular;
-use crate::kernel::KernelConfig;
+use crate::kernel::{self, KernelConfig};
 use crate::model::ids::KernelRelease;
 use crate::tree::layout::Layout;
 use crate::trust::firmware::Firmware;
@@ -53,10 +53,7 @@ impl Judge {
     pub fn of(layout: &Layout) -> Self {
         let firmware = Firmware::of(&layout.root);
         let boot = Boot::of(&firmware);
-        // The kernel that runs says nothing of another system.
-        let release = nix::sys::utsname::uname().ok().filter(|_| !layout.root.is_foreign());
-        let release = release.and_then(|name| KernelRelease::new(name.release().to_string_lossy()).ok());
-        let running = release.map(|release| (release, Live::of(&layout.root)));
+        let running = kernel::running(&layout.root).map(|release| (release, Live::of(&layout.root)));
         Self { layout: layout.clone(), firmware, boot, running }
     }
 
